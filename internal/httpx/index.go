@@ -1,0 +1,87 @@
+package httpx
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// index finds the few routes that a path may belong to before the mux is asked, which tries its routes one by one
+// with a regular expression each. It is a tree over path segments; routes whose literal segments are the same share a
+// small mux, which checks the method and takes the variables. Why: as one mux, the last of 200 routes costs 100 µs.
+//
+// Routes are added before serving starts; after that an index is read-only and may be shared.
+type index struct {
+	literal  map[string]*index
+	variable *index
+	routes   *mux.Router // nil: no route ends here
+}
+
+// add puts a route at the leaf of its pattern.
+func (x *index) add(method, pattern string, e *endpoint) {
+	leaf := x
+	for _, segment := range strings.Split(strings.TrimPrefix(pattern, "/"), "/") {
+		leaf = leaf.child(segment)
+	}
+	if leaf.routes == nil {
+		// Why: without these two, "%2F" in a variable ends in 404 and "//" in a redirect.
+		leaf.routes = mux.NewRouter().SkipClean(true).UseEncodedPath()
+	}
+	leaf.routes.Handle(pattern, e).Methods(method)
+}
+
+// child returns the node for a segment of a pattern, made if it is new.
+func (x *index) child(segment string) *index {
+	if strings.HasPrefix(segment, "{") {
+		if x.variable == nil {
+			x.variable = &index{}
+		}
+		return x.variable
+	}
+	if x.literal == nil {
+		x.literal = make(map[string]*index)
+	}
+	if x.literal[segment] == nil {
+		x.literal[segment] = &index{}
+	}
+	return x.literal[segment]
+}
+
+// match is the outcome of a look-up.
+type match struct {
+	endpoint *endpoint
+	vars     map[string]string // still percent-encoded
+	// known is set when the path exists, be it for other methods only.
+	known bool
+}
+
+// find looks a request up. path is the rest of its encoded path, without the leading slash. A literal segment wins
+// over a variable, unless no route below it takes the method.
+func (x *index) find(req *http.Request, path string, m *match) bool {
+	segment, rest, more := strings.Cut(path, "/")
+	if next := x.literal[segment]; next != nil && next.down(req, rest, more, m) {
+		return true
+	}
+	return segment != "" && x.variable != nil && x.variable.down(req, rest, more, m)
+}
+
+// down goes on with the rest of the path, or asks the routes that end here.
+func (x *index) down(req *http.Request, rest string, more bool, m *match) bool {
+	if more {
+		return x.find(req, rest, m)
+	}
+	if x.routes == nil {
+		return false
+	}
+	var found mux.RouteMatch
+	if !x.routes.Match(req, &found) {
+		m.known = m.known || found.MatchErr == mux.ErrMethodMismatch
+		return false
+	}
+	e, ok := found.Handler.(*endpoint)
+	if ok {
+		m.endpoint, m.vars = e, found.Vars
+	}
+	return ok
+}

@@ -1,0 +1,101 @@
+package httpx
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// requestInfo is what the context of a request carries.
+type requestInfo struct{ addr netip.Addr }
+
+type infoKey struct{}
+
+// ClientAddr is the address of the client that made the request of this context, behind trusted proxies too. It is the
+// zero Addr when unknown (a unix socket without X-Forwarded-For) and outside requests.
+func ClientAddr(ctx context.Context) netip.Addr {
+	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return info.addr
+	}
+	return netip.Addr{}
+}
+
+// requestIDs numbers requests; ids of two runs of the server differ by their prefix.
+type requestIDs struct {
+	prefix string
+	count  *atomic.Uint64
+}
+
+func newRequestIDs() requestIDs {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails, as crypto/rand promises
+	return requestIDs{prefix: hex.EncodeToString(b[:]), count: new(atomic.Uint64)}
+}
+
+func (r requestIDs) next() uint64 { return r.count.Add(1) }
+
+func (r requestIDs) format(id uint64) string { return r.prefix + "-" + strconv.FormatUint(id, 36) }
+
+// clientAddr walks X-Forwarded-For from its end, over our own proxies, to the first address that they do not own. A
+// peer that is no trusted proxy is the client, whatever it claims.
+func (r *Router) clientAddr(req *http.Request) netip.Addr {
+	peer, ok := peerAddr(req)
+	if !ok || !r.trusted(peer) {
+		return peer
+	}
+	forwarded := req.Header["X-Forwarded-For"]
+	for i := len(forwarded) - 1; i >= 0; i-- {
+		hops := strings.Split(forwarded[i], ",")
+		for j := len(hops) - 1; j >= 0; j-- {
+			hop, err := parseHop(strings.TrimSpace(hops[j]))
+			if err != nil {
+				return peer
+			}
+			if peer = hop; !r.trusted(peer) {
+				return peer
+			}
+		}
+	}
+	return peer
+}
+
+// peerAddr is the address at the other end of the connection. A unix socket has none and counts as a trusted proxy.
+func peerAddr(req *http.Request) (netip.Addr, bool) {
+	if local, ok := req.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
+		return netip.Addr{}, true
+	}
+	addrPort, err := netip.ParseAddrPort(req.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return addrPort.Addr().Unmap().WithZone(""), true
+}
+
+// parseHop reads one entry of X-Forwarded-For; some proxies add a port.
+func parseHop(s string) (netip.Addr, error) {
+	if addr, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return addr.Unmap().WithZone(""), nil
+	}
+	addrPort, err := netip.ParseAddrPort(s)
+	return addrPort.Addr().Unmap().WithZone(""), err
+}
+
+// trusted reports whether an address is a proxy of ours; the zero address is our own unix socket.
+func (r *Router) trusted(addr netip.Addr) bool {
+	return !addr.IsValid() || contains(r.options.TrustedProxies, addr)
+}
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"rempart/internal/matrix"
+)
+
+// DefaultMaxBody bounds a request body where neither the router nor the route says otherwise.
+const DefaultMaxBody = 1 << 20
+
+// Authenticator tells who holds an access token. It answers an unknown one with M_UNKNOWN_TOKEN.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error)
+}
+
+// Options is what a router is made of.
+type Options struct {
+	// Auth may be nil when every route is public.
+	Auth Authenticator
+	// Limits bounds how often each caller may call; nil turns rate limits off.
+	Limits *Limiter
+	// MaxBody bounds request bodies in bytes; 0 means [DefaultMaxBody].
+	MaxBody int64
+	// TokenInQuery accepts "?access_token=", which older clients still send.
+	TokenInQuery bool
+	// Logger takes failures (error), and every request at debug level.
+	Logger *slog.Logger
+	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// Observe is told each answer: the route's pattern ("" when none matched), its status and how long it took.
+	Observe func(method, pattern string, status int, took time.Duration)
+}
+
+// Router serves the declared routes. Routes are declared before the first request; from then on it is read-only and
+// may be used by any number of goroutines.
+type Router struct {
+	options Options
+	index   index
+	routes  []RouteInfo
+	buffers sync.Pool // of *bytes.Buffer, for answers
+	ids     requestIDs
+}
+
+// New makes a router without routes.
+func New(o Options) *Router {
+	if o.MaxBody == 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Router{options: o, ids: newRequestIDs()}
+	r.buffers.New = func() any { return new(bytes.Buffer) }
+	return r
+}
+
+// ServeHTTP answers one request.
+func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	x := &exchange{router: r, ResponseWriter: w, start: time.Now(), id: r.ids.next()}
+	x.info.addr = r.clientAddr(req)
+	x.ctx = context.WithValue(req.Context(), infoKey{}, &x.info)
+	defer x.finish(req)
+	allowAnyOrigin(w.Header())
+	if req.Method == http.MethodOptions {
+		x.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if err := r.dispatch(x, req); err != nil {
+		x.fail(req, err)
+	}
+}
+
+// dispatch finds the route, checks who asks and how often, and runs the handler.
+func (r *Router) dispatch(x *exchange, req *http.Request) error {
+	var m match
+	if !r.index.find(req, strings.TrimPrefix(req.URL.EscapedPath(), "/"), &m) {
+		return unrecognized(m.known)
+	}
+	x.endpoint = m.endpoint
+	if err := x.path.fill(req, m.vars); err != nil {
+		return err
+	}
+	if err := r.admit(x, req); err != nil {
+		return err
+	}
+	return m.endpoint.serve(x, req, x)
+}
+
+// admit authenticates the caller and takes one request from his rate limit. Without a token the address is limited.
+func (r *Router) admit(x *exchange, req *http.Request) error {
+	if err := r.authenticate(x, req); err != nil {
+		return err
+	}
+	if r.options.Limits == nil || x.caller.Admin {
+		return nil
+	}
+	if x.caller.User != "" {
+		return r.options.Limits.TakeUser(x.endpoint.Class, x.caller.User)
+	}
+	return r.options.Limits.TakeAddr(x.endpoint.Class, x.info.addr)
+}
+
+// allowAnyOrigin lets web clients from anywhere read the answer, errors too. Spec: client-server-api/#web-browser-clients
+func allowAnyOrigin(h http.Header) {
+	h["Access-Control-Allow-Origin"] = corsOrigin
+	h["Access-Control-Allow-Methods"] = corsMethods
+	h["Access-Control-Allow-Headers"] = corsHeaders
+	h["Access-Control-Expose-Headers"] = corsExpose
+}
+
+// Header values that never change, kept as the slices that a header holds: assigning them costs nothing.
+var (
+	corsOrigin      = []string{"*"}
+	corsMethods     = []string{"GET, POST, PUT, DELETE, PATCH, OPTIONS"}
+	corsHeaders     = []string{"X-Requested-With, Content-Type, Authorization, Date"}
+	corsExpose      = []string{"Retry-After, ETag, Location"}
+	jsonContentType = []string{"application/json"}
+)
