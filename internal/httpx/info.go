@@ -65,16 +65,14 @@ func (r *Router) clientAddr(req *http.Request) netip.Addr {
 	return peer
 }
 
-// peerAddr is the address at the other end of the connection. A unix socket has none and counts as a trusted proxy.
+// peerAddr is the address at the other end of the connection, or the one that a PROXY header said. A unix socket has
+// none and counts as a trusted proxy.
 func peerAddr(req *http.Request) (netip.Addr, bool) {
-	if local, ok := req.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && local.Network() == "unix" {
-		return netip.Addr{}, true
+	if addrPort, err := netip.ParseAddrPort(req.RemoteAddr); err == nil {
+		return addrPort.Addr().Unmap().WithZone(""), true
 	}
-	addrPort, err := netip.ParseAddrPort(req.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	return addrPort.Addr().Unmap().WithZone(""), true
+	local, ok := req.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return netip.Addr{}, ok && local.Network() == "unix"
 }
 
 // parseHop reads one entry of X-Forwarded-For; some proxies add a port.

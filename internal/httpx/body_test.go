@@ -1,0 +1,95 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"rempart/internal/matrix"
+)
+
+type note struct {
+	Text string          `json:"text"`
+	N    int             `json:"n"`
+	Any  json.RawMessage `json:"any"`
+}
+
+func bodyRoutes() *Router {
+	r := New(Options{MaxBody: 2000})
+	Handle(r, "POST", "/typed", Route{}, func(_ context.Context, _ matrix.Caller, _ Path, in note) (note, error) { return in, nil })
+	Handle(r, "POST", "/raw", Route{}, func(_ context.Context, _ matrix.Caller, _ Path, in json.RawMessage) (json.RawMessage, error) {
+		return in, nil
+	})
+	Handle(r, "POST", "/empty", Route{}, func(context.Context, matrix.Caller, Path, Empty) (Empty, error) { return Empty{}, nil })
+	Handle(r, "POST", "/small", Route{MaxBody: 10}, func(context.Context, matrix.Caller, Path, Empty) (Empty, error) { return Empty{}, nil })
+	return r
+}
+
+func TestBodies(t *testing.T) {
+	r := bodyRoutes()
+	deep := func(n int) string { return strings.Repeat(`{"any":`, n) + "1" + strings.Repeat("}", n) }
+	for _, c := range []struct{ path, body, want string }{
+		{"/typed", `{"text":"<é>","n":1}`, `{"text":"<é>","n":1,"any":null}`},
+		{"/typed", ``, `{"text":"","n":0,"any":null}`},
+		{"/typed", ` {"any": {"b":1,"a":"\"]"} }`, `{"text":"","n":0,"any":{"b":1,"a":"\"]"}}`},
+		{"/typed", `{"text":`, "M_NOT_JSON"},
+		{"/typed", `{} x`, "M_NOT_JSON"},
+		{"/typed", `{"text":"` + "\xff" + `"}`, "M_NOT_JSON"},
+		{"/typed", `x`, "M_NOT_JSON"},
+		{"/typed", `{"text":1}`, "M_BAD_JSON"},
+		{"/typed", `{"n":1.5}`, "M_BAD_JSON"},
+		{"/typed", `[]`, "M_BAD_JSON"},
+		{"/typed", `null`, "M_BAD_JSON"},
+		{"/typed", deep(MaxDepth), `"text":""`},
+		{"/typed", deep(MaxDepth + 1), "M_BAD_JSON"},
+		{"/typed", `{"text":"` + strings.Repeat("[", 200) + `"}`, "[[["},
+		{"/typed", `{"text":"` + strings.Repeat("x", 2000) + `"}`, "M_TOO_LARGE"},
+		{"/raw", `{ "z":1, "a":1.0e3 }`, `{ "z":1, "a":1.0e3 }`},
+		{"/raw", ``, "M_NOT_JSON"},
+		{"/raw", `{]`, "M_NOT_JSON"},
+		{"/raw", `"x"`, "M_BAD_JSON"},
+		{"/empty", ``, `{}`},
+		{"/empty", `{"any":1}`, `{}`},
+		{"/empty", `{`, "M_NOT_JSON"},
+		{"/small", `{"a":"0123456789"}`, "M_TOO_LARGE"},
+	} {
+		status, body := call(r, "POST", c.path, c.body)
+		if !strings.Contains(body, c.want) || strings.HasPrefix(c.want, "M_") == (status == http.StatusOK) {
+			t.Errorf("%s %.60q: %d %.120s, want %s", c.path, c.body, status, body, c.want)
+		}
+	}
+}
+
+func TestChunkedBodiesAreBounded(t *testing.T) {
+	for n, want := range map[int]int{100: 200, 1988: 200, 1990: 413} {
+		req := httptest.NewRequest("POST", "/typed", strings.NewReader(`{"text":"`+strings.Repeat("x", n)+`"}`))
+		req.ContentLength = -1
+		w := httptest.NewRecorder()
+		bodyRoutes().ServeHTTP(w, req)
+		if w.Code != want {
+			t.Errorf("%d bytes: %d %s", n, w.Code, w.Body)
+		}
+	}
+}
+
+// FuzzBody sends any body to every shape of input: 200 or an error of the specification, never a panic or a 500.
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{``, `{}`, `{"text":1}`, `{"any":[{}]}`, "{\"text\":\"\\ud800\"}", `[[[[`, "\xff"} {
+		f.Add([]byte(s))
+	}
+	r := bodyRoutes()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, path := range []string{"/typed", "/raw", "/empty", "/small"} {
+			status, answer := call(r, "POST", path, string(body))
+			if status != 200 && status != 400 && status != 413 {
+				t.Errorf("%s %q: %d %s", path, body, status, answer)
+			}
+			if !json.Valid([]byte(answer)) {
+				t.Errorf("%s %q: answered %q", path, body, answer)
+			}
+		}
+	})
+}
