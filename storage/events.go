@@ -1,0 +1,162 @@
+package storage
+
+import "rempart/internal/matrix"
+
+// EventFlag marks what was found out about an event. The numbers are stored: never renumber.
+type EventFlag int64
+
+// The flags of an event.
+const (
+	FlagRejected   EventFlag = 1 << iota // failed authorisation: in the graph, in nobody's view
+	FlagSoftFailed                       // authorised by its past, not by the present: kept from clients and from heads
+	FlagOutlier                          // known without its place in the graph
+	FlagRedacted                         // served in its redacted form
+	FlagNotify                           // notifies by the default push rules
+	FlagHighlight                        // highlights by the default push rules for everybody (@room, server notice)
+	FlagNoState                          // the state before it is not known yet: served to nobody
+	FlagLocal                            // made by a user of this installation
+)
+
+// EventRow is an event's row. Its JSON is an [EventJSONRow] of the same number.
+type EventRow struct {
+	At
+	NID, Room, IDHash int64
+	Sender            int64 // user number
+	StateKey          int64 // number of the (type, state key) pair; 0 for message events
+	Branch, Seq       int64 // version of the state before the event; Branch -1: unknown
+	Depth, TS         int64
+	Flags             EventFlag
+	Notify, TNotify   int64 // filled in at commit from the room's row
+	Thread            int64
+	Chain, ChainSeq   int64
+	Prev, Auth        []int64
+}
+
+var eventsTable = newTable("events", `nid:i room:i pos:i id_hash:i sender:i skey:i branch:i seq:i depth:i ts:i flags:i
+	notify:i tnotify:i thread:i chain:i chain_seq:i prev:b auth:b`, 1, "")
+
+func (*EventRow) table() *table { return eventsTable }
+
+func (r *EventRow) args(dst []any) []any {
+	return append(dst, r.NID, r.Room, r.Pos, r.IDHash, r.Sender, r.StateKey, r.Branch, r.Seq, r.Depth, r.TS, int64(r.Flags),
+		r.Notify, r.TNotify, r.Thread, r.Chain, r.ChainSeq, encodeNIDs(r.Prev), encodeNIDs(r.Auth))
+}
+
+// EventJSONRow is the full form of an event.
+type EventJSONRow struct {
+	NID  int64
+	JSON []byte
+}
+
+var eventJSONTable = newTable("event_json", "nid:i json:b", 1, "")
+
+func (*EventJSONRow) table() *table          { return eventJSONTable }
+func (r *EventJSONRow) args(dst []any) []any { return append(dst, r.NID, r.JSON) }
+
+// RoomRow adds a room.
+type RoomRow struct {
+	NID         int64
+	RoomID      matrix.RoomID
+	RoomVersion string
+	Created     int64
+	state       roomState
+}
+
+var roomsTable = newTable("rooms", `nid:i room_id:t room_version:t created:i version:i heads:b depth:i state_seq:i notify:i
+	tnotify:i last_pos:i public:i`, 1, "")
+
+func (*RoomRow) table() *table { return roomsTable }
+
+func (r *RoomRow) take(s *roomState) { r.state = *s }
+
+func (r *RoomRow) args(dst []any) []any {
+	s := &r.state
+	return append(dst, r.NID, string(r.RoomID), r.RoomVersion, r.Created, s.version, encodeNIDs(s.heads), s.depth, s.stateSeq,
+		s.notify, s.tnotify, s.lastPos, int64(0))
+}
+
+// StateRow is one key of a version of state.
+type StateRow struct {
+	At
+	Room, Branch, StateKey, Seq int64
+	Event, Old                  int64 // 0: absent
+}
+
+var stateRowsTable = newTable("state_rows", "room:i branch:i skey:i seq:i event:i old:i pos:i", 4, "")
+
+func (*StateRow) table() *table { return stateRowsTable }
+func (r *StateRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Branch, r.StateKey, r.Seq, r.Event, r.Old, r.Pos)
+}
+
+// BranchRow adds a branch or moves its head.
+type BranchRow struct {
+	Room, Branch, BaseBranch, BaseSeq, HeadSeq int64
+}
+
+var branchesTable = newTable("branches", "room:i branch:i base_branch:i base_seq:i head_seq:i", 2, "update")
+
+func (*BranchRow) table() *table { return branchesTable }
+func (r *BranchRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Branch, r.BaseBranch, r.BaseSeq, r.HeadSeq)
+}
+
+// ChainLinkRow says that (Chain, Seq) reaches (ToChain, ToSeq) in the auth-chain index.
+type ChainLinkRow struct{ Room, Chain, Seq, ToChain, ToSeq int64 }
+
+var chainLinksTable = newTable("chain_links", "room:i chain:i seq:i to_chain:i to_seq:i", 4, "update")
+
+func (*ChainLinkRow) table() *table { return chainLinksTable }
+func (r *ChainLinkRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Chain, r.Seq, r.ToChain, r.ToSeq)
+}
+
+// Membership is a user's standing in a room, as stored. Never renumber.
+type Membership int64
+
+// The memberships.
+const (
+	MemberNone Membership = iota
+	MemberJoin
+	MemberInvite
+	MemberKnock
+	MemberLeave
+	MemberBan
+)
+
+// MembershipRow follows current state: a row for every user that ever had a membership in the room.
+type MembershipRow struct {
+	At
+	User, Room int64
+	Membership Membership
+	Event      int64
+	Forgotten  bool
+}
+
+var membershipsTable = newTable("memberships", "usr:i room:i membership:i event:i pos:i forgotten:i", 2, "update")
+
+func (*MembershipRow) table() *table { return membershipsTable }
+func (r *MembershipRow) args(dst []any) []any {
+	return append(dst, r.User, r.Room, int64(r.Membership), r.Event, r.Pos, asInt(r.Forgotten))
+}
+
+// TransactionRow remembers a client's transaction id; the key being taken fails the Change, so guard it.
+type TransactionRow struct {
+	Device, Endpoint int64
+	TxnID            string
+	Event, TS        int64
+}
+
+var transactionsTable = newTable("transactions", "device:i endpoint:i txn:t event:i ts:i", 3, "")
+
+func (*TransactionRow) table() *table { return transactionsTable }
+func (r *TransactionRow) args(dst []any) []any {
+	return append(dst, r.Device, r.Endpoint, r.TxnID, r.Event, r.TS)
+}
+
+func asInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

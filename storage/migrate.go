@@ -1,0 +1,82 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// ErrNewerSchema says that the database was written by a newer Rempart.
+var ErrNewerSchema = errors.New("the database was written by a newer version of Rempart; start that version, or restore a backup")
+
+// migrate applies the schema files that the database has not seen, in order, each in one transaction.
+func (db *DB) migrate(ctx context.Context) error {
+	files, err := fs.Glob(schemaFiles, "schema/*.sql")
+	if err != nil {
+		return err
+	}
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
+		return err
+	}
+	if db.dialect.arrays { // two nodes may start at once
+		if _, err := tx.ExecContext(ctx, `LOCK TABLE schema_version IN ACCESS EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+	}
+	var have int
+	err = tx.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if have > len(files) {
+		return ErrNewerSchema
+	}
+	for i := have; i < len(files); i++ {
+		if err := db.apply(ctx, tx, files[i]); err != nil {
+			return err
+		}
+	}
+	if have < len(files) {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO schema_version (id, version) VALUES (1, $1)
+			ON CONFLICT (id) DO UPDATE SET version = excluded.version`, len(files)); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func (db *DB) apply(ctx context.Context, tx *sql.Tx, file string) error {
+	text, err := schemaFiles.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	for _, stmt := range statements(db.dialect.expand(string(text))) {
+		if _, err := tx.ExecContext(ctx, stmt); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// statements splits a schema file at semicolons that end a line; comments stay with their statement.
+func statements(text string) []string {
+	var out []string
+	for s := range strings.SplitSeq(text, ";\n") {
+		if strings.TrimSpace(s) != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}

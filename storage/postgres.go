@@ -1,0 +1,88 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// connectPostgres opens the pools and refuses a server that could lose what it acknowledged.
+func (db *DB) connectPostgres(ctx context.Context) error {
+	db.dialect = &postgresDialect
+	dsn, err := postgresSession(db.opts.URL)
+	if err != nil {
+		return err
+	}
+	if db.write, err = sql.Open("postgres", dsn); err != nil {
+		return err
+	}
+	if db.read, err = sql.Open("postgres", dsn); err != nil {
+		return err
+	}
+	db.write.SetMaxOpenConns(1)
+	db.read.SetMaxOpenConns(db.opts.Readers)
+	db.read.SetMaxIdleConns(db.opts.Readers)
+	if err := db.checkPostgres(ctx); err != nil {
+		_ = db.closePools()
+		return err
+	}
+	return nil
+}
+
+// postgresSession adds the session settings that let a hung node be noticed within seconds.
+func postgresSession(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", fmt.Errorf("database url: %w", err)
+	}
+	q := u.Query()
+	for k, v := range map[string]string{
+		"statement_timeout":                   "30000",
+		"idle_in_transaction_session_timeout": "4000",
+		"tcp_user_timeout":                    "5000",
+		"tcp_keepalives_idle":                 "5",
+		"tcp_keepalives_interval":             "2",
+		"tcp_keepalives_count":                "2",
+		"application_name":                    "rempart",
+	} {
+		if !q.Has(k) {
+			q.Set(k, v)
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// checkPostgres gives all reasons at once why this database must not be used.
+func (db *DB) checkPostgres(ctx context.Context) error {
+	var wrong []string
+	var version int
+	var fsync, full, sync, collate string
+	err := db.write.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
+		current_setting('full_page_writes'), current_setting('synchronous_commit'),
+		(SELECT datcollate FROM pg_database WHERE datname = current_database())`).Scan(&version, &fsync, &full, &sync, &collate)
+	if err != nil {
+		return err
+	}
+	if version < 150000 {
+		wrong = append(wrong, "PostgreSQL 15 or newer is needed")
+	}
+	if fsync != "on" {
+		wrong = append(wrong, "fsync must be on")
+	}
+	if full != "on" {
+		wrong = append(wrong, "full_page_writes must be on")
+	}
+	if sync == "off" {
+		wrong = append(wrong, "synchronous_commit must not be off")
+	}
+	if collate != "C" && collate != "POSIX" && collate != "C.UTF-8" {
+		wrong = append(wrong, "the database must be created with collation C (CREATE DATABASE … TEMPLATE template0 LC_COLLATE 'C')")
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("this PostgreSQL is not safe to use: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
