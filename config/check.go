@@ -1,0 +1,173 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rempart/internal/httpx"
+	"rempart/internal/log"
+	"rempart/internal/matrix"
+)
+
+// check finds what is well-formed but cannot work.
+func (c *Config) check() Mistakes {
+	var found Mistakes
+	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	c.checkServer(say)
+	c.checkListen(say)
+	c.checkLimits(say)
+	if u := c.Database.URL; u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		say("database.url: must start with postgres:// (leave it empty for SQLite and set database.path).")
+	}
+	if c.Database.Connections < 2 {
+		say("database.connections: %d is too few; the least is 2.", c.Database.Connections)
+	}
+	if c.Password.Argon2Time < 1 || c.Password.Argon2MemoryKiB < 8 {
+		say("password: argon2_time must be at least 1 and argon2_memory_kib at least 8.")
+	}
+	if _, ok := matrix.Version(c.Rooms.DefaultVersion); !ok {
+		say("rooms.default_version: %q is no room version that this server knows; they are 1 to 12.", c.Rooms.DefaultVersion)
+	}
+	if !slices.Contains(log.Levels(), c.Log.Level) {
+		say("log.level: %q is none of debug, info, warn, error.", c.Log.Level)
+	}
+	if !slices.Contains(log.Formats(), c.Log.Format) {
+		say("log.format: %q is neither text nor json.", c.Log.Format)
+	}
+	return found
+}
+
+type sayer func(format string, args ...any)
+
+func (c *Config) checkServer(say sayer) {
+	names := map[string]bool{}
+	for i, t := range append([]Tenant{{Name: c.Server.Name}}, c.Server.Tenants...) {
+		place := "server.name"
+		if i > 0 {
+			place = fmt.Sprintf("server.tenants[%d].name", i-1)
+		}
+		if _, err := matrix.ParseServerName(t.Name); err != nil {
+			say("%s: %q is no server name; it looks like example.org or example.org:8448.", place, t.Name)
+		}
+		if names[t.Name] {
+			say("%s: %q is there twice.", place, t.Name)
+		}
+		names[t.Name] = true
+	}
+	if s := c.Server.PublicURL; s != "" {
+		if u, err := url.Parse(s); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			say("server.public_url: %q is no address like https://matrix.example.org.", s)
+		}
+	}
+}
+
+func (c *Config) checkListen(say sayer) {
+	l := c.Listen
+	if l.Client == "" {
+		say("listen.client: must not be empty, since clients need an address.")
+	}
+	taken := map[string]string{}
+	for _, a := range []struct{ name, address string }{
+		{"client", l.Client}, {"federation", l.Federation}, {"metrics", l.Metrics}, {"pprof", l.Pprof},
+	} {
+		if a.address == "" {
+			continue
+		}
+		if problem := addressProblem(a.address); problem != "" {
+			say("listen.%s: %q %s.", a.name, a.address, problem)
+		}
+		if other := taken[a.address]; other != "" && !strings.HasSuffix(a.address, ":0") {
+			say("listen.%s: %s is taken by listen.%s already.", a.name, a.address, other)
+		}
+		taken[a.address] = a.name
+	}
+	if l.Pprof != "" && !loopback(l.Pprof) {
+		say("listen.pprof: %s is reachable from outside; use a loopback address such as 127.0.0.1:6060.", l.Pprof)
+	}
+	if (l.TLSCert == "") != (l.TLSKey == "") {
+		say("listen: tls_cert and tls_key go together, but only one of them is set.")
+	}
+	if l.TLSCert == "" && (l.ClientTLS || l.Federation != "") {
+		say("listen: client_tls and federation need tls_cert and tls_key.")
+	}
+	for key, file := range map[string]string{"tls_cert": l.TLSCert, "tls_key": l.TLSKey} {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			say("listen.%s: the file %s cannot be opened.", key, file)
+		}
+	}
+}
+
+// addressProblem says what is wrong with an address to listen on, "" if nothing is.
+func addressProblem(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if path == "" {
+			return "lacks the path of the socket"
+		}
+		return ""
+	}
+	_, port, err := net.SplitHostPort(address)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 0 || n > 65535 {
+		return "is no address like 127.0.0.1:8008 or unix:/run/rempart.sock"
+	}
+	return ""
+}
+
+func loopback(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	addr, err := netip.ParseAddr(host)
+	return strings.HasPrefix(address, "unix:") || host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func (c *Config) checkLimits(say sayer) {
+	defaults := httpx.DefaultRates()
+	for i, r := range c.Limits.Rates {
+		if _, ok := defaults[r.Name]; !ok {
+			say("limits.rates[%d].name: %q is no class of requests.", i, r.Name)
+		}
+		if r.PerSecond <= 0 || r.Burst < 1 {
+			say("limits.rates[%d]: per_second must be above 0 and burst at least 1.", i)
+		}
+	}
+	if c.Limits.MaxBodyKiB < 128 {
+		say("limits.max_body_kib: %d is too small; an event may have 64 KiB, so the least is 128.", c.Limits.MaxBodyKiB)
+	}
+	if c.Limits.CacheMiB < 8 {
+		say("limits.cache_mib: %d is too small; the least is 8.", c.Limits.CacheMiB)
+	}
+}
+
+// RateLimits are the rates to enforce, nil when limits are off.
+func (l Limits) RateLimits() map[string]httpx.Rate {
+	if !l.Enabled {
+		return nil
+	}
+	rates := httpx.DefaultRates()
+	for _, r := range l.Rates {
+		rates[r.Name] = httpx.Rate{PerSecond: r.PerSecond, Burst: r.Burst}
+	}
+	return rates
+}
+
+// readSecrets reads the secrets that stand in files of their own.
+func (c *Config) readSecrets() Mistakes {
+	path := c.Registration.SharedSecretFile
+	if path == "" {
+		return nil
+	}
+	if c.Registration.SharedSecret != "" {
+		return Mistakes{"registration: shared_secret and shared_secret_file are both set; keep one."}
+	}
+	b, err := os.ReadFile(path)
+	secret := strings.TrimSpace(string(b))
+	if err != nil || secret == "" {
+		return Mistakes{fmt.Sprintf("registration.shared_secret_file: the file %s cannot be read or is empty.", path)}
+	}
+	c.Registration.SharedSecret = secret
+	return nil
+}
