@@ -1,0 +1,179 @@
+// Package spawn builds rempart, starts it on temporary folders, on SQLite or on
+// a throw-away PostgreSQL, and stops and removes everything after the run. What
+// it starts listens on loopback addresses and Unix sockets only.
+package spawn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"rempart/tests/load/csapi"
+	"rempart/tests/load/wire"
+)
+
+// Options say what to start. No engine: nothing.
+type Options struct {
+	Engines []string // "sqlite", "postgres"
+	Module  string   // folder of the module to build
+	Binary  string   // instead of building
+	Keep    string   // folder for all data, kept; empty: a temporary one
+}
+
+// Server is a running rempart.
+type Server struct {
+	Name, Base, Engine string
+	PID                int
+	Databases          []int
+}
+
+// Servers are all that Start started. Stop ends them.
+type Servers struct {
+	List    []*Server
+	started []*process // in order of start
+	folder  string
+	keep    bool
+}
+
+const (
+	startTime = 30 * time.Second
+	stopTime  = 15 * time.Second
+)
+
+// Start starts one rempart for each engine. On an error nothing is left behind.
+func Start(ctx context.Context, log *slog.Logger, o Options) (*Servers, error) {
+	s := &Servers{keep: o.Keep != ""}
+	if len(o.Engines) == 0 {
+		return s, nil
+	}
+	if err := s.start(ctx, log, o); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Servers) start(ctx context.Context, log *slog.Logger, o Options) (err error) {
+	if s.folder = o.Keep; !s.keep {
+		s.folder, err = os.MkdirTemp("", "rempart-load-")
+	} else {
+		err = os.MkdirAll(s.folder, 0o755) //nolint:gosec // PostgreSQL's own user must get through
+	}
+	if err != nil {
+		return err
+	}
+	if s.folder, err = filepath.Abs(s.folder); err != nil {
+		return err
+	}
+	// Why: PostgreSQL runs as its own user and must reach its folder below.
+	if err := os.Chmod(s.folder, 0o755); err != nil { //nolint:gosec // as said
+		return err
+	}
+	binary := o.Binary
+	if binary == "" {
+		binary = filepath.Join(s.folder, "rempart")
+		log.Info("building", "module", o.Module)
+		if err := build(ctx, o.Module, binary); err != nil {
+			return err
+		}
+	}
+	for _, engine := range o.Engines {
+		if err := s.one(ctx, log, engine, binary); err != nil {
+			return fmt.Errorf("%s: %w", engine, err)
+		}
+	}
+	return nil
+}
+
+func build(ctx context.Context, module, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/rempart")
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build rempart: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// one starts rempart on an engine and waits until it answers.
+func (s *Servers) one(ctx context.Context, log *slog.Logger, engine, binary string) error {
+	dir := filepath.Join(s.folder, engine)
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL's own user must get through
+		return err
+	}
+	server := &Server{Name: "rempart-" + engine, Engine: engine}
+	c := config{Dir: filepath.Join(dir, "data")}
+	switch engine {
+	case "sqlite":
+	case "postgres":
+		pg, url, err := startPostgres(ctx, dir)
+		if err != nil {
+			return err
+		}
+		s.started = append(s.started, pg)
+		server.Databases, c.Database = []int{pg.pid()}, url
+	default:
+		return errors.New("the engines are sqlite and postgres")
+	}
+	var err error
+	if c.Client, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	file, err := c.write()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	p, err := launch(filepath.Join(dir, "rempart.log"), syscall.SIGTERM, nil, binary, "serve", "-config", file)
+	if err != nil {
+		return err
+	}
+	s.started = append(s.started, p)
+	server.PID, server.Base = p.pid(), "http://"+c.Client
+	if err := p.await(ctx, func() error { return answers(ctx, server.Base) }); err != nil {
+		return err
+	}
+	log.Info("started", "server", server.Name, "base", server.Base, "pid", server.PID, "after", time.Since(begin).Round(time.Millisecond))
+	s.List = append(s.List, server)
+	return nil
+}
+
+func answers(ctx context.Context, base string) error {
+	addr, err := wire.ParseBase(base)
+	if err != nil {
+		return err
+	}
+	c := csapi.NewClient(addr, csapi.User{})
+	defer c.Conn.Close()
+	return c.Versions(ctx)
+}
+
+// freeAddress finds a loopback port that nobody listens on now.
+func freeAddress(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String(), nil
+}
+
+// Stop ends all processes, the last started first, and removes their data. Logs
+// of a server that would not end, or was killed, are lost with it unless Keep.
+func (s *Servers) Stop() {
+	for i := len(s.started) - 1; i >= 0; i-- {
+		s.started[i].stop()
+	}
+	s.started = nil
+	if s.folder != "" && !s.keep {
+		_ = os.RemoveAll(s.folder)
+	}
+}

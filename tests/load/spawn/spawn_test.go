@@ -1,0 +1,41 @@
+package spawn
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestAwaitTellsWhyAProcessEnded(t *testing.T) {
+	p, err := launch(filepath.Join(t.TempDir(), "log"), syscall.SIGTERM, nil, "sh", "-c", "echo the reason; exit 3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.await(t.Context(), func() error { return os.ErrNotExist })
+	if err == nil || !strings.Contains(err.Error(), "the reason") || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("error %v", err)
+	}
+	p.stop()
+}
+
+func TestStopEndsAProcess(t *testing.T) {
+	p, err := launch(filepath.Join(t.TempDir(), "log"), syscall.SIGTERM, nil, "sleep", "60")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stop()
+	if state := p.cmd.ProcessState; state == nil || state.Success() {
+		t.Errorf("state %v", state)
+	}
+}
+
+func TestStartRefusesUnknownEngines(t *testing.T) {
+	keep := t.TempDir()
+	s, err := Start(t.Context(), nil, Options{Engines: []string{"oracle"}, Binary: "/bin/true", Keep: keep})
+	if err == nil {
+		s.Stop()
+		t.Error("an unknown engine was started")
+	}
+}
