@@ -18,8 +18,8 @@ type Proto struct {
 	PrevEvents     []EventID
 	AuthEvents     []EventID
 	Depth          int64
-	OriginServerTS int64 // milliseconds
-	Redacts        EventID
+	OriginServerTS int64   // milliseconds
+	Redacts        EventID // target of a redaction; goes where the room version keeps it
 	// RefHash gives the reference hash of an event named in PrevEvents or AuthEvents; used by room versions 1
 	// and 2 only, may be nil.
 	RefHash func(EventID) []byte
@@ -39,23 +39,20 @@ func (v *RoomVersion) Build(p Proto, key SigningKey) (*Event, error) {
 	if len(w.b) > MaxEventSize {
 		return nil, TooLarge("The event is larger than 65536 bytes.")
 	}
-	hash := w.seal(v, &p, key)
+	id := v.hashID(w.seal(v, &p, key))
+	if v.EventIDFormat == EventIDDomain {
+		id = w.eventID
+	}
 	e := &Event{
-		ID: w.eventID, RoomID: p.RoomID, Sender: p.Sender, Type: p.Type, StateKey: p.StateKey,
+		RoomID: p.RoomID, Sender: p.Sender, Type: p.Type, StateKey: p.StateKey,
 		Depth: p.Depth, OriginServerTS: p.OriginServerTS, PrevEvents: p.PrevEvents, AuthEvents: p.AuthEvents,
 		Content: w.content(), JSON: w.b, Version: v,
 	}
-	if v.EventIDFormat != EventIDDomain {
-		e.ID = v.hashID(hash)
-	}
-	if v.derivesRoomID(e) {
-		e.RoomID = RoomID("!" + string(e.ID[1:]))
-	}
+	e.setID(id)
 	if p.Type == "m.room.redaction" {
 		e.Redacts = p.Redacts
 		if v.RedactsInContent {
-			id, _ := text(find(e.Content, "redacts"))
-			e.Redacts = EventID(id)
+			e.Redacts = redactsOf(e.Content)
 		}
 	}
 	return e, nil
@@ -125,10 +122,16 @@ func (w *writer) write(v *RoomVersion, p *Proto, key SigningKey) (err error) {
 	if w.b, err = AppendCanonical(w.b, p.Content, v.StrictCanonicalJSON); err != nil {
 		return err
 	}
-	w.contentEnd = len(w.b)
 	if w.b[w.contentStart] != '{' {
 		return BadJSON("The content of an event must be a JSON object.")
 	}
+	if v.RedactsInContent && p.Redacts != "" {
+		content := setMember(w.b[w.contentStart:], []byte(`"redacts"`), AppendJSONString(nil, p.Redacts))
+		if w.b, err = AppendCanonical(w.b[:w.contentStart], content, true); err != nil {
+			return err
+		}
+	}
+	w.contentEnd = len(w.b)
 	w.b = strconv.AppendInt(append(w.b, `,"depth":`...), p.Depth, 10)
 	if v.EventIDFormat == EventIDDomain {
 		w.eventID = EventID("$" + rand.Text() + ":" + string(key.ServerName))

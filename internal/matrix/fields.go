@@ -108,11 +108,16 @@ func (f *eventFields) redactsID(v *RoomVersion, typ string) EventID {
 	if typ != "m.room.redaction" {
 		return ""
 	}
-	raw := f.redacts
 	if v.RedactsInContent {
-		raw = find(f.content, "redacts")
+		return redactsOf(f.content)
 	}
-	id, _ := text(raw)
+	id, _ := text(f.redacts)
+	return EventID(id)
+}
+
+// redactsOf is content.redacts. Spec: rooms/v11/#moving-the-redacts-property-of-mroomredaction-events-to-a-content-property
+func redactsOf(content []byte) EventID {
+	id, _ := text(find(content, "redacts"))
 	return EventID(id)
 }
 

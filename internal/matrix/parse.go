@@ -35,11 +35,17 @@ func (f *eventFields) finish(v *RoomVersion, id EventID, raw []byte) (*Event, er
 	if e == nil {
 		return nil, BadJSON("The event has no valid " + bad + ".")
 	}
-	e.ID, e.JSON = id, raw
-	if v.derivesRoomID(e) && len(id) > 0 {
+	e.JSON = raw
+	e.setID(id)
+	return e, nil
+}
+
+// setID names a new event and, if it is a create event that makes its room's id, that too.
+func (e *Event) setID(id EventID) {
+	e.ID = id
+	if len(id) > 0 && e.Version.derivesRoomID(e) {
 		e.RoomID = RoomID("!" + string(id[1:]))
 	}
-	return e, nil
 }
 
 // derivesRoomID reports whether the event is a create event whose own hash is the room id. MSC4291

@@ -86,16 +86,22 @@ func skipString(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return -1
 	}
-	for i++; i < len(b); i++ {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return -1
+	i++
+	// Why: the next quote is looked for again only when an escape has passed it, else many escapes before a far
+	// quote would cost the square of their number.
+	for quote := -1; i < len(b); {
+		if quote < i {
+			n := bytes.IndexByte(b[i:], '"')
+			if n < 0 {
+				return -1
+			}
+			quote = i + n
 		}
-		back := bytes.IndexByte(b[i:i+n], '\\')
+		back := bytes.IndexByte(b[i:quote], '\\')
 		if back < 0 {
-			return i + n + 1
+			return quote + 1
 		}
-		i += back + 1
+		i += back + 2
 	}
 	return -1
 }

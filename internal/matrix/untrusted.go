@@ -49,16 +49,20 @@ func (v *RoomVersion) fromPeer(f *eventFields, clean []byte) (*Event, error) {
 	if err := v.checkFormat(e, f); err != nil {
 		return nil, err
 	}
-	if !contentHashMatches(clean, f.hashes) {
-		clean = appendRedacted(make([]byte, 0, len(clean)), clean, v.RedactionAlgorithm, e.Type, true)
-	}
-	signed := appendRedacted(make([]byte, 0, len(clean)), clean, v.RedactionAlgorithm, e.Type, false)
-	id := v.hashID(sha256.Sum256(signed))
+	scratch := make([]byte, 0, len(clean))
+	intact := contentHashMatches(scratch, clean, f.hashes)
+	scratch = appendRedacted(scratch[:0], clean, v.RedactionAlgorithm, e.Type, false)
+	id := v.hashID(sha256.Sum256(scratch))
 	if v.EventIDFormat == EventIDDomain {
 		text, _ := text(f.eventID)
 		id = EventID(text)
 	}
-	return v.ParseTrusted(id, clean)
+	if !intact {
+		clean = appendRedacted(make([]byte, 0, len(clean)), clean, v.RedactionAlgorithm, e.Type, true)
+		return v.ParseTrusted(id, clean)
+	}
+	e.setID(id)
+	return e, nil
 }
 
 // checkFormat checks what the version's event format asks of each field. Spec: server-server-api/#pdus
@@ -135,9 +139,9 @@ func validSignatures(raw []byte) bool {
 	return !servers.bad
 }
 
-// contentHashMatches compares hashes.sha256 with the hash of the event.
+// contentHashMatches compares hashes.sha256 with the hash of the event; scratch is room to work in.
 // Spec: server-server-api/#calculating-the-content-hash-for-an-event
-func contentHashMatches(event, hashes []byte) bool {
+func contentHashMatches(scratch, event, hashes []byte) bool {
 	claimed, ok := text(find(hashes, "sha256"))
 	if !ok {
 		return false
@@ -146,7 +150,7 @@ func contentHashMatches(event, hashes []byte) bool {
 	if err != nil {
 		return false
 	}
-	covered := withoutKeys(make([]byte, 0, len(event)), event, "hashes", "signatures", "unsigned")
+	covered := withoutKeys(scratch[:0], event, "hashes", "signatures", "unsigned")
 	got := sha256.Sum256(covered)
 	return bytes.Equal(want, got[:])
 }
