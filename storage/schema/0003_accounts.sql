@@ -49,13 +49,19 @@ CREATE TABLE sessions (
 	scopes       TEXT NOT NULL,
 	client_id    TEXT NOT NULL,
 	created      BIGINT NOT NULL,
-	expires      BIGINT NOT NULL,
-	last_seen    BIGINT NOT NULL,
-	ip           TEXT NOT NULL,
-	user_agent   TEXT NOT NULL
+	expires      BIGINT NOT NULL
 );
 CREATE INDEX sessions_user ON sessions (usr);
+CREATE INDEX sessions_device ON sessions (device);
 CREATE INDEX sessions_refresh ON sessions (refresh_hash) WHERE refresh_hash IS NOT NULL;
+
+-- When a session was last used, and from where; written in bulk, at most once a minute for each session.
+CREATE TABLE session_seen (
+	session    BIGINT NOT NULL PRIMARY KEY,
+	ts         BIGINT NOT NULL,
+	ip         TEXT NOT NULL,
+	user_agent TEXT NOT NULL
+){{norowid}};
 
 CREATE TABLE registration_tokens (
 	token        TEXT NOT NULL PRIMARY KEY,
@@ -73,12 +79,17 @@ CREATE TABLE uia_sessions (
 	created BIGINT NOT NULL
 ){{norowid}};
 
+CREATE INDEX uia_sessions_created ON uia_sessions (created);
+
+-- Stored filters; hash: of the canonical body, so that the same filter is stored once.
 CREATE TABLE filters (
 	usr  BIGINT NOT NULL,
 	id   BIGINT NOT NULL,
+	hash BIGINT NOT NULL,
 	body {{bytes}} NOT NULL,
 	PRIMARY KEY (usr, id)
 ){{norowid}};
+CREATE INDEX filters_hash ON filters (usr, hash);
 
 -- Account data; room 0 is global. Push rules are the type m.push_rules, absent while they are the defaults.
 CREATE TABLE account_data (

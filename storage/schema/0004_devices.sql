@@ -13,16 +13,18 @@ CREATE TABLE device_lists (
 ){{norowid}};
 CREATE INDEX device_lists_pos ON device_lists (pos);
 
--- Keys that are handed out once. seq keeps the order of upload.
+-- Keys that are handed out once. seq keeps the order of upload. claimed: when it was handed out, 0 while it was not; a
+-- claimed key stays for a while without its body, so that a repeated upload cannot bring it back.
 CREATE TABLE one_time_keys (
 	device    BIGINT NOT NULL,
 	algorithm TEXT NOT NULL,
 	key_id    TEXT NOT NULL,
 	seq       BIGINT NOT NULL,
 	body      {{bytes}} NOT NULL,
+	claimed   BIGINT NOT NULL,
 	PRIMARY KEY (device, algorithm, key_id)
 ){{norowid}};
-CREATE INDEX one_time_keys_order ON one_time_keys (device, algorithm, seq);
+CREATE INDEX one_time_keys_order ON one_time_keys (device, algorithm, seq) WHERE claimed = 0;
 
 CREATE TABLE fallback_keys (
 	device    BIGINT NOT NULL,
@@ -42,4 +44,46 @@ CREATE TABLE to_device (
 	type   TEXT NOT NULL,
 	content {{bytes}} NOT NULL,
 	PRIMARY KEY (device, pos, part)
+){{norowid}};
+
+-- Cross-signing keys as uploaded; usage: master, self_signing or user_signing.
+CREATE TABLE cross_signing_keys (
+	usr   BIGINT NOT NULL,
+	usage  TEXT NOT NULL,
+	key_id TEXT NOT NULL,
+	body  {{bytes}} NOT NULL,
+	PRIMARY KEY (usr, usage)
+){{norowid}};
+
+-- Signatures on device and cross-signing keys that were uploaded apart from the key. target is a device id or the
+-- public part of a cross-signing key.
+CREATE TABLE key_signatures (
+	usr       BIGINT NOT NULL,
+	target    TEXT NOT NULL,
+	signer    BIGINT NOT NULL,
+	key_id    TEXT NOT NULL,
+	signature TEXT NOT NULL,
+	PRIMARY KEY (usr, target, signer, key_id)
+){{norowid}};
+
+-- Key backups. etag: grows with every change. deleted versions keep their row so that numbers never return.
+CREATE TABLE key_backups (
+	usr       BIGINT NOT NULL,
+	version   BIGINT NOT NULL,
+	algorithm TEXT NOT NULL,
+	auth_data {{bytes}} NOT NULL,
+	etag      BIGINT NOT NULL,
+	deleted   BIGINT NOT NULL,
+	PRIMARY KEY (usr, version)
+){{norowid}};
+CREATE TABLE key_backup_sessions (
+	usr        BIGINT NOT NULL,
+	version    BIGINT NOT NULL,
+	room_id    TEXT NOT NULL,
+	session_id TEXT NOT NULL,
+	verified   BIGINT NOT NULL,
+	first_index BIGINT NOT NULL,
+	forwarded  BIGINT NOT NULL,
+	body       {{bytes}} NOT NULL,
+	PRIMARY KEY (usr, version, room_id, session_id)
 ){{norowid}};

@@ -1,0 +1,104 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+
+	"rempart/internal/matrix"
+)
+
+// Device is a device of a local user.
+type Device struct {
+	NID, User   int64
+	ID          matrix.DeviceID
+	DisplayName string
+	Created     int64
+	// The last use of any of its sessions; LastSeen 0: never.
+	LastSeen int64
+	IP       string
+}
+
+// InsertDevice adds a device, or finds the one of that name; nid receives its number either way.
+func InsertDevice(d Device, nid *int64) Guard {
+	return Guard{
+		sql: `INSERT INTO devices (nid, usr, device_id, display_name, created) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (usr, device_id) DO UPDATE SET device_id = excluded.device_id RETURNING nid`,
+		args: []any{d.NID, d.User, string(d.ID), d.DisplayName, d.Created}, want: 1, scan: scanInto(nid),
+	}
+}
+
+// UpdateDeviceName renames a device.
+func UpdateDeviceName(device int64, name string) Guard {
+	return Guard{sql: `UPDATE devices SET display_name = $2 WHERE nid = $1`, args: []any{device, name}, want: 1}
+}
+
+// DeleteDevice removes a device with its sessions, keys and messages.
+func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
+	del := func(sql string, args ...any) Guard { return Guard{sql: sql, args: args, want: anyRows} }
+	return []Guard{
+		del(`DELETE FROM sessions WHERE device = $1`, device),
+		del(`DELETE FROM one_time_keys WHERE device = $1`, device),
+		del(`DELETE FROM fallback_keys WHERE device = $1`, device),
+		del(`DELETE FROM to_device WHERE device = $1`, device),
+		del(`DELETE FROM device_keys WHERE usr = $1 AND device_id = $2`, user, string(id)),
+		del(`DELETE FROM key_signatures WHERE usr = $1 AND target = $2`, user, string(id)),
+		del(`DELETE FROM devices WHERE nid = $1`, device),
+	}
+}
+
+const deviceQuery = `SELECT d.nid, d.usr, d.device_id, d.display_name, d.created, COALESCE(x.ts, 0), COALESCE(x.ip, '')
+	FROM devices d LEFT JOIN sessions s ON s.device = d.nid LEFT JOIN session_seen x ON x.session = s.nid `
+
+func scanDevice(r *sql.Rows) (d Device, err error) {
+	err = r.Scan(&d.NID, &d.User, &d.ID, &d.DisplayName, &d.Created, &d.LastSeen, &d.IP)
+	return d, err
+}
+
+// ListDevices lists the devices of a user by name.
+func (db *DB) ListDevices(ctx context.Context, user int64) ([]Device, error) {
+	return db.devices(ctx, deviceQuery+`WHERE d.usr = $1 ORDER BY d.device_id, COALESCE(x.ts, 0) DESC`, user)
+}
+
+// FindDevice reads one device of a user; ErrNotFound when there is none.
+func (db *DB) FindDevice(ctx context.Context, user int64, id matrix.DeviceID) (Device, error) {
+	found, err := db.devices(ctx, deviceQuery+`WHERE d.usr = $1 AND d.device_id = $2 ORDER BY d.device_id, COALESCE(x.ts, 0) DESC`,
+		user, string(id))
+	if err == nil && len(found) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Device{}, err
+	}
+	return found[0], nil
+}
+
+// devices keeps, of a device with several sessions, the row of the one used last.
+func (db *DB) devices(ctx context.Context, text string, args ...any) ([]Device, error) {
+	var out []Device
+	err := db.each(ctx, text, args, func(r *sql.Rows) error {
+		d, err := scanDevice(r)
+		if err == nil && (len(out) == 0 || out[len(out)-1].NID != d.NID) {
+			out = append(out, d)
+		}
+		return err
+	})
+	return out, err
+}
+
+// DeviceName is what a user's device is called by its short form: number and id.
+type DeviceName struct {
+	NID int64
+	ID  matrix.DeviceID
+}
+
+// ListDeviceNames lists the numbers and ids of a user's devices.
+func (db *DB) ListDeviceNames(ctx context.Context, user int64) ([]DeviceName, error) {
+	var out []DeviceName
+	err := db.each(ctx, `SELECT nid, device_id FROM devices WHERE usr = $1 ORDER BY nid`, []any{user}, func(r *sql.Rows) error {
+		var d DeviceName
+		err := r.Scan(&d.NID, &d.ID)
+		out = append(out, d)
+		return err
+	})
+	return out, err
+}

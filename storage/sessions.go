@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+
+	"rempart/internal/matrix"
+)
+
+// Session is an access token with what it stands for. Tokens are kept as SHA-256 hashes only.
+type Session struct {
+	NID, User, Device, Tenant int64
+	TokenHash                 []byte
+	RefreshHash               []byte // nil: cannot be refreshed
+	Parent                    int64  // the session that this one was refreshed from
+	Scopes, ClientID          string
+	Created, Expires          int64 // Expires 0: never
+}
+
+// SessionRow adds a session.
+type SessionRow struct{ Session }
+
+var sessionsTable = newTable("sessions", `nid:i usr:i device:i tenant:i token_hash:b refresh_hash:b parent:i scopes:t
+	client_id:t created:i expires:i`, 1, "")
+
+func (*SessionRow) table() *table { return sessionsTable }
+func (r *SessionRow) args(dst []any) []any {
+	return append(dst, r.NID, r.User, r.Device, r.Tenant, r.TokenHash, r.RefreshHash, r.Parent, r.Scopes, r.ClientID, r.Created, r.Expires)
+}
+
+// Login is a session with its user and device, as a request needs them.
+type Login struct {
+	Session
+	UserID   matrix.UserID
+	DeviceID matrix.DeviceID
+	Flags    UserFlag
+}
+
+const loginColumns = `s.nid, s.usr, s.device, s.tenant, s.parent, s.scopes, s.client_id, s.created, s.expires, i.user_id,
+	COALESCE(d.device_id, ''), u.flags`
+
+const loginJoins = ` FROM sessions s JOIN users u ON u.nid = s.usr JOIN user_ids i ON i.nid = s.usr LEFT JOIN devices d ON d.nid = s.device `
+
+func (l *Login) dest() []any {
+	return []any{&l.NID, &l.User, &l.Device, &l.Tenant, &l.Parent, &l.Scopes, &l.ClientID, &l.Created, &l.Expires,
+		&l.UserID, &l.DeviceID, &l.Flags}
+}
+
+// FindLogin is the session of an access token's hash; ErrNotFound when there is none.
+func (db *DB) FindLogin(ctx context.Context, tokenHash []byte) (Login, error) {
+	var l Login
+	err := db.row(ctx, `SELECT `+loginColumns+loginJoins+`WHERE s.token_hash = $1`, []any{tokenHash}, l.dest()...)
+	return l, err
+}
+
+// FindLoginByRefresh is the session of a refresh token's hash; ErrNotFound when there is none.
+func (db *DB) FindLoginByRefresh(ctx context.Context, refreshHash []byte) (Login, error) {
+	var l Login
+	err := db.row(ctx, `SELECT `+loginColumns+loginJoins+`WHERE s.refresh_hash = $1`, []any{refreshHash}, l.dest()...)
+	return l, err
+}
+
+// RotateSession gives a session new tokens in exchange for its refresh token; it holds for one of several who try.
+func RotateSession(oldRefresh, token, refresh []byte, expires int64) Guard {
+	return Guard{sql: `UPDATE sessions SET token_hash = $2, refresh_hash = $3, expires = $4 WHERE refresh_hash = $1`,
+		args: []any{oldRefresh, token, refresh, expires}, want: 1}
+}
+
+// DeleteSession ends one session; it fails when the session has ended already.
+func DeleteSession(nid int64) Guard {
+	return Guard{sql: `DELETE FROM sessions WHERE nid = $1`, args: []any{nid}, want: 1}
+}
+
+// DeleteDeviceSessions ends the sessions of one device but one.
+func DeleteDeviceSessions(device, except int64) Guard {
+	return Guard{sql: `DELETE FROM sessions WHERE device = $1 AND nid <> $2`, args: []any{device, except}, want: anyRows}
+}
+
+// SessionSeenRow says when and from where a session was last used.
+type SessionSeenRow struct {
+	Session, TS   int64
+	IP, UserAgent string
+}
+
+var sessionSeenTable = newTable("session_seen", "session:i ts:i ip:t user_agent:t", 1, "update")
+
+func (*SessionSeenRow) table() *table { return sessionSeenTable }
+func (r *SessionSeenRow) args(dst []any) []any {
+	return append(dst, r.Session, r.TS, r.IP, r.UserAgent)
+}
+
+// DeleteSeenOrphans forgets when sessions were used that exist no more.
+func DeleteSeenOrphans() Guard {
+	return Guard{sql: `DELETE FROM session_seen WHERE session NOT IN (SELECT nid FROM sessions)`, want: anyRows}
+}
+
+// ListUserSessions lists the sessions of a user.
+func (db *DB) ListUserSessions(ctx context.Context, user int64) ([]Login, error) {
+	var out []Login
+	err := db.each(ctx, `SELECT `+loginColumns+loginJoins+`WHERE s.usr = $1 ORDER BY s.nid`, []any{user},
+		func(r *sql.Rows) error {
+			var l Login
+			err := r.Scan(l.dest()...)
+			out = append(out, l)
+			return err
+		})
+	return out, err
+}
