@@ -1,0 +1,272 @@
+package rooms
+
+import (
+	"context"
+	"errors"
+
+	"rempart/internal/matrix"
+	"rempart/internal/matrix/authrules"
+	"rempart/storage"
+)
+
+// readable is the version of a room's state that a user may read: the present for members and in world-readable
+// rooms, the state at the leave for those who left.
+func (s *Service) readable(ctx context.Context, room *Room, user matrix.UserID) (Version, error) {
+	m, err := s.standingOf(ctx, room, user)
+	if err != nil {
+		return Version{}, err
+	}
+	if m.Membership == storage.MemberJoin {
+		return s.CurrentVersion(room), nil
+	}
+	view, err := s.Current(ctx, room)
+	if err != nil {
+		return Version{}, err
+	}
+	if open, err := s.canPeek(ctx, view); err != nil || open {
+		return s.CurrentVersion(room), err
+	}
+	if m.Forgotten || m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
+		return Version{}, notInRoom()
+	}
+	was, err := s.wasMember(ctx, room, user)
+	if err != nil || !was {
+		return Version{}, errors.Join(err, forbidUnless(err != nil, "You are not in this room, or it does not exist."))
+	}
+	left, err := s.Events(ctx, []int64{m.Event})
+	if err != nil {
+		return Version{}, err
+	}
+	return s.VersionAfter(ctx, left[0])
+}
+
+// wasMember reports whether the user ever had joined the room.
+func (s *Service) wasMember(ctx context.Context, room *Room, user matrix.UserID) (bool, error) {
+	history, err := s.KeyHistory(ctx, room, memberTuple(user))
+	for _, e := range history {
+		if e.Membership() == "join" {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// State is the whole state that the user may read.
+// Spec: client-server-api/#get_matrixclientv3roomsroomidstate
+func (s *Service) State(ctx context.Context, room *Room, user matrix.UserID) ([]*Stored, error) {
+	at, err := s.readable(ctx, room, user)
+	if err != nil {
+		return nil, err
+	}
+	return s.stateEvents(ctx, room, at)
+}
+
+func (s *Service) stateEvents(ctx context.Context, room *Room, at Version) ([]*Stored, error) {
+	state, err := s.StateAt(ctx, room, at)
+	if err != nil {
+		return nil, err
+	}
+	nids := make([]int64, 0, len(state))
+	for _, nid := range state {
+		nids = append(nids, nid)
+	}
+	return s.Events(ctx, nids)
+}
+
+// StateEvent is one piece of the state that the user may read, or M_NOT_FOUND.
+// Spec: client-server-api/#get_matrixclientv3roomsroomidstateeventtypestatekey
+func (s *Service) StateEvent(ctx context.Context, room *Room, user matrix.UserID, t matrix.StateTuple) (*Stored, error) {
+	at, err := s.readable(ctx, room, user)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.KeyAt(ctx, room, at, t)
+	if err == nil && e == nil {
+		err = matrix.NotFound("The room has no such state.")
+	}
+	return e, err
+}
+
+// Event is one event that the user may see, or M_NOT_FOUND.
+// Spec: client-server-api/#get_matrixclientv3roomsroomideventeventid
+func (s *Service) Event(ctx context.Context, room *Room, user matrix.UserID, id matrix.EventID) (*Stored, error) {
+	e, err := s.EventByID(ctx, room, id)
+	if isNotFound(err) {
+		return nil, noEvent()
+	}
+	if err != nil {
+		return nil, err
+	}
+	seen, err := s.Visible(ctx, room, user, []*Stored{e})
+	if err == nil && len(seen) == 0 {
+		err = noEvent()
+	}
+	return e, err
+}
+
+func noEvent() error {
+	return matrix.NotFound("There is no such event, or you may not see it.")
+}
+
+// MembersRequest chooses memberships. Spec: client-server-api/#get_matrixclientv3roomsroomidmembers
+type MembersRequest struct {
+	At                        *matrix.PageToken
+	Membership, NotMembership string
+}
+
+// Members lists membership events as the user may read them, at a point of the timeline if one is named.
+func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q MembersRequest) ([]*Stored, error) {
+	at, err := s.readable(ctx, room, user)
+	if err != nil {
+		return nil, err
+	}
+	if q.At != nil && q.At.Live && at == s.CurrentVersion(room) {
+		seq, err := s.db.StateSeqAt(ctx, room.NID(), q.At.Pos)
+		if err != nil {
+			return nil, err
+		}
+		at = Version{Branch: 0, Seq: seq}
+	}
+	events, err := s.stateEvents(ctx, room, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Stored, 0, len(events))
+	for _, e := range events {
+		if e.Type != "m.room.member" {
+			continue
+		}
+		m := e.Membership()
+		if q.Membership != "" && m != q.Membership || q.NotMembership != "" && m == q.NotMembership {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// JoinedMembers lists the members of a room, for members only.
+func (s *Service) JoinedMembers(ctx context.Context, room *Room, user matrix.UserID) ([]*Stored, error) {
+	m, err := s.standingOf(ctx, room, user)
+	if err != nil {
+		return nil, err
+	}
+	if m.Membership != storage.MemberJoin {
+		return nil, notInRoom()
+	}
+	rows, err := s.db.ListMembers(ctx, room.NID(), storage.MemberJoin)
+	if err != nil {
+		return nil, err
+	}
+	nids := make([]int64, len(rows))
+	for i, r := range rows {
+		nids[i] = r.Event
+	}
+	return s.Events(ctx, nids)
+}
+
+// Surroundings are the events around one event. Spec: client-server-api/#get_matrixclientv3roomsroomidcontexteventid
+type Surroundings struct {
+	Event         *Stored
+	Before, After []*Stored // before: newest first
+	Start, End    matrix.PageToken
+	State         []*Stored
+}
+
+// Context reads what stands around an event. limit is split between both sides.
+func (s *Service) Context(ctx context.Context, room *Room, user matrix.UserID, id matrix.EventID, limit int, f *EventFilter) (*Surroundings, error) {
+	e, err := s.Event(ctx, room, user, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &Surroundings{Event: e}
+	here := matrix.HistoryPage(e.Row.Depth, e.Row.NID)
+	before := matrix.HistoryPage(e.Row.Depth, e.Row.NID-1)
+	if e.Row.Pos > 0 {
+		here, before = matrix.LivePage(e.Row.Pos), matrix.LivePage(e.Row.Pos-1)
+	}
+	out.Start, out.End = before, here
+	limit = max(limit, 0)
+	if n := limit / 2; n > 0 {
+		page, err := s.Messages(ctx, room, user, MessagesRequest{From: &before, Backward: true, Limit: n, Filter: f})
+		if err != nil {
+			return nil, err
+		}
+		out.Before = page.Events
+		if page.End != nil {
+			out.Start = *page.End
+		}
+	}
+	if n := limit - limit/2; n > 0 {
+		page, err := s.Messages(ctx, room, user, MessagesRequest{From: &here, Limit: n, Filter: f})
+		if err != nil {
+			return nil, err
+		}
+		out.After = page.Events
+		if page.End != nil {
+			out.End = *page.End
+		}
+	}
+	last := e
+	if n := len(out.After); n > 0 {
+		last = out.After[n-1]
+	}
+	out.State, err = s.contextState(ctx, room, last, out, f)
+	return out, err
+}
+
+// contextState is the state at the last event; with lazily loaded members only those who wrote.
+func (s *Service) contextState(ctx context.Context, room *Room, last *Stored, c *Surroundings, f *EventFilter) ([]*Stored, error) {
+	at, err := s.VersionAfter(ctx, last)
+	if err != nil {
+		return nil, err
+	}
+	state, err := s.stateEvents(ctx, room, at)
+	if err != nil || f == nil {
+		return state, err
+	}
+	senders := map[matrix.UserID]bool{c.Event.Sender: true}
+	for _, list := range [][]*Stored{c.Before, c.After} {
+		for _, e := range list {
+			senders[e.Sender] = true
+		}
+	}
+	kept := state[:0]
+	for _, e := range state {
+		if f.LazyLoadMembers && e.Type == "m.room.member" && !senders[matrix.UserID(*e.StateKey)] {
+			continue
+		}
+		if f.Match(e.Event) {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
+// inviterOf finds a member of one of our servers who has the power to invite; "" when there is none.
+func (s *Service) inviterOf(ctx context.Context, room *Room, v *View) (matrix.UserID, error) {
+	locals, err := s.db.ListLocalMembers(ctx, room.NID(), storage.MemberJoin)
+	if err != nil {
+		return "", err
+	}
+	for _, u := range locals {
+		key := ""
+		auth, err := v.AuthState(ctx, u, "m.room.member", &key, nil)
+		if err != nil {
+			return "", err
+		}
+		if authrules.MayInvite(auth, u) {
+			return u, nil
+		}
+	}
+	return "", nil
+}
+
+// profile is what a local user shows of himself; empty for others.
+func (s *Service) profile(ctx context.Context, user matrix.UserID) (storage.User, error) {
+	u, err := s.db.FindUser(ctx, user)
+	if errors.Is(err, storage.ErrNotFound) {
+		return storage.User{}, nil
+	}
+	return u, err
+}

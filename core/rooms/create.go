@@ -1,0 +1,71 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Create makes a room with everything the request asks for, in one commit: there is no moment at which the room
+// exists by half. Invitations follow, since each may be refused on its own grounds.
+// Spec: client-server-api/#post_matrixclientv3createroom
+func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest) (*Room, error) {
+	member, err := s.creatorJoin(ctx, c.User)
+	if err != nil {
+		return nil, err
+	}
+	p, err := q.plan(c.User, s.opts.DefaultVersion, member)
+	if err != nil {
+		return nil, err
+	}
+	var guards []aliasGuard
+	if p.alias != "" {
+		if _, err := matrix.ParseRoomAlias(string(p.alias)); err != nil {
+			return nil, matrix.InvalidParam(fmt.Sprintf("%q cannot be an alias.", q.RoomAliasName))
+		}
+		guards = append(guards, func(room int64) storage.Guard {
+			return storage.InsertAlias(storage.Alias{Alias: p.alias, Room: room, Creator: c.UserNID, Tenant: c.Tenant}).
+				OrElse(matrix.RoomInUse(fmt.Sprintf("The alias %s is taken.", p.alias)))
+		})
+	}
+	room, err := s.createRoom(ctx, p, guards)
+	if err != nil {
+		return nil, err
+	}
+	if q.Visibility == "public" {
+		if err := s.Publish(ctx, room, true); err != nil {
+			return nil, err
+		}
+	}
+	return room, s.inviteAll(ctx, room, q.inviteDrafts(c.User))
+}
+
+// aliasGuard makes a guard once the room's number is known.
+type aliasGuard func(room int64) storage.Guard
+
+func (s *Service) creatorJoin(ctx context.Context, user matrix.UserID) (json.RawMessage, error) {
+	content := map[string]any{"membership": "join"}
+	err := s.addProfile(ctx, MembershipChange{Target: user}, content)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(content)
+}
+
+func (s *Service) inviteAll(ctx context.Context, room *Room, drafts []Draft) error {
+	for _, d := range drafts {
+		m := MembershipChange{Room: room, Sender: d.Sender, Target: matrix.UserID(*d.StateKey)}
+		var content map[string]any
+		if err := json.Unmarshal(d.Content, &content); err != nil {
+			return err
+		}
+		m.IsDirect = content["is_direct"] == true
+		if err := s.Invite(ctx, m); err != nil {
+			return fmt.Errorf("invite %s: %w", m.Target, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package rooms
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"rempart/internal/matrix"
+	"rempart/internal/matrix/authrules"
+	"rempart/storage"
+)
+
+// SendRequest asks for one event of a client's own making.
+type SendRequest struct {
+	Room     *Room
+	Sender   matrix.UserID
+	Type     string
+	StateKey *string
+	Content  json.RawMessage
+	// OriginTS is set by application services only; 0 takes the time of receipt.
+	OriginTS int64
+	// Txn is the client's transaction id; a repetition answers with the first event.
+	Txn *storage.TransactionRow
+}
+
+// Send appends a message or state event and answers its id. State that is already so is not sent again.
+// Spec: client-server-api/#sending-events-to-a-room
+func (s *Service) Send(ctx context.Context, q SendRequest) (matrix.EventID, error) {
+	if q.Type == "m.room.create" {
+		return "", matrix.Forbidden("A room has one m.room.create event, made with the room.")
+	}
+	draft := Draft{Sender: q.Sender, Type: q.Type, StateKey: q.StateKey, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn}
+	if q.Type == "m.room.redaction" {
+		return s.sendRedaction(ctx, q, draft)
+	}
+	if q.StateKey != nil {
+		return s.sendState(ctx, q, draft)
+	}
+	return s.sendOne(ctx, q.Room, draft)
+}
+
+func (s *Service) sendOne(ctx context.Context, room *Room, d Draft) (matrix.EventID, error) {
+	sent, err := s.Compose(ctx, room, func(*View) ([]Draft, error) { return []Draft{d}, nil })
+	if err != nil {
+		return "", err
+	}
+	return sent[0].ID, nil
+}
+
+func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix.EventID, error) {
+	if err := s.checkState(ctx, q); err != nil {
+		return "", err
+	}
+	canonical, err := matrix.CanonicalJSON(q.Content)
+	if err != nil {
+		return "", err
+	}
+	var same matrix.EventID
+	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
+		now, err := v.Get(ctx, matrix.StateTuple{Type: q.Type, Key: *q.StateKey})
+		if err != nil {
+			return nil, err
+		}
+		if now != nil && now.Sender == q.Sender && bytes.Equal(now.Content, canonical) {
+			same = now.ID
+			return nil, nil
+		}
+		return []Draft{d}, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(sent) == 0 {
+		return same, nil
+	}
+	return sent[0].ID, nil
+}
+
+// checkState refuses state that every client would stumble over, before the authorisation rules see it.
+func (s *Service) checkState(ctx context.Context, q SendRequest) error {
+	switch {
+	case q.Type == "m.room.canonical_alias" && *q.StateKey == "":
+		return s.checkCanonicalAlias(ctx, q)
+	case q.Type == "m.room.member":
+		var m struct {
+			Membership *string `json:"membership"`
+		}
+		if json.Unmarshal(q.Content, &m) != nil || m.Membership == nil {
+			return matrix.BadJSON("m.room.member needs a membership.")
+		}
+	case q.Type == "m.room.power_levels" && *q.StateKey == "":
+		return checkPowerLevels(q.Content)
+	}
+	return nil
+}
+
+// checkPowerLevels refuses levels that are no whole numbers in any room version: clients would break on them, and
+// a room whose levels cannot be read is lost. Spec: client-server-api/#mroompower_levels
+func checkPowerLevels(content json.RawMessage) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(content, &fields); err != nil {
+		return matrix.BadJSON("m.room.power_levels must be an object.")
+	}
+	for _, name := range []string{"ban", "kick", "redact", "invite", "events_default", "state_default", "users_default"} {
+		if raw, ok := fields[name]; ok && !isInteger(raw) {
+			return matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be a whole number.", name))
+		}
+	}
+	for _, name := range []string{"users", "events", "notifications"} {
+		raw, ok := fields[name]
+		if !ok {
+			continue
+		}
+		var levels map[string]json.RawMessage
+		if json.Unmarshal(raw, &levels) != nil || levels == nil {
+			return matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be an object.", name))
+		}
+		for key, level := range levels {
+			if !isInteger(level) {
+				return matrix.BadJSON(fmt.Sprintf("The level of %q in m.room.power_levels must be a whole number.", key))
+			}
+			if _, err := matrix.ParseUserID(key); name == "users" && err != nil {
+				return matrix.BadJSON(fmt.Sprintf("%q in the users of m.room.power_levels is not a user id.", key))
+			}
+		}
+	}
+	return nil
+}
+
+func isInteger(raw json.RawMessage) bool {
+	var n int64
+	return json.Unmarshal(raw, &n) == nil && string(raw) != "null"
+}
+
+// Redact takes away an event's content. Spec: client-server-api/#redactions
+func (s *Service) Redact(ctx context.Context, q SendRequest, target matrix.EventID, reason string) (matrix.EventID, error) {
+	content := map[string]string{}
+	if reason != "" {
+		content["reason"] = reason
+	}
+	if q.Room.Version().RedactsInContent {
+		content["redacts"] = string(target)
+	}
+	q.Type = "m.room.redaction"
+	q.Content, _ = json.Marshal(content)
+	return s.redact(ctx, q, target, Draft{Sender: q.Sender, Type: q.Type, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn})
+}
+
+// sendRedaction takes a redaction that came as an ordinary event, with its target in the content.
+func (s *Service) sendRedaction(ctx context.Context, q SendRequest, d Draft) (matrix.EventID, error) {
+	var c struct {
+		Redacts matrix.EventID `json:"redacts"`
+	}
+	if err := json.Unmarshal(q.Content, &c); err != nil || c.Redacts == "" {
+		return "", matrix.BadJSON("A redaction names the event to be redacted in \"redacts\".")
+	}
+	return s.redact(ctx, q, c.Redacts, d)
+}
+
+// redact checks what the authorisation rules leave to the server: from room version 3 on they let any redaction pass,
+// and it takes effect only with the power to redact or on an event of one's own. Spec: rooms/v3/#handling-redactions
+func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.EventID, d Draft) (matrix.EventID, error) {
+	d.Redacts = target
+	e, err := s.EventByID(ctx, q.Room, target)
+	if err != nil {
+		if isNotFound(err) {
+			return "", matrix.NotFound("The event to be redacted is not known here.")
+		}
+		return "", err
+	}
+	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
+		if e.Sender != q.Sender {
+			auth, err := v.AuthState(ctx, q.Sender, "m.room.redaction", nil, q.Content)
+			if err != nil {
+				return nil, err
+			}
+			if authrules.PowerLevelOf(auth, q.Sender) < authrules.RedactPower(auth) {
+				return nil, matrix.Forbidden("You may only redact your own events in this room.")
+			}
+		}
+		return []Draft{d}, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return sent[0].ID, nil
+}
