@@ -19,12 +19,14 @@ func (c config) write() (string, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return "", err
 	}
-	text := fmt.Sprintf(`data_dir: %q
-server:
-  name: localhost
-listen:
-  client: %q
-`, c.Dir, c.Client)
+	text := fmt.Sprintf(`server: {name: localhost}
+listen: {client: %q, metrics: ""}
+database: {url: %q}
+registration: {open: true}
+password: {argon2_time: 1, argon2_memory_kib: 64}
+limits: {enabled: false}
+log: {level: warn}
+`, c.Client, c.Database)
 	file := filepath.Join(c.Dir, "rempart.yaml")
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	rempart "rempart/config"
 )
 
 func TestAwaitTellsWhyAProcessEnded(t *testing.T) {
@@ -37,5 +39,22 @@ func TestStartRefusesUnknownEngines(t *testing.T) {
 	if err == nil {
 		s.Stop()
 		t.Error("an unknown engine was started")
+	}
+}
+
+// What a load run sets must be a configuration that rempart accepts.
+func TestConfigIsAccepted(t *testing.T) {
+	for _, database := range []string{"", "postgres:///rempart?host=/tmp/x&user=rempart"} {
+		file, err := config{Dir: filepath.Join(t.TempDir(), "data"), Client: "127.0.0.1:1", Database: database}.write()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := rempart.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !c.Registration.Open || c.Limits.Enabled || c.Database.URL != database || c.Listen.Metrics != "" || c.Listen.Client != "127.0.0.1:1" {
+			t.Errorf("%+v", c)
+		}
 	}
 }
