@@ -1,5 +1,6 @@
 -- Receipts: the newest of each (room, user, type, thread). thread '' is unthreaded, 'main' the main timeline, otherwise
--- the id of the thread's root. event_pos, notify, tnotify: copied from the event it points to.
+-- the id of the thread's root. event_pos, notify, tnotify: copied from the event it points to. The type 'own' is not
+-- shown to anybody (pos 0): what a user has sent he has read.
 CREATE TABLE receipts (
 	room      BIGINT NOT NULL,
 	usr       BIGINT NOT NULL,
@@ -13,10 +14,11 @@ CREATE TABLE receipts (
 	pos       BIGINT NOT NULL,
 	PRIMARY KEY (room, usr, type, thread)
 ){{norowid}};
-CREATE INDEX receipts_pos ON receipts (room, pos);
+CREATE INDEX receipts_pos ON receipts (room, pos) WHERE pos > 0;
 
 -- Corrections of the derived counts: events where a user's outcome differs from the default of the event.
--- notify: -1, 0 or +1 against the default; highlight: 0 or 1. thread: number of the thread's root event or 0.
+-- usr 0: everybody. notify: -1, 0 or +1 against the default; highlight: -1, 0 or 1. thread: number of the thread's
+-- root event or 0.
 CREATE TABLE push_hits (
 	usr       BIGINT NOT NULL,
 	room      BIGINT NOT NULL,

@@ -1,0 +1,77 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+)
+
+// JoinedRoom is a room that a user is in, with the position of his membership.
+type JoinedRoom struct{ Room, Pos int64 }
+
+// ListJoinedPositions lists the rooms a user is in, by number, with the position of his membership.
+func (db *DB) ListJoinedPositions(ctx context.Context, user int64) ([]JoinedRoom, error) {
+	var out []JoinedRoom
+	err := db.each(ctx, `SELECT room, pos FROM memberships WHERE usr = $1 AND membership = $2 ORDER BY room`,
+		[]any{user, int64(MemberJoin)}, func(r *sql.Rows) error {
+			var j JoinedRoom
+			err := r.Scan(&j.Room, &j.Pos)
+			out = append(out, j)
+			return err
+		})
+	return out, err
+}
+
+// RoomCounts is what a room's row says of its timeline.
+type RoomCounts struct{ Notify, TNotify, LastPos int64 }
+
+// GetRoomCounts reads the running counts of a room.
+func (db *DB) GetRoomCounts(ctx context.Context, room int64) (RoomCounts, error) {
+	var c RoomCounts
+	err := db.row(ctx, `SELECT notify, tnotify, last_pos FROM rooms WHERE nid = $1`, []any{room}, &c.Notify, &c.TNotify, &c.LastPos)
+	return c, err
+}
+
+// ListMovedRooms lists the rooms of a user in which events, receipts or the user's own data came in (after, upto].
+func (db *DB) ListMovedRooms(ctx context.Context, user, after, upto int64) ([]int64, error) {
+	return db.listNIDs(ctx, `SELECT m.room FROM memberships m WHERE m.usr = $1 AND m.membership = $2 AND (
+		EXISTS (SELECT 1 FROM events e WHERE e.room = m.room AND e.pos > $3 AND e.pos <= $4)
+		OR EXISTS (SELECT 1 FROM receipts r WHERE r.room = m.room AND r.pos > $3 AND r.pos <= $4 AND r.pos > 0)
+		OR EXISTS (SELECT 1 FROM state_rows s WHERE s.room = m.room AND s.branch = 0 AND s.pos > $3 AND s.pos <= $4))
+		ORDER BY m.room`, user, int64(MemberJoin), after, upto)
+}
+
+// MemberCounts says how many are in a room and how many are invited.
+type MemberCounts struct{ Joined, Invited int64 }
+
+// CountPresent counts who is in a room and who is invited to it.
+func (db *DB) CountPresent(ctx context.Context, room int64) (MemberCounts, error) {
+	var c MemberCounts
+	err := db.each(ctx, `SELECT membership, COUNT(*) FROM memberships WHERE room = $1 AND membership IN ($2, $3) GROUP BY membership`,
+		[]any{room, int64(MemberJoin), int64(MemberInvite)}, func(r *sql.Rows) error {
+			var m Membership
+			var n int64
+			err := r.Scan(&m, &n)
+			if m == MemberJoin {
+				c.Joined = n
+			} else {
+				c.Invited = n
+			}
+			return err
+		})
+	return c, err
+}
+
+// ListHeroes lists the first members of a room: who is in it or invited, or, when present is false, who is gone.
+func (db *DB) ListHeroes(ctx context.Context, room int64, present bool, limit int) ([]int64, error) {
+	first, second := MemberJoin, MemberInvite
+	if !present {
+		first, second = MemberLeave, MemberBan
+	}
+	return db.listNIDs(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership IN ($2, $3) ORDER BY pos, usr LIMIT $4`,
+		room, int64(first), int64(second), int64(limit))
+}
+
+// ListJoinedUsers lists the users who are in a room.
+func (db *DB) ListJoinedUsers(ctx context.Context, room int64) ([]int64, error) {
+	return db.listNIDs(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership = $2`, room, int64(MemberJoin))
+}

@@ -1,0 +1,79 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+)
+
+// StateChange is one key of a room's current state that took another value between two positions.
+type StateChange struct {
+	StateKey int64
+	// Old and New are the events before and after, 0 for none.
+	Old, New int64
+}
+
+// ListStateChanges lists the keys of a room's current state that changed in (after, upto], each once.
+func (db *DB) ListStateChanges(ctx context.Context, room, after, upto int64) ([]StateChange, error) {
+	var out []StateChange
+	at := map[int64]int{}
+	err := db.each(ctx, `SELECT skey, event, old FROM state_rows WHERE room = $1 AND branch = 0 AND pos > $2 AND pos <= $3
+		ORDER BY pos, seq`, []any{room, after, upto}, func(r *sql.Rows) error {
+		var c StateChange
+		if err := r.Scan(&c.StateKey, &c.New, &c.Old); err != nil {
+			return err
+		}
+		if i, seen := at[c.StateKey]; seen {
+			out[i].New = c.New
+			return nil
+		}
+		at[c.StateKey] = len(out)
+		out = append(out, c)
+		return nil
+	})
+	return out, err
+}
+
+// FindStateSeq is the version of a room's current state at a position: the seq of branch 0; 0 when it had none yet.
+func (db *DB) FindStateSeq(ctx context.Context, room, pos int64) (int64, error) {
+	var seq int64
+	err := db.row(ctx, `SELECT seq FROM state_rows WHERE room = $1 AND branch = 0 AND pos <= $2
+		ORDER BY pos DESC, seq DESC LIMIT 1`, []any{room, pos}, &seq)
+	if err == ErrNotFound {
+		return 0, nil
+	}
+	return seq, err
+}
+
+// FindStateEvent is the event that held a key of a room's current state at a position; 0 when none did.
+func (db *DB) FindStateEvent(ctx context.Context, room, key, pos int64) (int64, error) {
+	var event int64
+	err := db.row(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND pos <= $3
+		ORDER BY seq DESC LIMIT 1`, []any{room, key, pos}, &event)
+	if err == ErrNotFound {
+		return 0, nil
+	}
+	return event, err
+}
+
+// ListStateEventsSince lists the events that held a key of a room's current state in (after, upto], in order; 0 where
+// the key was removed.
+func (db *DB) ListStateEventsSince(ctx context.Context, room, key, after, upto int64) ([]int64, error) {
+	return db.listNIDs(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND pos > $3 AND pos <= $4
+		ORDER BY seq`, room, key, after, upto)
+}
+
+// TimelineEntry is an event of a room's timeline by number and position.
+type TimelineEntry struct{ NID, Pos int64 }
+
+// ListTimeline lists what clients may be shown of a room's events in (after, upto], newest first.
+func (db *DB) ListTimeline(ctx context.Context, room, after, upto int64, limit int) ([]TimelineEntry, error) {
+	var out []TimelineEntry
+	err := db.each(ctx, `SELECT nid, pos FROM events WHERE room = $1 AND pos > $2 AND pos <= $3 AND (flags & $4) = 0
+		ORDER BY pos DESC LIMIT $5`, []any{room, max(after, 0), upto, hiddenFlags, int64(limit)}, func(r *sql.Rows) error {
+		var e TimelineEntry
+		err := r.Scan(&e.NID, &e.Pos)
+		out = append(out, e)
+		return err
+	})
+	return out, err
+}
