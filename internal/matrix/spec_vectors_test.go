@@ -2,6 +2,8 @@ package matrix
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"testing"
 )
@@ -106,4 +108,9 @@ func TestEventSigningVectors(t *testing.T) {
 			t.Errorf("signed: %s, %v; want signature %s", signed, err, c.sig)
 		}
 	}
+}
+
+func sha256Base64(b []byte) string {
+	sum := sha256.Sum256(b)
+	return base64.RawStdEncoding.EncodeToString(sum[:])
 }
