@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"rempart/config"
+	"rempart/storage"
+)
+
+// Names of what a backup folder holds besides the signing keys.
+const (
+	backupSQLite   = "database.db"
+	backupPostgres = "database.dump"
+)
+
+// backup copies what a server needs to come back: database, signing keys and configuration. The server may run.
+func backup(ctx context.Context, args []string, c console) error {
+	f := flags("backup")
+	named := configFlag(f)
+	words, err := parse(f, args, 1)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	folder := words[0]
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return fmt.Errorf("a backup needs a new folder: %w", err)
+	}
+	m := manifest{Version: version(), ServerName: cfg.Server.Name}
+	if err := copyDatabase(ctx, cfg, folder); err != nil {
+		return err
+	}
+	for _, path := range append(keyFiles(cfg), cfg.File) {
+		if err := copyFile(path, filepath.Join(folder, filepath.Base(path))); err != nil {
+			return err
+		}
+	}
+	if err := m.write(folder); err != nil {
+		return err
+	}
+	c.say("%s holds a complete copy, signing keys included: keep it as safe as the server itself.", folder)
+	return nil
+}
+
+// copyDatabase writes the database into the backup folder.
+func copyDatabase(ctx context.Context, cfg *config.Config, folder string) error {
+	if cfg.Database.URL != "" {
+		return dumpPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres))
+	}
+	if _, err := os.Stat(cfg.Database.Path); err != nil {
+		return fmt.Errorf("there is no database to copy: %w", err)
+	}
+	return storage.Snapshot(ctx, cfg.Database.Path, filepath.Join(folder, backupSQLite))
+}
+
+func keyFiles(cfg *config.Config) []string {
+	files := []string{cfg.Server.SigningKey}
+	for _, t := range cfg.Server.Tenants {
+		files = append(files, t.SigningKey)
+	}
+	return files
+}
+
+// restore puts a backup into a data folder that does not exist yet. What has no place of its own in the configuration
+// of the backup lands in that folder, where the server looks for it.
+func restore(ctx context.Context, args []string, c console) error {
+	words, err := parse(flags("restore"), args, 2)
+	if err != nil {
+		return err
+	}
+	folder, data := words[0], words[1]
+	m, err := readManifest(folder)
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return fmt.Errorf("a backup is restored into a new folder: %w", err)
+	}
+	for _, file := range m.Files {
+		target := file.Name
+		switch target {
+		case backupPostgres:
+			continue
+		case backupSQLite:
+			target = "rempart.db"
+		}
+		if err := copyFile(filepath.Join(folder, file.Name), filepath.Join(data, target)); err != nil {
+			return err
+		}
+	}
+	cfg, err := config.Load(filepath.Join(data, config.DefaultFile))
+	if err != nil {
+		return fmt.Errorf("the files are in %s, but its configuration does not fit this machine; correct it:\n%w", data, err)
+	}
+	database := cfg.Database.Path
+	if cfg.Database.URL != "" {
+		database = cfg.Database.URL
+		if err := loadPostgres(ctx, database, filepath.Join(folder, backupPostgres)); err != nil {
+			return err
+		}
+	}
+	if err := storage.BeginAnew(ctx, database); err != nil {
+		return err
+	}
+	c.say("%s of %s is back in %s. Start it with: rempart serve -config %s", m.ServerName, m.Created, data, cfg.File)
+	return nil
+}
+
+// copyFile copies a file to a new one that only its owner can read, and returns when it is on disk.
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return fmt.Errorf("copy %s: %w", from, err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"rempart/config"
+)
+
+// checkConfig prints what a configuration means, or every mistake in it.
+func checkConfig(_ context.Context, args []string, c console) error {
+	f := flags("check-config")
+	named := configFlag(f)
+	if _, err := parse(f, args, 0); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	c.say("%s is correct.", cfg.File)
+	explain(cfg, c)
+	return nil
+}
+
+// explain says in plain words what the server will do.
+func explain(cfg *config.Config, c console) {
+	c.say("  Accounts are @name:%s.", cfg.Server.Name)
+	for _, t := range cfg.Server.Tenants {
+		c.say("  A further organisation's accounts are @name:%s.", t.Name)
+	}
+	c.say("  Clients connect to %s%s.", cfg.Listen.Client, when(cfg.Listen.ClientTLS, " by TLS", ""))
+	c.say("  Other servers %s.", when(cfg.Listen.Federation != "", "connect to "+cfg.Listen.Federation, "cannot connect: listen.federation is empty"))
+	c.say("  Metrics: %s. Profiles: %s.", orNone(cfg.Listen.Metrics), orNone(cfg.Listen.Pprof))
+	c.say("  Data is kept in %s; the database is %s.", cfg.Server.DataDir,
+		when(cfg.Database.URL != "", "PostgreSQL", "SQLite at "+cfg.Database.Path))
+	c.say("  Accounts are made by %s.", registrants(cfg.Registration))
+	c.say("  Rate limits are %s.", when(cfg.Limits.Enabled, "on", "OFF: anybody may flood the server"))
+	c.say("  New rooms have version %s.", cfg.Rooms.DefaultVersion)
+}
+
+func registrants(r config.Registration) string {
+	who := []string{"administrators (rempart user create)"}
+	if r.SharedSecret != "" {
+		who = append(who, "whoever knows the shared secret")
+	}
+	if len(r.Tokens) > 0 {
+		who = append(who, "whoever has a registration token")
+	}
+	if r.Open {
+		who = []string{"ANYBODY: registration is open"}
+	}
+	return strings.Join(who, ", ")
+}
+
+func when(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}
+
+func orNone(address string) string { return when(address != "", address, "none") }

@@ -1,0 +1,104 @@
+// Command rempart is a Matrix homeserver in one binary.
+//
+// This package only wires: it reads arguments and configuration, builds the parts, hands them to one another and
+// starts and stops them. Rules live in the packages that it wires.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	code := run(ctx, os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// console is where a command reads and writes.
+type console struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// say writes one line to the person at the console.
+func (c console) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(c.out, format+"\n", args...) // nobody is left to tell when the console is gone
+}
+
+// command is one thing that the binary does.
+type command struct {
+	name, args, help string
+	run              func(ctx context.Context, args []string, c console) error
+}
+
+// commands lists them in the order of the help text.
+func commands() []command {
+	return []command{
+		{"serve", "[-config FILE] [-name SERVER]", "run the server; without a configuration it makes ./data", serve},
+		{"check-config", "[-config FILE]", "say what the configuration means, or every mistake in it", checkConfig},
+		{"user create", "[-config FILE] [-admin] NAME", "make an account; the password is asked for", userCreate},
+		{"backup", "[-config FILE] FOLDER", "copy database, keys and configuration of a running server", backup},
+		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
+		{"doctor", "[-config FILE]", "look for what would keep the server from working well", doctor},
+		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
+		{"version", "", "print the version", printVersion},
+	}
+}
+
+// errUsage ends a command whose arguments make no sense; the help has been printed.
+var errUsage = errors.New("wrong arguments")
+
+// run carries out one command line and returns the exit status: 1 for a failure, 2 for wrong arguments.
+func run(ctx context.Context, args []string, c console) int {
+	for _, cmd := range commands() {
+		rest, ok := cmd.matches(args)
+		if !ok {
+			continue
+		}
+		err := cmd.run(ctx, rest, c)
+		switch {
+		case errors.Is(err, errUsage) || errors.Is(err, flag.ErrHelp):
+			_, _ = fmt.Fprintf(c.err, "usage: rempart %s %s\n", cmd.name, cmd.args)
+			return 2
+		case err != nil:
+			_, _ = fmt.Fprintln(c.err, err)
+			return 1
+		}
+		return 0
+	}
+	usage(c.err)
+	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help") {
+		return 0
+	}
+	return 2
+}
+
+// matches compares the command's words with the first arguments and returns the others.
+func (cmd command) matches(args []string) ([]string, bool) {
+	words := fields(cmd.name)
+	if len(args) < len(words) {
+		return nil, false
+	}
+	for i, w := range words {
+		if args[i] != w {
+			return nil, false
+		}
+	}
+	return args[len(words):], true
+}
+
+func usage(w io.Writer) {
+	_, _ = fmt.Fprintln(w, "Rempart, a Matrix homeserver.")
+	for _, cmd := range commands() {
+		_, _ = fmt.Fprintf(w, "\n  rempart %s %s\n        %s\n", cmd.name, cmd.args, cmd.help)
+	}
+}

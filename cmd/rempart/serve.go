@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"rempart/config"
+	"rempart/internal/log"
+	"rempart/internal/metrics"
+)
+
+// stopTime is how long a stop waits for requests under way.
+const stopTime = 25 * time.Second
+
+// serve runs the server until ctx ends. The first start without a configuration writes one.
+func serve(ctx context.Context, args []string, c console) error {
+	f := flags("serve")
+	named := configFlag(f)
+	name := f.String("name", os.Getenv("REMPART_SERVER_NAME"), "server name for a first start")
+	if _, err := parse(f, args, 0); err != nil {
+		return err
+	}
+	fresh := false
+	if *named == "" {
+		if *name == "" {
+			*name = config.DefaultServerName
+		}
+		var err error
+		if fresh, err = config.Create(configPath(""), *name); err != nil {
+			return err
+		}
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	if *named == "" && cfg.Server.Name != *name && *name != config.DefaultServerName {
+		return fmt.Errorf("this data folder belongs to %s (server.name in %s), not to %s", cfg.Server.Name, cfg.File, *name)
+	}
+	s, err := start(ctx, cfg, c)
+	if err != nil {
+		return err
+	}
+	if *named == "" {
+		s.welcome(c, fresh)
+	}
+	return s.wait(ctx)
+}
+
+// start brings everything up, or nothing: on an error all that had started is stopped again.
+func start(ctx context.Context, cfg *config.Config, c console) (*server, error) {
+	if err := os.MkdirAll(cfg.Server.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	registry := metrics.New()
+	registry.AddRuntime(version())
+	logger := log.New(cfg.Log.Level, cfg.Log.Format, c.err)
+	a, err := build(ctx, cfg, logger, registry)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{app: a, config: cfg, logger: logger, failed: make(chan error, 4)}
+	if err := s.listen(registry); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	logger.Info("started", "server", cfg.Server.Name, "version", version(), "client", s.clientAddress())
+	if cfg.Server.Name == config.DefaultServerName {
+		logger.Warn("the server name is localhost: fine to try things out, but it can never change once accounts exist")
+	}
+	return s, nil
+}
+
+// wait serves until ctx ends or a listener fails, then stops.
+func (s *server) wait(ctx context.Context) error {
+	var failure error
+	select {
+	case <-ctx.Done():
+		s.logger.Info("stopping", "reason", "signal")
+	case failure = <-s.failed:
+		s.logger.Error("stopping", "error", failure)
+	}
+	err := s.stop()
+	s.logger.Info("stopped")
+	return errors.Join(failure, err)
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+
+	"rempart/config"
+	"rempart/internal/httpx"
+	"rempart/internal/metrics"
+)
+
+// server is the running process: the app and the listeners that bring it requests.
+type server struct {
+	app     *app
+	config  *config.Config
+	logger  *slog.Logger
+	certs   *certificates // nil without TLS
+	running []*http.Server
+	client  net.Addr
+	failed  chan error // a listener that ended by itself
+	wg      sync.WaitGroup
+}
+
+// listen opens every address of the configuration, and says all that fail.
+func (s *server) listen(registry *metrics.Registry) error {
+	l := s.config.Listen
+	if l.TLSCert != "" {
+		var err error
+		if s.certs, err = loadCertificates(l.TLSCert, l.TLSKey); err != nil {
+			return err
+		}
+	}
+	outside := httpx.ListenOptions{ProxyProtocol: l.ProxyProtocol, Trusted: l.TrustedProxies}
+	errs := []error{
+		s.open(l.Client, s.app.client, outside, l.ClientTLS),
+		s.open(l.Federation, s.app.federation, outside, true),
+		s.open(l.Metrics, registry, httpx.ListenOptions{}, false),
+		s.open(l.Pprof, profiles(), httpx.ListenOptions{}, false),
+	}
+	return errors.Join(errs...)
+}
+
+// open starts one listener; an empty address starts none.
+func (s *server) open(address string, h http.Handler, o httpx.ListenOptions, tls bool) error {
+	if address == "" {
+		return nil
+	}
+	l, err := httpx.Listen(address, o)
+	if err != nil {
+		return err
+	}
+	if s.client == nil {
+		s.client = l.Addr()
+	}
+	server := httpx.NewServer(h, s.logger)
+	s.running = append(s.running, server)
+	serve := func() error { return server.Serve(l) }
+	if tls {
+		server.TLSConfig = s.certs.config()
+		serve = func() error { return server.ServeTLS(l, "", "") }
+	}
+	s.wg.Go(func() {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+			select {
+			case s.failed <- err:
+			default: // another failure stops the server already
+			}
+		}
+	})
+	return nil
+}
+
+// stop drains: /ready turns to 503, waiting syncs are answered, requests under way finish, and then the app closes.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	s.app.drain()
+	var stopping sync.WaitGroup
+	for _, server := range s.running {
+		stopping.Go(func() {
+			if server.Shutdown(ctx) != nil {
+				_ = server.Close() // time is up: cut what is left
+			}
+		})
+	}
+	stopping.Wait()
+	s.wg.Wait()
+	if s.certs != nil {
+		s.certs.close()
+	}
+	return s.app.close()
+}
+
+// clientAddress is where clients reach the server on this machine.
+func (s *server) clientAddress() string {
+	if s.client.Network() == "unix" {
+		return "unix:" + s.client.String()
+	}
+	scheme := "http://"
+	if s.config.Listen.ClientTLS {
+		scheme = "https://"
+	}
+	return scheme + s.client.String()
+}
