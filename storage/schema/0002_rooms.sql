@@ -42,11 +42,13 @@ CREATE TABLE events (
 CREATE INDEX events_id ON events (id_hash);
 CREATE INDEX events_room ON events (room, pos);
 CREATE INDEX events_history ON events (room, depth, nid) WHERE pos = 0;
+CREATE INDEX events_chain ON events (chain, chain_seq) WHERE chain <> 0;
 CREATE INDEX events_thread ON events (room, thread, pos) WHERE thread <> 0;
 
--- The two forms of an event's JSON. redacted is NULL until a redaction took effect; redacted_by is its number.
+-- An event's id and the two forms of its JSON. redacted is NULL until a redaction took effect; redacted_by is its number.
 CREATE TABLE event_json (
 	nid         {{int}} NOT NULL PRIMARY KEY,
+	id          TEXT NOT NULL,
 	json        {{bytes}} NOT NULL,
 	redacted    {{bytes}},
 	redacted_by BIGINT NOT NULL DEFAULT 0
@@ -76,7 +78,8 @@ CREATE TABLE state_rows (
 CREATE INDEX state_rows_seq ON state_rows (room, branch, seq, skey, event, old);
 CREATE INDEX state_rows_pos ON state_rows (room, pos) WHERE branch = 0;
 
--- A branch starts at a version of another one; base_branch -1 for a state that came whole from elsewhere.
+-- A branch bears the number of the event that opened it. It starts at a version of another one; base_branch -1 for a
+-- state that came whole from elsewhere.
 CREATE TABLE branches (
 	room        BIGINT NOT NULL,
 	branch      BIGINT NOT NULL,
@@ -105,6 +108,8 @@ CREATE TABLE chain_links (
 	PRIMARY KEY (room, chain, seq, to_chain)
 ){{norowid}};
 
+CREATE INDEX chain_links_to ON chain_links (room, to_chain, chain, to_seq, seq);
+
 -- Who stands how to which room now: follows current state, never single events. membership: see storage.Membership.
 CREATE TABLE memberships (
 	usr        BIGINT NOT NULL,
@@ -126,6 +131,7 @@ CREATE TABLE transactions (
 	ts       BIGINT NOT NULL,
 	PRIMARY KEY (device, endpoint, txn)
 ){{norowid}};
+CREATE INDEX transactions_event ON transactions (event);
 
 CREATE TABLE aliases (
 	alias   TEXT NOT NULL PRIMARY KEY,

@@ -1,0 +1,103 @@
+package clientapi
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"rempart/core/rooms"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// membershipRequest is what the membership routes have in common.
+type membershipRequest struct {
+	UserID matrix.UserID `json:"user_id"`
+	Reason string        `json:"reason"`
+	// Medium and Address are of an invitation by e-mail, which needs an identity server.
+	Medium  string `json:"medium"`
+	Address string `json:"address"`
+}
+
+type act func(context.Context, rooms.MembershipChange) error
+
+// roomMembership adds the routes that change who is in a room. Spec: client-server-api/#room-membership
+func roomMembership(r *httpx.Router, s *rooms.Service) {
+	own := func(name, operation string, class string, do act) {
+		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
+			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in membershipRequest) (roomIDAnswer, error) {
+				m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User, Reason: in.Reason}
+				return roomIDAnswer{room.ID()}, do(ctx, m)
+			})
+	}
+	other := func(name, operation string, class string, do act) {
+		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
+			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in membershipRequest) (httpx.Empty, error) {
+				if in.UserID == "" && in.Medium != "" {
+					return httpx.Empty{}, matrix.NewError(403, matrix.CodeThreepidDenied,
+						"This server has no identity server: invite people by their Matrix id.")
+				}
+				if in.UserID == "" {
+					return httpx.Empty{}, matrix.MissingParam("user_id says whom this is about.")
+				}
+				if _, err := matrix.ParseUserID(string(in.UserID)); err != nil {
+					return httpx.Empty{}, err
+				}
+				m := rooms.MembershipChange{Room: room, Sender: c.User, Target: in.UserID, Reason: in.Reason}
+				return httpx.Empty{}, do(ctx, m)
+			})
+	}
+	own("join", "joinRoomById", "join", s.Join)
+	own("leave", "leaveRoom", "", s.Leave)
+	other("invite", "inviteUser", "invite", s.Invite)
+	other("kick", "kick", "", s.Kick)
+	other("ban", "ban", "", s.Ban)
+	other("unban", "unban", "", s.Unban)
+	byNameOrID(r, s, "join", "joinRoom", s.Join)
+	byNameOrID(r, s, "knock", "knockRoom", s.Knock)
+	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/forget", httpx.Route{Access: httpx.User, R0: true, Spec: "forgetRoom"},
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
+			return httpx.Empty{}, s.Forget(ctx, room, c.User)
+		})
+	httpx.Handle(r, "GET", "/_matrix/client/v3/joined_rooms", httpx.Route{Access: httpx.User, R0: true, Spec: "getJoinedRooms"},
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (map[string][]matrix.RoomID, error) {
+			ids, err := s.JoinedRooms(ctx, c.UserNID)
+			return map[string][]matrix.RoomID{"joined_rooms": ids}, err
+		})
+}
+
+// byNameOrID adds a route that takes a room id or an alias.
+func byNameOrID(r *httpx.Router, s *rooms.Service, name, operation string, do act) {
+	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
+		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, in membershipRequest) (roomIDAnswer, error) {
+			room, err := roomNamed(ctx, s, p.Var("roomIDOrAlias"))
+			if err != nil {
+				return roomIDAnswer{}, err
+			}
+			m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User, Reason: in.Reason}
+			return roomIDAnswer{room.ID()}, do(ctx, m)
+		})
+}
+
+func roomNamed(ctx context.Context, s *rooms.Service, name string) (*rooms.Room, error) {
+	if strings.HasPrefix(name, "#") {
+		alias, err := matrix.ParseRoomAlias(name)
+		if err != nil {
+			return nil, err
+		}
+		return s.ResolveAlias(ctx, alias)
+	}
+	id, err := matrix.ParseRoomID(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Room(ctx, id)
+}
+
+func isCode(err error, code string) bool {
+	var e *matrix.Error
+	return errors.As(err, &e) && e.Code == code
+}

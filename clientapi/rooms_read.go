@@ -1,0 +1,215 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+
+	"rempart/core/rooms"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// roomReading adds the routes by which clients read rooms. Spec: client-server-api/#getting-events-for-a-room
+func roomReading(r *httpx.Router, s *rooms.Service) {
+	read := httpx.Route{Access: httpx.UserOrGuest, R0: true}
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/event/{eventID}", named(read, "getOneRoomEvent"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (json.RawMessage, error) {
+			id, err := p.EventID()
+			if err != nil {
+				return nil, err
+			}
+			e, err := s.Event(ctx, room, c.User, id)
+			if err != nil {
+				return nil, err
+			}
+			return s.RenderOne(ctx, room, c, e)
+		})
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/messages", named(read, "getRoomEvents"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (*messagesAnswer, error) {
+			return messages(ctx, s, c, room, p)
+		})
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/context/{eventID}", named(read, "getEventContext"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (*contextAnswer, error) {
+			return eventContext(ctx, s, c, room, p)
+		})
+	roomState(r, s, read)
+	roomMembers(r, s, read)
+}
+
+func roomState(r *httpx.Router, s *rooms.Service, read httpx.Route) {
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/state", named(read, "getRoomState"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) ([]json.RawMessage, error) {
+			events, err := s.State(ctx, room, c.User)
+			if err != nil {
+				return nil, err
+			}
+			return s.Render(ctx, room, c, events)
+		})
+	one := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (json.RawMessage, error) {
+		e, err := s.StateEvent(ctx, room, c.User, matrix.StateTuple{Type: p.Var("eventType"), Key: p.Var("stateKey")})
+		if err != nil {
+			return nil, err
+		}
+		switch format := p.Query().Get("format"); format {
+		case "", "content":
+			return e.Content, nil
+		case "event":
+			return s.RenderOne(ctx, room, c, e)
+		}
+		return nil, matrix.InvalidParam("format must be content or event.")
+	}
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}/{stateKey}", named(read, "getRoomStateWithKey"), one)
+	short := named(read, "getRoomStateWithKey")
+	short.Unstable = []string{"/_matrix/client/v3/rooms/{roomID}/state/{eventType}/", "/_matrix/client/r0/rooms/{roomID}/state/{eventType}/"}
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}", short, one)
+}
+
+func roomMembers(r *httpx.Router, s *rooms.Service, read httpx.Route) {
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/members", named(read, "getMembersByRoom"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (chunk, error) {
+			at, err := pageToken(p, "at")
+			if err != nil {
+				return chunk{}, err
+			}
+			q := rooms.MembersRequest{At: at, Membership: p.Query().Get("membership"), NotMembership: p.Query().Get("not_membership")}
+			events, err := s.Members(ctx, room, c.User, q)
+			if err != nil {
+				return chunk{}, err
+			}
+			list, err := s.Render(ctx, room, c, events)
+			return chunk{list}, err
+		})
+	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/joined_members", named(read, "getJoinedMembersByRoom"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (joinedMembers, error) {
+			events, err := s.JoinedMembers(ctx, room, c.User)
+			if err != nil {
+				return joinedMembers{}, err
+			}
+			out := joinedMembers{map[string]memberProfile{}}
+			for _, e := range events {
+				var m memberProfile
+				_ = json.Unmarshal(e.Content, &m.content) // a member whose content is odd is still a member
+				out.Joined[*e.StateKey] = memberProfile{DisplayName: m.content.DisplayName, AvatarURL: m.content.AvatarURL}
+			}
+			return out, nil
+		})
+}
+
+type joinedMembers struct {
+	Joined map[string]memberProfile `json:"joined"`
+}
+
+type memberProfile struct {
+	DisplayName *string `json:"display_name,omitempty"`
+	AvatarURL   *string `json:"avatar_url,omitempty"`
+
+	content struct {
+		DisplayName *string `json:"displayname"`
+		AvatarURL   *string `json:"avatar_url"`
+	}
+}
+
+type messagesAnswer struct {
+	Start string            `json:"start"`
+	End   string            `json:"end,omitempty"`
+	Chunk []json.RawMessage `json:"chunk"`
+	State []json.RawMessage `json:"state,omitempty"`
+}
+
+func messages(ctx context.Context, s *rooms.Service, c matrix.Caller, room *rooms.Room, p httpx.Path) (*messagesAnswer, error) {
+	q := rooms.MessagesRequest{}
+	switch dir := p.Query().Get("dir"); dir {
+	case "b", "f":
+		q.Backward = dir == "b"
+	case "":
+		return nil, matrix.MissingParam("dir says in which direction to read: b or f.")
+	default:
+		return nil, matrix.InvalidParam("dir must be b or f.")
+	}
+	var err error
+	if q.From, err = pageToken(p, "from"); err != nil {
+		return nil, err
+	}
+	if q.To, err = pageToken(p, "to"); err != nil {
+		return nil, err
+	}
+	if q.Limit, err = p.QueryInt("limit", 0); err != nil {
+		return nil, err
+	}
+	if q.Filter, err = eventFilter(p); err != nil {
+		return nil, err
+	}
+	page, err := s.Messages(ctx, room, c.User, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &messagesAnswer{Start: page.Start.String()}
+	if page.End != nil {
+		out.End = page.End.String()
+	}
+	if out.Chunk, err = s.Render(ctx, room, c, page.Events); err != nil {
+		return nil, err
+	}
+	out.State, err = s.Render(ctx, room, c, page.State)
+	return out, err
+}
+
+type contextAnswer struct {
+	Start  string            `json:"start"`
+	End    string            `json:"end"`
+	Event  json.RawMessage   `json:"event"`
+	Before []json.RawMessage `json:"events_before"`
+	After  []json.RawMessage `json:"events_after"`
+	State  []json.RawMessage `json:"state"`
+}
+
+func eventContext(ctx context.Context, s *rooms.Service, c matrix.Caller, room *rooms.Room, p httpx.Path) (*contextAnswer, error) {
+	id, err := p.EventID()
+	if err != nil {
+		return nil, err
+	}
+	limit, err := p.QueryInt("limit", 10)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := eventFilter(p)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Context(ctx, room, c.User, id, min(limit, 200), filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &contextAnswer{Start: found.Start.String(), End: found.End.String()}
+	if out.Event, err = s.RenderOne(ctx, room, c, found.Event); err != nil {
+		return nil, err
+	}
+	for _, part := range []struct {
+		from []*rooms.Stored
+		to   *[]json.RawMessage
+	}{{found.Before, &out.Before}, {found.After, &out.After}, {found.State, &out.State}} {
+		if *part.to, err = s.Render(ctx, room, c, part.from); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// pageToken reads a place in a timeline from the query; nil when it is absent.
+func pageToken(p httpx.Path, name string) (*matrix.PageToken, error) {
+	text := p.Query().Get(name)
+	if text == "" {
+		return nil, nil
+	}
+	t, err := matrix.ParsePageToken(text)
+	return &t, err
+}
+
+// eventFilter reads the event filter of a query; nil when it is absent.
+func eventFilter(p httpx.Path) (*rooms.EventFilter, error) {
+	text := p.Query().Get("filter")
+	if text == "" {
+		return nil, nil
+	}
+	return rooms.ParseEventFilter([]byte(text))
+}

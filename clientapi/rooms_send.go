@@ -1,0 +1,54 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+
+	"rempart/core/rooms"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// roomSending adds the routes by which clients write into rooms. Spec: client-server-api/#sending-events-to-a-room
+func roomSending(r *httpx.Router, s *rooms.Service) {
+	write := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "message"}
+	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/send/{eventType}/{txnID}", named(write, "sendMessage"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
+			q := rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), Content: in,
+				Txn: transaction(c, room, "send/"+p.Var("eventType"), p.Var("txnID"))}
+			id, err := s.Send(ctx, q)
+			return eventIDAnswer{id}, err
+		})
+	state := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
+		key := p.Var("stateKey")
+		id, err := s.Send(ctx, rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), StateKey: &key, Content: in})
+		return eventIDAnswer{id}, err
+	}
+	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}/{stateKey}", named(write, "setRoomStateWithKey"), state)
+	short := named(write, "setRoomStateWithKey")
+	short.Unstable = []string{"/_matrix/client/v3/rooms/{roomID}/state/{eventType}/", "/_matrix/client/r0/rooms/{roomID}/state/{eventType}/"}
+	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}", short, state)
+	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/redact/{eventID}/{txnID}", named(write, "redactEvent"),
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in struct {
+			Reason string `json:"reason"`
+		},
+		) (eventIDAnswer, error) {
+			target, err := p.EventID()
+			if err != nil {
+				return eventIDAnswer{}, err
+			}
+			q := rooms.SendRequest{Room: room, Sender: c.User, Txn: transaction(c, room, "redact/"+string(target), p.Var("txnID"))}
+			id, err := s.Redact(ctx, q, target, in.Reason)
+			return eventIDAnswer{id}, err
+		})
+}
+
+// transaction names what a client's transaction id is scoped to: the device and the path.
+// Spec: client-server-api/#transaction-identifiers
+func transaction(c matrix.Caller, room *rooms.Room, path, id string) *storage.TransactionRow {
+	if c.DeviceNID == 0 {
+		return nil
+	}
+	return rooms.NewTransaction(c.DeviceNID, room.ID(), path, id)
+}

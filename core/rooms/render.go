@@ -1,0 +1,127 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"rempart/internal/matrix"
+)
+
+// Unsigned is what stands beside an event, made anew for each recipient. Spec: client-server-api/#room-event-format
+type Unsigned struct {
+	// Age is in milliseconds.
+	Age int64
+	// TxnID is the recipient's own transaction id, when the same device sent the event.
+	TxnID string
+	// Prev is the state event that this one replaced; its content is shown when ShowPrev is set.
+	Prev     *Stored
+	ShowPrev bool
+	// Membership is the recipient's own, right after the event.
+	Membership string
+}
+
+// AppendClientEvent appends the whole event as a client gets it.
+func AppendClientEvent(dst []byte, e *Stored, u Unsigned, roomID bool) []byte {
+	return AppendUnsigned(e.ClientJSON(dst, roomID), e, u)
+}
+
+// AppendUnsigned ends an event whose ready-made part (see [matrix.Event.ClientJSON]) has been appended already.
+func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
+	dst = strconv.AppendInt(append(dst, `,"unsigned":{"age":`...), max(u.Age, 0), 10)
+	if u.Membership != "" {
+		dst = matrix.AppendJSONString(append(dst, `,"membership":`...), u.Membership)
+	}
+	if u.TxnID != "" {
+		dst = matrix.AppendJSONString(append(dst, `,"transaction_id":`...), u.TxnID)
+	}
+	if u.Prev != nil {
+		dst = matrix.AppendJSONString(append(dst, `,"replaces_state":`...), u.Prev.ID)
+		if u.ShowPrev {
+			dst = append(append(dst, `,"prev_content":`...), u.Prev.Content...)
+			dst = matrix.AppendJSONString(append(dst, `,"prev_sender":`...), u.Prev.Sender)
+		}
+	}
+	if e.RedactedBy != nil {
+		dst = matrix.AppendJSONString(append(dst, `,"redacted_by":`...), e.RedactedBy.ID)
+		dst = e.RedactedBy.ClientJSON(append(dst, `,"redacted_because":`...), false)
+		dst = append(dst, `,"unsigned":{}}`...)
+	}
+	return append(dst, "}}"...)
+}
+
+// Render makes events ready for one recipient, who was found to be allowed to see them.
+func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, events []*Stored) ([]json.RawMessage, error) {
+	v, err := s.viewerFor(ctx, room, c.User)
+	if err != nil {
+		return nil, err
+	}
+	txns, err := s.ownTransactions(ctx, c, events)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now().UnixMilli()
+	out := make([]json.RawMessage, len(events))
+	for i, e := range events {
+		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID]}
+		if u.Prev, u.ShowPrev, err = v.replaced(ctx, e); err != nil {
+			return nil, err
+		}
+		if u.Membership, err = v.membershipAt(ctx, e); err != nil {
+			return nil, err
+		}
+		out[i] = AppendClientEvent(make([]byte, 0, 256+len(e.JSON)), e, u, true)
+	}
+	return out, nil
+}
+
+// RenderOne is Render for a single event.
+func (s *Service) RenderOne(ctx context.Context, room *Room, c matrix.Caller, e *Stored) (json.RawMessage, error) {
+	out, err := s.Render(ctx, room, c, []*Stored{e})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// replaced is the state that a state event took the place of, and whether the user may see its content.
+func (v *viewer) replaced(ctx context.Context, e *Stored) (*Stored, bool, error) {
+	if !e.IsState() || e.Row.Branch < 0 {
+		return nil, false, nil
+	}
+	prev, err := v.s.KeyAt(ctx, v.room, Version{e.Row.Branch, e.Row.Seq}, e.Tuple())
+	if err != nil || prev == nil {
+		return nil, false, err
+	}
+	show, err := v.sees(ctx, prev)
+	return prev, show, err
+}
+
+// membershipAt is the user's membership right after the event; "leave" when he had none.
+func (v *viewer) membershipAt(ctx context.Context, e *Stored) (string, error) {
+	if e.Type == "m.room.member" && e.StateKeyEquals(string(v.user)) {
+		return e.Membership(), nil
+	}
+	if e.Row.Branch < 0 {
+		return "", nil
+	}
+	st, err := v.before(ctx, e)
+	if st.membership == "" {
+		st.membership = "leave"
+	}
+	return st.membership, err
+}
+
+// ownTransactions finds the transaction ids of those events that the caller's own device sent.
+func (s *Service) ownTransactions(ctx context.Context, c matrix.Caller, events []*Stored) (map[int64]string, error) {
+	var own []int64
+	for _, e := range events {
+		if e.Sender == c.User && c.DeviceNID != 0 {
+			own = append(own, e.Row.NID)
+		}
+	}
+	if len(own) == 0 {
+		return nil, nil
+	}
+	return s.db.ListTransactionIDs(ctx, c.DeviceNID, own)
+}
