@@ -87,9 +87,9 @@ func roomMembers(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 			}
 			out := joinedMembers{map[string]memberProfile{}}
 			for _, e := range events {
-				var m memberProfile
-				_ = json.Unmarshal(e.Content, &m.content) // a member whose content is odd is still a member
-				out.Joined[*e.StateKey] = memberProfile{DisplayName: m.content.DisplayName, AvatarURL: m.content.AvatarURL}
+				var m memberContent
+				_ = json.Unmarshal(e.Content, &m) // a member whose content is odd is still a member
+				out.Joined[*e.StateKey] = memberProfile(m)
 			}
 			return out, nil
 		})
@@ -102,11 +102,12 @@ type joinedMembers struct {
 type memberProfile struct {
 	DisplayName *string `json:"display_name,omitempty"`
 	AvatarURL   *string `json:"avatar_url,omitempty"`
+}
 
-	content struct {
-		DisplayName *string `json:"displayname"`
-		AvatarURL   *string `json:"avatar_url"`
-	}
+// memberContent is what a membership event says of the same; the two differ in a letter.
+type memberContent struct {
+	DisplayName *string `json:"displayname"`
+	AvatarURL   *string `json:"avatar_url"`
 }
 
 type messagesAnswer struct {

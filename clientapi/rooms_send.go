@@ -7,7 +7,6 @@ import (
 	"rempart/core/rooms"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
-	"rempart/storage"
 )
 
 // roomSending adds the routes by which clients write into rooms. Spec: client-server-api/#sending-events-to-a-room
@@ -46,7 +45,7 @@ func roomSending(r *httpx.Router, s *rooms.Service) {
 
 // transaction names what a client's transaction id is scoped to: the device and the path.
 // Spec: client-server-api/#transaction-identifiers
-func transaction(c matrix.Caller, room *rooms.Room, path, id string) *storage.TransactionRow {
+func transaction(c matrix.Caller, room *rooms.Room, path, id string) *rooms.Transaction {
 	if c.DeviceNID == 0 {
 		return nil
 	}

@@ -18,7 +18,7 @@ type MembershipChange struct {
 	// IsDirect marks an invitation to a direct chat.
 	IsDirect bool
 	// Txn is set when a client sent the membership event with a transaction id of its own.
-	Txn *storage.TransactionRow
+	Txn *Transaction
 }
 
 // Join makes the target (who is the sender) a member. Joining twice changes nothing.

@@ -8,7 +8,6 @@ import (
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
-	"rempart/storage"
 )
 
 // SendRequest asks for one event of a client's own making.
@@ -21,7 +20,7 @@ type SendRequest struct {
 	// OriginTS is set by application services only; 0 takes the time of receipt.
 	OriginTS int64
 	// Txn is the client's transaction id; a repetition answers with the first event.
-	Txn *storage.TransactionRow
+	Txn *Transaction
 }
 
 // Send appends a message or state event and answers its id. State that is already so is not sent again.
