@@ -25,7 +25,7 @@ func CanonicalJSONStrict(raw []byte) ([]byte, error) {
 
 // AppendCanonical appends the canonical form of one JSON value to dst.
 func AppendCanonical(dst, raw []byte, strict bool) ([]byte, error) {
-	var room [48]canonMember
+	var room [16]canonMember
 	c := canon{in: raw, out: dst, strict: strict, members: room[:0]}
 	if err := c.value(); err != nil {
 		return nil, err
@@ -73,10 +73,8 @@ func (c *canon) peek() byte {
 
 func (c *canon) value() error {
 	switch b := c.peek(); b {
-	case '{':
-		return c.nested(c.object)
-	case '[':
-		return c.nested(c.array)
+	case '{', '[':
+		return c.nested(b)
 	case '"':
 		return c.str()
 	case 't':
@@ -109,12 +107,16 @@ func (c *canon) literal(text string) error {
 	return nil
 }
 
-func (c *canon) nested(body func() error) error {
+func (c *canon) nested(open byte) (err error) {
 	if c.depth++; c.depth > MaxJSONDepth {
 		return BadJSON("JSON is nested too deeply.")
 	}
 	c.pos++
-	err := body()
+	if open == '{' {
+		err = c.object()
+	} else {
+		err = c.array()
+	}
 	c.depth--
 	return err
 }
@@ -155,7 +157,7 @@ func (c *canon) object() error {
 		if err != nil {
 			return err
 		}
-		if n := len(c.members); n > first && compareKeys(c.key(c.members[n-1]), c.key(m)) >= 0 {
+		if n := len(c.members); n > first && compareKeys(c.members[n-1].key(c.out, 0), m.key(c.out, 0)) >= 0 {
 			sorted = false
 		}
 		c.members = append(c.members, m)
@@ -199,18 +201,21 @@ func (c *canon) member() (canonMember, error) {
 	return m, err
 }
 
-// key is the key's text between the quotes, in canonical escapes.
-func (c *canon) key(m canonMember) []byte { return c.out[m.start+1 : m.keyEnd-1] }
+// key is the key's text between the quotes, in canonical escapes, in a buffer that lacks the first offset bytes.
+func (m canonMember) key(buffer []byte, offset int) []byte {
+	return buffer[m.start-offset+1 : m.keyEnd-offset-1]
+}
 
 // rearrange sorts the members of the object whose first member starts at start.
 func (c *canon) rearrange(start int, members []canonMember) error {
-	slices.SortStableFunc(members, func(a, b canonMember) int { return compareKeys(c.key(a), c.key(b)) })
-	old := append(c.scratch[:0], c.out[start:]...)
-	c.scratch = old
-	key := func(m canonMember) []byte { return old[m.start-start+1 : m.keyEnd-start-1] }
+	c.scratch = append(c.scratch[:0], c.out[start:]...)
+	old := c.scratch
+	slices.SortStableFunc(members, func(a, b canonMember) int {
+		return compareKeys(a.key(old, start), b.key(old, start))
+	})
 	c.out = c.out[:start]
 	for i, m := range members {
-		if i+1 < len(members) && bytes.Equal(key(m), key(members[i+1])) {
+		if i+1 < len(members) && bytes.Equal(m.key(old, start), members[i+1].key(old, start)) {
 			if c.strict {
 				return BadJSON("A JSON object has the same key twice.")
 			}
