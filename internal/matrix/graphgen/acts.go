@@ -6,8 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"rempart/internal/matrix"
+	"rempart/internal/matrix/authrules"
 	"rempart/internal/matrix/stateres/naive"
 )
 
@@ -44,7 +46,7 @@ func (g *generator) act(state naive.State) (matrix.UserID, draft) {
 	case n < 58:
 		return g.admin(state, sender), g.joinRules()
 	case n < 78:
-		return sender, g.label()
+		return g.admin(state, sender), g.label()
 	case n < 82:
 		return sender, draft{typ: "org.example.own", key: key(string(g.pick(sender, 70))), content: object{"n": g.r.IntN(9)}}
 	case n < 86:
@@ -55,14 +57,18 @@ func (g *generator) act(state naive.State) (matrix.UserID, draft) {
 	return sender, draft{typ: "m.room.message", content: body(fmt.Sprint("hello ", g.r.IntN(1000)))}
 }
 
-// admin is mostly the creator, when he is in the room.
+// admin is mostly the most powerful member, otherwise the given one.
 func (g *generator) admin(state naive.State, other matrix.UserID) matrix.UserID {
+	if g.chance(25) {
+		return other
+	}
+	best, most := other, int64(-1)
 	for _, u := range g.members(state, "join") {
-		if u == g.Users[0] && g.chance(60) {
-			return u
+		if power := authrules.PowerLevelOf(g.Room.View(state), u); power > most {
+			best, most = u, power
 		}
 	}
-	return other
+	return best
 }
 
 // pick is the given user in so many of a hundred cases, otherwise anyone.
@@ -73,31 +79,70 @@ func (g *generator) pick(u matrix.UserID, percent int) matrix.UserID {
 	return g.anyUser()
 }
 
-// actMember changes a membership.
+// actMember changes a membership, mostly of someone for whom it makes sense.
 func (g *generator) actMember(state naive.State, sender matrix.UserID) (matrix.UserID, draft) {
-	target := g.anyUser()
-	switch g.r.IntN(9) {
-	case 0, 1:
-		return target, membership(target, "join")
-	case 2:
-		return sender, membership(sender, "leave")
+	outside, inside := g.anyOf(g.outside(state)), g.anyOf(g.members(state, "join"))
+	switch g.r.IntN(10) {
+	case 0, 1, 2:
+		return outside, membership(outside, g.entry(state))
 	case 3:
-		return sender, membership(target, "invite")
+		leaver := g.pick(inside, 90)
+		if leaver == g.Users[0] && g.chance(70) {
+			leaver = sender
+		}
+		return leaver, membership(leaver, "leave")
 	case 4:
-		return g.admin(state, sender), membership(target, "leave")
+		return sender, membership(outside, "invite")
 	case 5:
-		return g.admin(state, sender), membership(target, "ban")
+		return g.admin(state, sender), membership(inside, "leave")
 	case 6:
-		return target, membership(target, "knock")
+		return g.admin(state, sender), membership(g.pick(inside, 70), "ban")
 	case 7:
-		d := membership(target, "join")
-		d.content["join_authorised_via_users_server"] = string(sender)
-		return target, d
+		d := membership(outside, "join")
+		d.content["join_authorised_via_users_server"] = string(g.admin(state, sender))
+		return outside, d
+	case 8:
+		return g.admin(state, sender), membership(g.anyOf(g.members(state, "ban")), "leave")
 	}
-	if banned := g.members(state, "ban"); len(banned) > 0 {
-		return g.admin(state, sender), membership(banned[0], "leave")
+	if state[inviteKey] == "" && g.chance(90) {
+		return g.admin(state, sender), membership(outside, "invite")
 	}
-	return sender, g.redeem(state, sender, target)
+	return g.redeem(state, outside)
+}
+
+// entry is how one would come in by the join rule, mostly.
+func (g *generator) entry(state naive.State) string {
+	e := g.Room.Events[state[matrix.StateTuple{Type: "m.room.join_rules"}]]
+	if e != nil {
+		rules, _ := e.JoinRules()
+		if (rules.Rule == "knock" || rules.Rule == "knock_restricted") && g.chance(60) {
+			return "knock"
+		}
+	}
+	if g.chance(5) {
+		return "knock"
+	}
+	return "join"
+}
+
+// outside lists who is not joined.
+func (g *generator) outside(state naive.State) []matrix.UserID {
+	var users []matrix.UserID
+	in := g.members(state, "join")
+	for _, u := range g.Users {
+		if !slices.Contains(in, u) {
+			users = append(users, u)
+		}
+	}
+	return users
+}
+
+// anyOf picks one, or anyone when there is none to pick.
+func (g *generator) anyOf(users []matrix.UserID) matrix.UserID {
+	if len(users) == 0 || g.chance(10) {
+		return g.anyUser()
+	}
+	return users[g.r.IntN(len(users))]
 }
 
 func (g *generator) joinRules() draft {
@@ -136,6 +181,8 @@ func inviter() matrix.SigningKey {
 
 const inviteToken = "token"
 
+var inviteKey = matrix.StateTuple{Type: "m.room.third_party_invite", Key: inviteToken}
+
 func (g *generator) thirdPartyInvite() draft {
 	public := base64.RawStdEncoding.EncodeToString(inviter().Public())
 	return draft{typ: "m.room.third_party_invite", key: key(inviteToken), content: object{
@@ -143,8 +190,12 @@ func (g *generator) thirdPartyInvite() draft {
 	}}
 }
 
-// redeem turns a third-party invite into an invite. Every second one is from the right sender.
-func (g *generator) redeem(state naive.State, sender, target matrix.UserID) draft {
+// redeem turns a third-party invite into an invite, mostly as it must be.
+func (g *generator) redeem(state naive.State, target matrix.UserID) (matrix.UserID, draft) {
+	sender := g.anyUser()
+	if e := g.Room.Events[state[inviteKey]]; e != nil {
+		sender = g.pick(e.Sender, 90)
+	}
 	signed, err := json.Marshal(object{"mxid": string(g.pick(target, 90)), "token": inviteToken})
 	if err == nil {
 		signed, err = matrix.SignJSON(signed, inviter())
@@ -154,5 +205,5 @@ func (g *generator) redeem(state naive.State, sender, target matrix.UserID) draf
 	}
 	d := membership(target, "invite")
 	d.content["third_party_invite"] = object{"display_name": "a...", "signed": json.RawMessage(signed)}
-	return d
+	return sender, d
 }
