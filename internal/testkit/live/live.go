@@ -1,0 +1,200 @@
+// Package live runs the real binary as a process of its own, for tests that need restarts, kills, or several nodes.
+//
+// It builds cmd/rempart once in each test process, starts it on free loopback ports with a data folder that is
+// removed afterwards, and stops what it started when the test ends.
+package live
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Options say how a server is set up.
+type Options struct {
+	// Name is the server name; default "localhost".
+	Name string
+	// Postgres is the URL of a database; empty takes SQLite in the server's own folder.
+	Postgres string
+	// Dir is the data folder; default a fresh one. Two nodes on one database share the signing key by SigningKey.
+	Dir        string
+	SigningKey string
+	// Extra is further configuration (YAML sections).
+	Extra string
+}
+
+// Server is one running process. Its methods are for one goroutine, but URL and Alive may be read by many.
+type Server struct {
+	URL string
+	Dir string
+
+	t      testing.TB
+	binary string
+	cmd    *exec.Cmd
+	exited chan error
+	log    *lockedBuffer
+}
+
+var build = sync.OnceValues(buildBinary)
+
+// Start runs a server and waits until it answers.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Name == "" {
+		o.Name = "localhost"
+	}
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	s := &Server{t: t, binary: binary, Dir: o.Dir, log: &lockedBuffer{}}
+	addr := freeAddr(t)
+	s.URL = "http://" + addr
+	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("server log:\n%s", s.log.tail(8 << 10))
+		}
+	})
+	return s
+}
+
+func (o *Options) yaml(addr string) string {
+	var sb strings.Builder
+	fmt.Fprintf(&sb, "server:\n  name: %q\n", o.Name)
+	if o.SigningKey != "" {
+		fmt.Fprintf(&sb, "  signing_key: %q\n", o.SigningKey)
+	}
+	fmt.Fprintf(&sb, "listen:\n  client: %q\n  metrics: \"\"\n", addr)
+	if o.Postgres != "" {
+		fmt.Fprintf(&sb, "database:\n  url: %q\n", o.Postgres)
+	}
+	sb.WriteString("registration:\n  open: true\n  shared_secret: live\npassword:\n  argon2_time: 1\n  argon2_memory_kib: 64\n")
+	if !strings.Contains(o.Extra, "limits:") {
+		sb.WriteString("limits:\n  enabled: false\n")
+	}
+	sb.WriteString(o.Extra)
+	return sb.String()
+}
+
+// Restart starts the process again after Kill or Stop.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.cmd = exec.Command(s.binary, "serve", "-config", filepath.Join(s.Dir, "rempart.yaml"))
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.exited = make(chan error, 1)
+	go func(cmd *exec.Cmd, exited chan error) { exited <- cmd.Wait() }(s.cmd, s.exited)
+	s.waitReady()
+}
+
+// waitReady asks until the server answers; a server that ends before fails the test with its log.
+func (s *Server) waitReady() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/_matrix/client/versions", nil)
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case err := <-s.exited:
+			s.exited <- err
+			s.t.Fatalf("the server ended at its start (%v):\n%s", err, s.log.tail(8<<10))
+		case <-ctx.Done():
+			s.t.Fatalf("the server does not answer:\n%s", s.log.tail(8<<10))
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Kill ends the process at once, as a power cut would.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop asks the process to end and waits for it.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+func (s *Server) end(sig syscall.Signal) {
+	_ = s.cmd.Process.Signal(sig)
+	err := <-s.exited
+	s.exited <- err
+}
+
+// Signal sends the process a signal, such as SIGSTOP and SIGCONT.
+func (s *Server) Signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
+
+// PID is the number of the running process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Log is what the server has written so far.
+func (s *Server) Log() string { return s.log.tail(1 << 20) }
+
+// buildBinary compiles the server once; CGO_ENABLED=0 as it is shipped.
+func buildBinary() (string, error) {
+	dir, err := os.MkdirTemp("", "rempart-live-")
+	if err != nil {
+		return "", err
+	}
+	_, self, _, _ := runtime.Caller(0)
+	root := filepath.Join(filepath.Dir(self), "..", "..", "..")
+	binary := filepath.Join(dir, "rempart")
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/rempart")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the server: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+func freeAddr(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// lockedBuffer takes the output of a process while the test reads it.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) tail(n int) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := b.buf.String()
+	return text[max(0, len(text)-n):]
+}
