@@ -159,6 +159,12 @@ func TestMemo(t *testing.T) {
 	if a != b {
 		t.Error("power levels were parsed twice")
 	}
+	bad := contentEvent("12", "m.room.power_levels", `{"ban":"x"}`)
+	for range 2 {
+		if _, err := bad.PowerLevels(); !HasCode(err, CodeBadJSON) {
+			t.Errorf("bad power levels: %v", err)
+		}
+	}
 	if n := testing.AllocsPerRun(10, func() { _, _ = e.PowerLevels(); _ = e.Membership() }); n != 0 {
 		t.Errorf("%v allocations for what is memoised", n)
 	}

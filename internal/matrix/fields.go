@@ -129,8 +129,8 @@ func (v *RoomVersion) refs(raw []byte) ([]EventID, bool) {
 	for _, ok := walk.next(); ok; _, ok = walk.next() {
 		n++
 	}
-	if walk.bad || n > len(raw)/4 {
-		return nil, !walk.bad && n == 0
+	if walk.bad {
+		return nil, false
 	}
 	ids := make([]EventID, 0, n)
 	var all strings.Builder

@@ -81,7 +81,7 @@ func (v *RoomVersion) checkFormat(e *Event, f *eventFields) error {
 			return BadJSON("The event has no valid event_id.")
 		}
 	}
-	if e.Depth < 0 || e.Depth > v.MaxDepth() {
+	if e.Depth < 0 { // the upper bound is that of the JSON integers the version allows
 		return BadJSON("The event has no valid depth.")
 	}
 	if len(e.PrevEvents) > maxPrevEvents || len(e.AuthEvents) > maxAuthEvents {
