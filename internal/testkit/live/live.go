@@ -71,7 +71,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("server log:\n%s", s.log.tail(8 << 10))
+			t.Logf("server log:\n%s", s.log.tail(8<<10))
 		}
 	})
 	return s
