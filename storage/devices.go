@@ -36,6 +36,7 @@ func UpdateDeviceName(device int64, name string) Guard {
 func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
 	del := func(sql string, args ...any) Guard { return Guard{sql: sql, args: args, want: anyRows} }
 	return []Guard{
+		del(`DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE device = $1)`, device),
 		del(`DELETE FROM sessions WHERE device = $1`, device),
 		del(`DELETE FROM one_time_keys WHERE device = $1`, device),
 		del(`DELETE FROM fallback_keys WHERE device = $1`, device),
@@ -101,4 +102,24 @@ func (db *DB) ListDeviceNames(ctx context.Context, user int64) ([]DeviceName, er
 		return err
 	})
 	return out, err
+}
+
+// DeleteUserDevices removes all devices of a user but one (0: all), with all sessions but that one's.
+func DeleteUserDevices(user, except int64) []Guard {
+	const devices = `(SELECT nid FROM devices WHERE usr = $1 AND nid <> $2)`
+	const names = `(SELECT device_id FROM devices WHERE usr = $1 AND nid <> $2)`
+	var out []Guard
+	for _, sql := range []string{
+		`DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE usr = $1 AND (device = 0 OR device <> $2))`,
+		`DELETE FROM sessions WHERE usr = $1 AND (device = 0 OR device <> $2)`,
+		`DELETE FROM one_time_keys WHERE device IN ` + devices,
+		`DELETE FROM fallback_keys WHERE device IN ` + devices,
+		`DELETE FROM to_device WHERE device IN ` + devices,
+		`DELETE FROM device_keys WHERE usr = $1 AND device_id IN ` + names,
+		`DELETE FROM key_signatures WHERE usr = $1 AND target IN ` + names,
+		`DELETE FROM devices WHERE usr = $1 AND nid <> $2`,
+	} {
+		out = append(out, Guard{sql: sql, args: []any{user, except}, want: anyRows})
+	}
+	return out
 }

@@ -67,13 +67,21 @@ func RotateSession(oldRefresh, token, refresh []byte, expires int64) Guard {
 }
 
 // DeleteSession ends one session; it fails when the session has ended already.
-func DeleteSession(nid int64) Guard {
-	return Guard{sql: `DELETE FROM sessions WHERE nid = $1`, args: []any{nid}, want: 1}
+func DeleteSession(nid int64) []Guard {
+	return []Guard{
+		{sql: `DELETE FROM session_seen WHERE session = $1`, args: []any{nid}, want: anyRows},
+		{sql: `DELETE FROM sessions WHERE nid = $1`, args: []any{nid}, want: 1},
+	}
 }
 
-// DeleteDeviceSessions ends the sessions of one device but one.
-func DeleteDeviceSessions(device, except int64) Guard {
-	return Guard{sql: `DELETE FROM sessions WHERE device = $1 AND nid <> $2`, args: []any{device, except}, want: anyRows}
+// DeleteDeviceSessions ends the sessions of a user's device of this name.
+func DeleteDeviceSessions(user int64, device matrix.DeviceID) []Guard {
+	const those = `SELECT s.nid FROM sessions s JOIN devices d ON d.nid = s.device WHERE d.usr = $1 AND d.device_id = $2`
+	args := []any{user, string(device)}
+	return []Guard{
+		{sql: `DELETE FROM session_seen WHERE session IN (` + those + `)`, args: args, want: anyRows},
+		{sql: `DELETE FROM sessions WHERE nid IN (` + those + `)`, args: args, want: anyRows},
+	}
 }
 
 // SessionSeenRow says when and from where a session was last used.
@@ -87,11 +95,6 @@ var sessionSeenTable = newTable("session_seen", "session:i ts:i ip:t user_agent:
 func (*SessionSeenRow) table() *table { return sessionSeenTable }
 func (r *SessionSeenRow) args(dst []any) []any {
 	return append(dst, r.Session, r.TS, r.IP, r.UserAgent)
-}
-
-// DeleteSeenOrphans forgets when sessions were used that exist no more.
-func DeleteSeenOrphans() Guard {
-	return Guard{sql: `DELETE FROM session_seen WHERE session NOT IN (SELECT nid FROM sessions)`, want: anyRows}
 }
 
 // ListUserSessions lists the sessions of a user.

@@ -30,8 +30,8 @@ type User struct {
 	Appservice             string // id of the application service that owns the account, if one does
 }
 
-// Is reports whether the account has all of the flags.
-func (u *User) Is(f UserFlag) bool { return u.Flags&f == f }
+// Is reports whether the account has all of some flags.
+func (u *User) Is(f UserFlag) bool { return u.Flags.Has(f) }
 
 // InsertUser adds an account; its number must be that of the interned user id. It fails when the account exists.
 func InsertUser(u User) Guard {
@@ -120,4 +120,13 @@ func (db *DB) numbers(ctx context.Context, text string, args ...any) ([]int64, e
 		return err
 	})
 	return out, err
+}
+
+// Has reports whether all of some flags are set.
+func (f UserFlag) Has(some UserFlag) bool { return f&some == some }
+
+// UserStill holds while an account is open and has this password hash.
+func UserStill(user int64, password string) Guard {
+	return Guard{sql: `SELECT 1 FROM users WHERE nid = $1 AND password = $2 AND flags & 2 = 0`,
+		args: []any{user, password}, want: 1, scan: func(*sql.Rows) error { return nil }}
 }

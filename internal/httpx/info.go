@@ -13,7 +13,10 @@ import (
 )
 
 // requestInfo is what the context of a request carries.
-type requestInfo struct{ addr netip.Addr }
+type requestInfo struct {
+	addr        netip.Addr
+	host, agent string
+}
 
 type infoKey struct{}
 
@@ -24,6 +27,22 @@ func ClientAddr(ctx context.Context) netip.Addr {
 		return info.addr
 	}
 	return netip.Addr{}
+}
+
+// Host is the host that the request of this context was made to, as the client wrote it; "" outside requests.
+func Host(ctx context.Context) string {
+	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return info.host
+	}
+	return ""
+}
+
+// UserAgent is what the client of this context's request calls itself; "" outside requests.
+func UserAgent(ctx context.Context) string {
+	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return info.agent
+	}
+	return ""
 }
 
 // requestIDs numbers requests; ids of two runs of the server differ by their prefix.

@@ -65,7 +65,7 @@ func New(o Options) *Router {
 // ServeHTTP answers one request.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{router: r, ResponseWriter: w, start: time.Now(), id: r.ids.next()}
-	x.info.addr = r.clientAddr(req)
+	x.info = requestInfo{addr: r.clientAddr(req), host: req.Host, agent: req.UserAgent()}
 	x.ctx = context.WithValue(req.Context(), infoKey{}, &x.info)
 	defer x.finish(req)
 	allowAnyOrigin(w.Header())

@@ -1,0 +1,48 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// maxDirectory bounds the results of a search for users.
+const maxDirectory = 50
+
+// Search finds people of the caller's own tenant and those he shares a room with, by name or id; limited says that there
+// are more. Spec: client-server-api/#post_matrixclientv3user_directorysearch
+func (s *Service) Search(ctx context.Context, c matrix.Caller, term string, limit int) (found []storage.User, limited bool, err error) {
+	term = strings.ToLower(strings.TrimSpace(term))
+	if term == "" {
+		return nil, false, nil
+	}
+	if limit <= 0 || limit > maxDirectory {
+		limit = maxDirectory
+	}
+	term = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(term)
+	found, err = s.db.SearchUsers(ctx, c.UserNID, c.Tenant, term, limit+1)
+	if err != nil || len(found) <= limit {
+		return found, false, err
+	}
+	return found[:limit], true, nil
+}
+
+// GetUser reads a local account; M_NOT_FOUND when there is none.
+func (s *Service) GetUser(ctx context.Context, id matrix.UserID) (storage.User, error) {
+	user, err := s.db.FindUser(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return user, matrix.NotFound("There is no such user here.")
+	}
+	return user, err
+}
+
+// ignoreGuard turns a guard that did not hold into success: somebody else has done it.
+func ignoreGuard(err error) error {
+	if errors.Is(err, storage.ErrGuard) {
+		return nil
+	}
+	return err
+}

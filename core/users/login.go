@@ -1,0 +1,144 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Identifier says who somebody claims to be. Spec: client-server-api/#identifier-types
+type Identifier struct {
+	Type    string `json:"type"`
+	User    string `json:"user"`
+	Medium  string `json:"medium"`
+	Address string `json:"address"`
+	Country string `json:"country"`
+	Phone   string `json:"phone"`
+}
+
+// LoginRequest is a log-in by password.
+type LoginRequest struct {
+	Identifier Identifier
+	Password   string
+	DeviceID   matrix.DeviceID
+	DeviceName string
+	Refresh    bool
+	Host       string // the host the request was made to, which decides the tenant
+}
+
+// errLogin is the one answer to every log-in that fails: it tells nobody which part was wrong.
+func errLogin() *matrix.Error {
+	return matrix.Forbidden("Invalid username or password.").French("Nom d'utilisateur ou mot de passe incorrect.")
+}
+
+// Name is the user id that the identifier names on the tenant of a host.
+func (s *Service) Name(id Identifier, host string) (matrix.UserID, error) {
+	_, server := s.Tenant(host)
+	return id.userID(server)
+}
+
+// userID reads an identifier; a bare name is one of the given server. Spec: client-server-api/#matrix-user-id
+func (id Identifier) userID(server matrix.ServerName) (matrix.UserID, error) {
+	switch id.Type {
+	case "m.id.user":
+		if id.User == "" {
+			return "", matrix.MissingParam("The identifier lacks \"user\".")
+		}
+		if !strings.HasPrefix(id.User, "@") {
+			return matrix.UserID("@" + id.User + ":" + string(server)), nil
+		}
+		user, err := matrix.ParseUserID(id.User)
+		if err != nil {
+			return "", matrix.InvalidParam("The identifier's \"user\" is not a user id.")
+		}
+		return user, nil
+	case "m.id.thirdparty":
+		if id.Medium == "" || id.Address == "" {
+			return "", matrix.MissingParam("A third-party identifier needs \"medium\" and \"address\".")
+		}
+		return "", errLogin() // Why: no address is bound to an account yet, and that must look as any wrong one
+	case "m.id.phone":
+		if id.Country == "" || id.Phone == "" {
+			return "", matrix.MissingParam("A phone identifier needs \"country\" and \"phone\".")
+		}
+		return "", errLogin()
+	case "":
+		return "", matrix.MissingParam("Say who you are by an \"identifier\".")
+	}
+	return "", matrix.NewError(400, matrix.CodeUnknown, "This server does not know that type of identifier.")
+}
+
+// Login opens a session for whoever knows the password. Spec: client-server-api/#post_matrixclientv3login
+func (s *Service) Login(ctx context.Context, q LoginRequest) (*Session, error) {
+	d := deviceRequest{id: q.DeviceID, name: q.DeviceName, refresh: q.Refresh}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	id, err := s.Name(q.Identifier, q.Host)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.checkPassword(ctx, id, q.Password)
+	if err != nil {
+		return nil, err
+	}
+	c := &storage.Change{}
+	// Why a guard: the account may have been closed or its password changed while this one was checked.
+	c.Guard(storage.UserStill(user.NID, user.Password).OrElse(errLogin()))
+	out, err := s.openSession(ctx, c, user, d)
+	if err != nil {
+		return nil, err
+	}
+	return out, s.db.Commit(ctx, c)
+}
+
+// checkPassword finds the account of a name and password. Capitals in a name count only when there is an account that
+// is spelt with them.
+func (s *Service) checkPassword(ctx context.Context, id matrix.UserID, password string) (storage.User, error) {
+	if len(password) > maxPassword {
+		return storage.User{}, errLogin()
+	}
+	user, err := s.db.FindUser(ctx, id)
+	if small := lower(id); errors.Is(err, storage.ErrNotFound) && small != id {
+		user, err = s.db.FindUser(ctx, small)
+	}
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return user, err
+	}
+	// Why also for nobody: a refusal must take as long as for an account that exists.
+	ok, stale, err := s.hasher.check(ctx, user.Password, password)
+	switch {
+	case err != nil:
+		return user, err
+	case !ok:
+		return user, errLogin()
+	case user.Is(storage.UserDeactivated):
+		return user, matrix.UserDeactivated()
+	case stale:
+		return s.rehash(ctx, user, password)
+	}
+	return user, nil
+}
+
+// rehash stores a password at today's cost.
+func (s *Service) rehash(ctx context.Context, user storage.User, password string) (storage.User, error) {
+	text, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return user, err
+	}
+	c := &storage.Change{}
+	c.Guard(storage.UpdatePasswordFrom(user.NID, user.Password, text).OrElse(errLogin()))
+	user.Password = text
+	return user, s.db.Commit(ctx, c)
+}
+
+// lower is a user id with its localpart in lower case.
+func lower(id matrix.UserID) matrix.UserID {
+	if id.Server() == "" {
+		return id
+	}
+	return matrix.UserID("@" + strings.ToLower(id.Localpart()) + ":" + string(id.Server()))
+}

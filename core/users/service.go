@@ -1,0 +1,138 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rempart/internal/bus"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Options is what the service is made of.
+type Options struct {
+	DB  *storage.DB
+	Bus *bus.Bus[storage.Batch]
+	// Servers are the server names of this installation, each a tenant's; the first is the default.
+	Servers      []matrix.ServerName
+	Registration Registration
+	Argon2       Argon2
+	// Members writes changed profiles into rooms; nil leaves rooms alone.
+	Members Members
+	Log     *slog.Logger
+	// Clock may be nil for the wall clock.
+	Clock func() time.Time
+}
+
+// Registration says who may make an account by himself.
+type Registration struct {
+	// Open lets everybody register.
+	Open bool
+	// Tokens let those register who have one of them.
+	Tokens []string
+	// SharedSecret lets whoever knows it register others; "" turns that off.
+	SharedSecret string
+}
+
+// Service owns the accounts. Its methods may be called concurrently.
+type Service struct {
+	db      *storage.DB
+	log     *slog.Logger
+	now     func() time.Time
+	reg     Registration
+	hasher  *hasher
+	tenants tenants
+	cache   *sessionCache
+	seen    lastSeen
+	nonces  nonces
+	members Members
+	profile chan struct{} // wakes the worker that writes profiles into rooms
+
+	stop   context.CancelFunc
+	ending sync.WaitGroup
+}
+
+// New makes the tenants that do not exist yet and starts the service's background work.
+func New(ctx context.Context, o Options) (*Service, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{
+		db: o.DB, log: o.Log, now: o.Clock, reg: o.Registration, hasher: newHasher(o.Argon2),
+		cache: newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members,
+		profile: make(chan struct{}, 1),
+	}
+	s.seen.rows = map[int64]*storage.SessionSeenRow{}
+	var err error
+	if s.tenants, err = loadTenants(ctx, o.DB, o.Servers); err != nil {
+		return nil, err
+	}
+	if err := s.seedTokens(ctx); err != nil {
+		return nil, err
+	}
+	o.Bus.Subscribe(s.heard)
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.ending.Go(func() { s.maintain(run) })
+	if s.members != nil {
+		s.ending.Go(func() { s.propagate(run) })
+	}
+	return s, nil
+}
+
+// Close stops the background work and writes down what it still held.
+func (s *Service) Close() error {
+	s.stop()
+	s.ending.Wait()
+	return s.flushSeen(context.Background())
+}
+
+// heard drops cached sessions that a commit, here or on another node, has changed.
+func (s *Service) heard(b storage.Batch) {
+	for _, l := range b.Lives {
+		if l.Kind == storage.KindSession {
+			s.cache.drop(l.User)
+			s.seen.drop(l.User)
+		}
+	}
+}
+
+// maintain writes down last uses every minute and forgets abandoned authentications every hour.
+func (s *Service) maintain(ctx context.Context) {
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-minute.C:
+		}
+		err := s.flushSeen(ctx)
+		if n%60 == 0 {
+			c := &storage.Change{}
+			c.Guard(storage.DeleteOldUIASessions(s.now().Add(-uiaLife).UnixMilli()))
+			err = errors.Join(err, s.db.Commit(ctx, c))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("keep accounts tidy", "error", err)
+		}
+	}
+}
+
+// nowMS is the time in milliseconds.
+func (s *Service) nowMS() int64 { return s.now().UnixMilli() }
+
+// Tenant is the tenant and server name that a request to this host is for: the default one when nobody owns it.
+func (s *Service) Tenant(host string) (int64, matrix.ServerName) { return s.tenants.of(host) }
+
+// Local reports whether a server name is one of ours.
+func (s *Service) Local(name matrix.ServerName) bool {
+	_, ok := s.tenants.byName[name]
+	return ok
+}

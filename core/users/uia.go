@@ -1,0 +1,212 @@
+package users
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// The stages of user-interactive authentication that this server offers.
+// Spec: client-server-api/#authentication-types
+const (
+	StageDummy    = "m.login.dummy"
+	StagePassword = "m.login.password"
+	StageToken    = "m.login.registration_token"
+)
+
+// uiaLife is how long an authentication may take.
+const uiaLife = time.Hour
+
+// Interaction is a request that needs user-interactive authentication.
+type Interaction struct {
+	// Operation names the request, path included: an authentication for one serves no other.
+	Operation string
+	// User must be the one who authenticates; the zero value for registrations.
+	User matrix.Caller
+	// Flows are the sets of stages of which one must be completed.
+	Flows [][]string
+	// Auth is the request's "auth" object; nil when it has none.
+	Auth json.RawMessage
+}
+
+// uiaState is what is stored of an authentication in progress.
+type uiaState struct {
+	id        string
+	Operation string        `json:"operation"`
+	User      matrix.UserID `json:"user,omitempty"`
+	Completed []string      `json:"completed,omitempty"`
+	Token     string        `json:"token,omitempty"` // the registration token that was shown
+}
+
+// authData is the "auth" object. Spec: client-server-api/#user-interactive-api-in-the-rest-api
+type authData struct {
+	Type       string     `json:"type"`
+	Session    string     `json:"session"`
+	Identifier Identifier `json:"identifier"`
+	User       string     `json:"user"` // before "identifier" existed
+	Password   string     `json:"password"`
+	Token      string     `json:"token"`
+}
+
+// Interact lets a request pass once a flow is completed; until then it answers 401 with what is missing. token is the
+// registration token that was shown, if one was. Spec: client-server-api/#user-interactive-authentication-api
+func (s *Service) Interact(ctx context.Context, in Interaction) (token string, err error) {
+	var auth authData
+	if len(in.Auth) == 0 || string(in.Auth) == "null" {
+		return "", s.challenge(ctx, in, &uiaState{}, nil)
+	}
+	if err := json.Unmarshal(in.Auth, &auth); err != nil {
+		return "", matrix.BadJSON("The \"auth\" object has the wrong form.")
+	}
+	state, err := s.uiaState(ctx, in, auth.Session)
+	if err != nil {
+		return "", err
+	}
+	if auth.Type != "" {
+		refusal, err := s.stage(ctx, in, auth, state)
+		if err != nil {
+			return "", err
+		}
+		if refusal != nil {
+			return "", s.challenge(ctx, in, state, refusal)
+		}
+	}
+	if !slices.ContainsFunc(in.Flows, func(flow []string) bool { return containsAll(state.Completed, flow) }) {
+		return "", s.challenge(ctx, in, state, nil)
+	}
+	return state.Token, s.endUIA(ctx, state)
+}
+
+// stage tries one stage: a refusal lets the client try again, an error ends the request.
+func (s *Service) stage(ctx context.Context, in Interaction, auth authData, state *uiaState) (refusal *matrix.Error, err error) {
+	if !slices.ContainsFunc(in.Flows, func(flow []string) bool { return slices.Contains(flow, auth.Type) }) {
+		return matrix.NewError(http.StatusUnauthorized, matrix.CodeUnrecognized, "This request cannot be authenticated that way."), nil
+	}
+	switch auth.Type {
+	case StagePassword:
+		refusal, err = s.passwordStage(ctx, in, auth)
+	case StageToken:
+		refusal, err = s.tokenStage(ctx, auth, state)
+	}
+	if refusal == nil && err == nil && !slices.Contains(state.Completed, auth.Type) {
+		state.Completed = append(state.Completed, auth.Type)
+	}
+	return refusal, err
+}
+
+// passwordStage checks the password of the very user who makes the request.
+func (s *Service) passwordStage(ctx context.Context, in Interaction, auth authData) (*matrix.Error, error) {
+	id := auth.Identifier
+	if id.Type == "" && auth.User != "" {
+		id = Identifier{Type: "m.id.user", User: auth.User}
+	}
+	who, err := id.userID(in.User.Server)
+	if err != nil {
+		return nil, err
+	}
+	if who != in.User.User && lower(who) != in.User.User {
+		return nil, matrix.Forbidden("Authenticate as the user who makes the request.")
+	}
+	user, err := s.db.GetUser(ctx, in.User.UserNID)
+	if err != nil {
+		return nil, err
+	}
+	ok, _, err := s.hasher.check(ctx, user.Password, auth.Password)
+	if err != nil || ok {
+		return nil, err
+	}
+	return matrix.Forbidden("Wrong password.").French("Mot de passe incorrect."), nil
+}
+
+func (s *Service) tokenStage(ctx context.Context, auth authData, state *uiaState) (*matrix.Error, error) {
+	ok, err := s.TokenValid(ctx, auth.Token)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return matrix.Unauthorized("This registration token is unknown or used up."), nil
+	}
+	state.Token = auth.Token
+	return nil, nil
+}
+
+// uiaState finds the authentication that the client goes on with, or begins one. One that belongs to another request or
+// user is refused.
+func (s *Service) uiaState(ctx context.Context, in Interaction, id string) (*uiaState, error) {
+	if id == "" {
+		return &uiaState{}, nil
+	}
+	body, err := s.db.FindUIASession(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, s.challenge(ctx, in, &uiaState{}, matrix.NewError(http.StatusUnauthorized, matrix.CodeForbidden, "This authentication has ended. Begin a new one."))
+	}
+	if err != nil {
+		return nil, err
+	}
+	state := &uiaState{id: id}
+	if err := json.Unmarshal(body, state); err != nil {
+		return nil, err
+	}
+	if state.Operation != in.Operation || state.User != in.User.User {
+		return nil, matrix.Forbidden("This authentication session belongs to another request.")
+	}
+	return state, nil
+}
+
+// challenge answers 401 with the flows, and stores how far the client has come.
+func (s *Service) challenge(ctx context.Context, in Interaction, state *uiaState, refusal *matrix.Error) error {
+	state.Operation, state.User = in.Operation, in.User.User
+	isNew := state.id == ""
+	if isNew {
+		state.id = newUIASession()
+	}
+	if isNew || refusal == nil {
+		body, err := json.Marshal(state)
+		if err != nil {
+			return err
+		}
+		c := &storage.Change{}
+		c.Add(&storage.UIASessionRow{ID: state.id, Body: body, Created: s.nowMS()})
+		if err := s.db.Commit(ctx, c); err != nil {
+			return err
+		}
+	}
+	type flow struct {
+		Stages []string `json:"stages"`
+	}
+	flows := make([]flow, len(in.Flows))
+	for i, stages := range in.Flows {
+		flows[i].Stages = stages
+	}
+	answer := &matrix.Error{Status: http.StatusUnauthorized}
+	if refusal != nil {
+		answer = refusal.With("completed", append([]string{}, state.Completed...))
+		answer.Status = http.StatusUnauthorized
+	}
+	return answer.With("flows", flows).With("params", map[string]any{}).With("session", state.id)
+}
+
+// endUIA forgets an authentication that has served, so that it serves once; whoever comes second begins anew.
+func (s *Service) endUIA(ctx context.Context, state *uiaState) error {
+	if state.id == "" {
+		return nil
+	}
+	c := &storage.Change{}
+	c.Guard(storage.DeleteUIASession(state.id).OrElse(matrix.Forbidden("This authentication has been used already.")))
+	return s.db.Commit(ctx, c)
+}
+
+func containsAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
+		}
+	}
+	return true
+}
