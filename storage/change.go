@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 )
@@ -43,7 +42,8 @@ type Row interface {
 }
 
 // Guard is a statement that must hold for its Change to be written: an insert-if-absent, an update of a version,
-// a claim. Guards run one by one, in order, before any row is added. They are made by functions of this package.
+// a claim. Guards run one by one, in order, before any row of their Change is added; they see the rows of the Changes
+// before. They are made by functions of this package.
 type Guard struct {
 	sql  string
 	args []any
@@ -51,6 +51,9 @@ type Guard struct {
 	want int
 	// scan, when set, is called for each returned row: that is how a claim hands out what it took.
 	scan func(*sql.Rows) error
+	// begin, when set, is called before each run of the guard. A guard runs again when its transaction had to be
+	// repeated: begin forgets what scan collected the time before.
+	begin func()
 	// fail is what the writer is told when the guard does not hold; default ErrGuard.
 	fail error
 }
@@ -72,6 +75,8 @@ var (
 	ErrGuard = errors.New("storage: a guard did not hold")
 	// ErrStale says that the room moved on since the Change was built; load it again and rebuild.
 	ErrStale = errors.New("storage: the room has moved on")
+	// ErrRestored says that the database was put back from a copy while this process ran: it must be restarted.
+	ErrRestored = errors.New("storage: the database was restored while this process ran: restart it")
 	// ErrClosed says that the database is closing.
 	ErrClosed = errors.New("storage: closed")
 	// ErrNotFound says that a row which must exist does not.
@@ -145,14 +150,4 @@ type Batch struct {
 	After, To int64
 	Lives     []Live
 	Remote    bool
-}
-
-// Commit queues a Change and waits for its outcome.
-func (db *DB) Commit(ctx context.Context, c *Change) error {
-	slot, err := db.Reserve(ctx)
-	if err != nil {
-		return err
-	}
-	slot.Submit(c)
-	return c.Wait()
 }

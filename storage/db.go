@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -16,8 +18,8 @@ import (
 type Options struct {
 	// URL is "postgres://…" or the path of a SQLite file.
 	URL string
-	// Publish is called with every batch in stream order, before the writers are answered. It must not block on
-	// the database. Nil: nobody listens.
+	// Publish is called with every batch in stream order, one at a time, before the writers are answered: commits
+	// wait for it, so it must never wait for a commit. Nil: nobody listens.
 	Publish func(Batch)
 	// Signal is called with ephemeral messages that another node sent ([DB.Broadcast]).
 	Signal func(payload []byte)
@@ -26,6 +28,9 @@ type Options struct {
 	// Queue bounds the Changes that may wait for the committer; default 4096.
 	Queue int
 	Log   *slog.Logger
+
+	// wrap stands between the pools and the driver in tests.
+	wrap func(driver.Connector) driver.Connector
 }
 
 // DB is an open database. All its methods may be called concurrently.
@@ -33,11 +38,14 @@ type DB struct {
 	opts    Options
 	dialect *dialect
 	read    *sql.DB // readers; SQLite: query_only
+	follow  *sql.DB // the follower's; not read, since all readers may be busy
+	dsn     string  // PostgreSQL: the URL with the session's settings
 	write   *sql.DB // one connection, owned by the committer
 	log     *slog.Logger
-	node    int64
+	node    int64 // names this process among those that write to the database
 
 	committer *committer
+	follower  *follower
 	stmts     sync.Map // SQL text → *sql.Stmt on the read pool
 	ids       idBlocks
 	names     *internCache
@@ -59,15 +67,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if err := db.migrate(ctx); err != nil {
-		db.closePools()
+		_ = db.closePools()
 		return nil, fmt.Errorf("migrate database: %w", err)
 	}
 	c, err := newCommitter(ctx, db)
 	if err != nil {
-		db.closePools()
+		_ = db.closePools()
 		return nil, fmt.Errorf("start committer: %w", err)
 	}
 	db.committer = c
+	db.follower = newFollower(db)
 	return db, nil
 }
 
@@ -85,16 +94,20 @@ func (db *DB) connect(ctx context.Context) error {
 
 // Close writes what still waits and closes the database.
 func (db *DB) Close() error {
+	db.follower.close()
 	db.committer.close()
 	return db.closePools()
 }
 
 func (db *DB) closePools() error {
-	err := db.write.Close()
-	if e := db.read.Close(); err == nil {
-		err = e
+	return errors.Join(db.write.Close(), db.read.Close(), db.follow.Close())
+}
+
+func (db *DB) wrapped(c driver.Connector) driver.Connector {
+	if db.opts.wrap == nil {
+		return c
 	}
-	return err
+	return db.opts.wrap(c)
 }
 
 // Engine is "sqlite" or "postgres".
@@ -106,60 +119,8 @@ func (db *DB) Position() int64 { return db.committer.published.Load() }
 // Epoch is the number of the stream's current life; restoring a backup starts a new one.
 func (db *DB) Epoch() int64 { return db.committer.epoch }
 
-// Exact reports whether err says that a uniqueness rule was broken.
+// isUnique reports whether err says that a uniqueness rule was broken.
 func (db *DB) isUnique(err error) bool { return err != nil && db.dialect.unique(err) }
-
-// query runs a read with a statement that stays prepared.
-func (db *DB) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	st, err := db.prepared(ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(ctx, args...)
-}
-
-// row reads a single row into dest; ErrNotFound when there is none.
-func (db *DB) row(ctx context.Context, text string, args []any, dest ...any) error {
-	st, err := db.prepared(ctx, text)
-	if err != nil {
-		return err
-	}
-	err = st.QueryRowContext(ctx, args...).Scan(dest...)
-	if err == sql.ErrNoRows {
-		return ErrNotFound
-	}
-	return err
-}
-
-// each runs a read and calls fn for every row.
-func (db *DB) each(ctx context.Context, text string, args []any, fn func(*sql.Rows) error) error {
-	rows, err := db.query(ctx, text, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := fn(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (db *DB) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
-	if st, ok := db.stmts.Load(text); ok {
-		return st.(*sql.Stmt), nil
-	}
-	st, err := db.read.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %.60q: %w", text, err)
-	}
-	if old, loaded := db.stmts.LoadOrStore(text, st); loaded {
-		_ = st.Close()
-		return old.(*sql.Stmt), nil
-	}
-	return st, nil
-}
 
 // nowMS is the time as the schema stores it.
 func nowMS() int64 { return time.Now().UnixMilli() }

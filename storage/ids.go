@@ -39,17 +39,21 @@ func (db *DB) NewID(ctx context.Context, name Counter) (int64, error) {
 	return db.NewIDs(ctx, name, 1)
 }
 
-// NewIDs takes n ≤ 4096 consecutive numbers and returns the first.
+// NewIDs takes n consecutive numbers and returns the first. It may be called while a room is held.
 func (db *DB) NewIDs(ctx context.Context, name Counter, n int64) (int64, error) {
 	b := db.ids.block(name)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.next+n > b.end {
-		end, err := db.takeBlock(ctx, name)
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		size := max(n, idBlockSize)
+		end, err := db.takeBlock(name, size)
 		if err != nil {
 			return 0, err
 		}
-		b.next, b.end = end-idBlockSize, end
+		b.next, b.end = end-size, end
 	}
 	first := b.next
 	b.next += n
@@ -70,15 +74,16 @@ func (i *idBlocks) block(name Counter) *idBlock {
 	return b
 }
 
-// takeBlock reserves a block through the committer: it is one more guarded write.
-func (db *DB) takeBlock(ctx context.Context, name Counter) (end int64, err error) {
+// takeBlock reserves the numbers from end-size to end-1 through the committer: it is one more guarded write.
+func (db *DB) takeBlock(name Counter, size int64) (end int64, err error) {
 	c := &Change{}
 	c.Guard(Guard{
 		sql: `INSERT INTO counters (name, next) VALUES ($1, $2)
 			ON CONFLICT (name) DO UPDATE SET next = counters.next + $3 RETURNING next`,
-		args: []any{string(name), int64(idBlockSize + 1), int64(idBlockSize)},
+		args: []any{string(name), size + 1, size},
 		want: 1,
 		scan: scanInto(&end),
 	})
-	return end, db.Commit(ctx, c)
+	err = db.commitDirect(c)
+	return end, err
 }

@@ -4,57 +4,104 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"time"
 )
 
 // outcome finds out whether a commit whose answer was an error took effect, by the batch number that the same
 // transaction wrote to this process's row. It asks until the database answers: nobody may be told anything before.
-func (c *committer) outcome(ctx context.Context, cause error) bool {
+func (c *committer) outcome(ctx context.Context, cause error) (committed bool) {
 	c.db.log.Error("commit of unknown outcome, asking the database", "error", cause)
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		_, _ = c.conn.ExecContext(ctx, "ROLLBACK")
-		if err := c.reconnect(ctx); err == nil {
-			var batch int64
-			err := c.conn.QueryRowContext(ctx, `SELECT batch FROM nodes WHERE node = $1`, c.db.node).Scan(&batch)
-			if err == nil || errors.Is(err, sql.ErrNoRows) {
-				return err == nil && batch == c.batch
-			}
+	_ = c.control(ctx, "ROLLBACK")
+	for wait := retryWait; ; wait = min(2*wait, retryMax) {
+		batch, err := c.lastBatch(ctx)
+		if err == nil {
+			c.db.log.Info("the outcome is known", "committed", batch == c.batch)
+			return batch == c.batch
 		}
+		c.db.log.Error("still asking for the outcome of a commit", "error", err)
 		time.Sleep(wait)
 	}
 }
 
-// publishLocked hands a batch to the subscriber, after whatever other nodes committed before it.
+// lastBatch reads, on a new connection, the number of the last batch of this process that took effect; 0 for none.
+// Why the stream's lock: the old connection's transaction may still be on its way to its end, and holds it until then.
+func (c *committer) lastBatch(ctx context.Context) (batch int64, err error) {
+	if err := c.reconnect(ctx); err != nil {
+		return 0, err
+	}
+	if _, _, err := c.lockStream(ctx, 0); err != nil {
+		return 0, err
+	}
+	err = c.conn.QueryRowContext(ctx, `SELECT batch FROM nodes WHERE node = $1`, c.db.node).Scan(&batch)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, err
+	}
+	return batch, c.control(ctx, "ROLLBACK")
+}
+
+// publishLocked hands a batch to the subscriber, after whatever other nodes committed before it. It does not give
+// up on these: a batch that is left out would never be heard of.
 func (c *committer) publishLocked(ctx context.Context, b Batch) {
-	if seen := c.published.Load(); seen < b.After {
-		if err := c.readRemote(ctx, seen, b.After); err != nil {
-			c.db.log.Error("read changes of other nodes", "error", err)
+	for wait := retryWait; c.published.Load() < b.After; wait = min(2*wait, retryMax) {
+		err := c.publishRemote(ctx, c.conn, b.After)
+		if err == nil {
+			continue
+		}
+		c.db.log.Error("read changes of other nodes", "error", err)
+		time.Sleep(wait)
+		if err := c.reconnect(ctx); err != nil {
+			c.db.log.Error("reconnect to the database", "error", err)
 		}
 	}
 	c.publish(b)
 }
 
+// publish hands one batch on. A panic of a subscriber is his own: what was committed must be answered.
 func (c *committer) publish(b Batch) {
-	if len(b.Lives) > 0 && c.db.opts.Publish != nil {
-		c.db.opts.Publish(b)
+	defer c.published.Store(max(b.To, c.published.Load()))
+	if len(b.Lives) == 0 || c.db.opts.Publish == nil {
+		return
 	}
-	c.published.Store(max(b.To, c.published.Load()))
+	defer func() {
+		if p := recover(); p != nil {
+			c.db.log.Error("a subscriber of commits panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	c.db.opts.Publish(b)
 }
 
-// readRemote publishes the changes in (after, to] as a remote batch. publishing is held.
-func (c *committer) readRemote(ctx context.Context, after, to int64) error {
+// maxRemote bounds how many entries of other nodes are published as one batch.
+const maxRemote = 4096
+
+type querier interface {
+	QueryContext(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+}
+
+// publishRemote publishes the next entries after the last published one, up to and with the position to, as a batch
+// of another node. The publishing lock is held.
+func (c *committer) publishRemote(ctx context.Context, from querier, to int64) error {
+	after := c.published.Load()
 	b := Batch{After: after, To: after, Remote: true}
-	err := c.db.each(ctx, `SELECT pos, kind, room, usr FROM changes WHERE pos > $1 AND pos <= $2 ORDER BY pos`,
-		[]any{after, to}, func(r *sql.Rows) error {
-			var l Live
-			if err := r.Scan(&l.Pos, &l.Kind, &l.Room, &l.User); err != nil {
-				return err
-			}
-			b.Lives, b.To = append(b.Lives, l), l.Pos
-			return nil
-		})
+	rows, err := from.QueryContext(ctx, `SELECT pos, kind, room, usr FROM changes WHERE pos > $1 AND pos <= $2 ORDER BY pos LIMIT $3`,
+		after, to, int64(maxRemote))
 	if err != nil {
 		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var l Live
+		if err := rows.Scan(&l.Pos, &l.Kind, &l.Room, &l.User); err != nil {
+			return err
+		}
+		b.Lives, b.To = append(b.Lives, l), l.Pos
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if b.To == after {
+		return fmt.Errorf("the entries from %d to %d are missing", after+1, to)
 	}
 	c.publish(b)
 	return nil

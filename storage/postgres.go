@@ -3,35 +3,54 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/lib/pq"
 )
 
 // connectPostgres opens the pools and refuses a server that could lose what it acknowledged.
 func (db *DB) connectPostgres(ctx context.Context) error {
 	db.dialect = &postgresDialect
-	dsn, err := postgresSession(db.opts.URL)
-	if err != nil {
+	var err error
+	if db.dsn, err = postgresSession(db.opts.URL); err != nil {
 		return err
 	}
-	if db.write, err = sql.Open("postgres", dsn); err != nil {
+	if _, err := pq.NewConnector(db.dsn); err != nil {
 		return err
 	}
-	if db.read, err = sql.Open("postgres", dsn); err != nil {
-		return err
-	}
-	db.write.SetMaxOpenConns(1)
-	db.read.SetMaxOpenConns(db.opts.Readers)
-	db.read.SetMaxIdleConns(db.opts.Readers)
+	db.write = db.openPostgres(1)
+	db.follow = db.openPostgres(1)
+	db.read = db.openPostgres(db.opts.Readers)
 	if err := db.checkPostgres(ctx); err != nil {
-		_ = db.closePools()
-		return err
+		return errors.Join(err, db.closePools())
 	}
 	return nil
 }
 
-// postgresSession adds the session settings that let a hung node be noticed within seconds.
+// openPostgres opens a pool, whose sessions have further settings beside those of every session.
+func (db *DB) openPostgres(conns int, settings ...string) *sql.DB {
+	cfg, err := pq.NewConfig(db.dsn)
+	if err != nil {
+		panic("storage: the URL was checked before: " + err.Error())
+	}
+	for i := 0; i+1 < len(settings); i += 2 {
+		cfg.Runtime[settings[i]] = settings[i+1]
+	}
+	connector, err := pq.NewConnectorConfig(cfg)
+	if err != nil {
+		panic("storage: the URL was checked before: " + err.Error())
+	}
+	pool := sql.OpenDB(db.wrapped(connector))
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool
+}
+
+// postgresSession adds the session settings: those that let the server notice a hung node within seconds, and the
+// binary form of parameters, which spares writing bytes as text.
 func postgresSession(raw string) (string, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -41,16 +60,19 @@ func postgresSession(raw string) (string, error) {
 	for k, v := range map[string]string{
 		"statement_timeout":                   "30000",
 		"idle_in_transaction_session_timeout": "4000",
+		"default_transaction_isolation":       "read committed",
 		"tcp_user_timeout":                    "5000",
 		"tcp_keepalives_idle":                 "5",
 		"tcp_keepalives_interval":             "2",
 		"tcp_keepalives_count":                "2",
 		"application_name":                    "rempart",
+		"connect_timeout":                     "5",
 	} {
 		if !q.Has(k) {
 			q.Set(k, v)
 		}
 	}
+	q.Set("binary_parameters", "yes")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }

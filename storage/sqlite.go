@@ -6,40 +6,56 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"modernc.org/sqlite"
 )
 
 // connectSQLite opens the file with one writing connection and a pool of readers that cannot write.
 // Why synchronous=FULL: what was acknowledged must survive a power cut; with group commit it costs next to nothing.
 func (db *DB) connectSQLite(ctx context.Context) error {
 	db.dialect = &sqliteDialect
-	path := db.opts.URL
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := createPrivate(db.opts.URL); err != nil {
 		return err
 	}
 	common := []string{"busy_timeout(10000)", "foreign_keys(0)", "temp_store(2)"}
 	writer := append([]string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)",
 		"journal_size_limit(67108864)", "wal_autocheckpoint(2000)"}, common...)
-	reader := append([]string{"query_only(1)", "cache_size(-4096)", "mmap_size(268435456)"}, common...)
+	reader := append([]string{"query_only(1)", "cache_size(-4096)"}, common...)
 	var err error
-	if db.write, err = openSQLite(path, writer, 1); err != nil {
+	if db.write, err = db.openSQLite(writer, 1); err != nil {
 		return err
 	}
-	if err := db.write.PingContext(ctx); err != nil { // creates the file before readers open it
+	if err := db.write.PingContext(ctx); err != nil { // sets WAL before readers open the file
 		_ = db.write.Close()
 		return err
 	}
-	if db.read, err = openSQLite(path, reader, db.opts.Readers); err != nil {
+	if db.read, err = db.openSQLite(reader, db.opts.Readers); err != nil {
 		_ = db.write.Close()
 	}
+	db.follow = db.read
 	return err
 }
 
-func openSQLite(path string, pragmas []string, conns int) (*sql.DB, error) {
-	q := url.Values{"_pragma": pragmas}
-	pool, err := sql.Open("sqlite", "file:"+path+"?"+q.Encode())
+// createPrivate makes the file and its folder, readable by nobody else, unless they are there.
+func createPrivate(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (db *DB) openSQLite(pragmas []string, conns int) (*sql.DB, error) {
+	q := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: db.opts.URL}).EscapedPath(), RawQuery: q.Encode()}
+	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {
 		return nil, err
 	}
+	pool := sql.OpenDB(db.wrapped(connector))
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	return pool, nil

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -28,8 +29,9 @@ type table struct {
 	key int
 	// onConflict is "" (an error), "ignore" or "update" (every column that is not key), or a clause of its own.
 	onConflict string
-	// texts are the multi-row inserts for 1, 2, 4 … 64 rows.
-	texts [7]string
+	// texts are the multi-row inserts for 1, 2, 4 … 64 rows; maxRows is the largest of them that SQLite takes.
+	texts   [7]string
+	maxRows int
 }
 
 // newTable describes a table by "name:type" columns, for example "nid:i json:b".
@@ -39,6 +41,7 @@ func newTable(name, columns string, key int, onConflict string) *table {
 		n, typ, _ := strings.Cut(f, ":")
 		t.cols = append(t.cols, column{n, colType(typ[0])})
 	}
+	t.maxRows = 64
 	for i := range t.texts {
 		t.texts[i] = t.insertValues(1 << i)
 	}
@@ -102,6 +105,60 @@ func (t *table) insertArrays(first int) string {
 		sb.WriteString(comma(i) + "$" + strconv.Itoa(first+i) + "::" + map[colType]string{intCol: "bigint[]", textCol: "text[]", bytesCol: "bytea[]"}[c.typ])
 	}
 	return sb.String() + ")" + t.conflictClause()
+}
+
+// once splits rows so that the first part holds no key twice and, written in order, both parts leave what all rows one
+// by one would. Of equal rows of a plain upsert only the last counts; with a clause of its own each of them does.
+func (t *table) once(rows []Row) (now, later []Row) {
+	if t.onConflict == "" || t.onConflict == "ignore" || t.key == 0 || len(rows) == 1 {
+		return rows, nil
+	}
+	keys := t.keys(rows)
+	last := make(map[string]int, len(rows))
+	for i, k := range keys {
+		last[k] = i
+	}
+	if len(last) == len(rows) {
+		return rows, nil
+	}
+	for i, k := range keys {
+		at, first := last[k]
+		switch {
+		case t.onConflict == "update":
+			if at == i {
+				now = append(now, rows[i])
+			}
+		case first:
+			now = append(now, rows[i])
+			delete(last, k)
+		default:
+			later = append(later, rows[i])
+		}
+	}
+	return now, later
+}
+
+// keys gives the key columns of each row as one comparable value.
+func (t *table) keys(rows []Row) []string {
+	keys := make([]string, len(rows))
+	var args []any
+	var b []byte
+	for i, r := range rows {
+		args, b = r.args(args[:0]), b[:0]
+		for _, a := range args[:t.key] {
+			switch v := a.(type) {
+			case int64:
+				b = binary.BigEndian.AppendUint64(b, uint64(v))
+			case string:
+				v = cleanText(v)
+				b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
+			case []byte:
+				b = append(binary.AppendUvarint(b, uint64(len(v))), v...)
+			}
+		}
+		keys[i] = string(b)
+	}
+	return keys
 }
 
 func comma(i int) string {

@@ -1,0 +1,86 @@
+// Package pgtest gives tests a throw-away PostgreSQL: one cluster for each test process, a fresh database for each
+// test. Nothing needs to be set up: the binaries of the Debian package are found by themselves, the server listens on
+// a unix socket in a temporary folder only, and a watchdog process ends it and removes its files when the test process
+// is gone, however it ended.
+//
+// REMPART_TEST_POSTGRES=postgres://… uses an existing server instead; its user must be allowed to create databases.
+package pgtest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"sync"
+	"testing"
+
+	_ "github.com/lib/pq" // the driver by which databases are created
+)
+
+// ErrNotInstalled says that this machine has no PostgreSQL server to start.
+var ErrNotInstalled = errors.New("no PostgreSQL here: install the package postgresql, or set REMPART_TEST_POSTGRES")
+
+// server starts the process's cluster at first need and gives its maintenance URL.
+var server = sync.OnceValues(func() (string, error) {
+	if given := os.Getenv("REMPART_TEST_POSTGRES"); given != "" {
+		return given, nil
+	}
+	return startCluster()
+})
+
+// Start gives the URL of the process's server, for programs that are no tests.
+func Start() (string, error) { return server() }
+
+// New gives the URL of a fresh, empty database that is dropped when the test ends.
+func New(t testing.TB) string {
+	t.Helper()
+	admin, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := Create(t.Context(), admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := Drop(context.Background(), admin, fresh); err != nil {
+			t.Errorf("drop the test's database: %v", err)
+		}
+	})
+	return fresh
+}
+
+// Create makes a fresh database, collation C, on the server behind admin and returns its URL.
+func Create(ctx context.Context, admin string) (string, error) {
+	u, err := url.Parse(admin)
+	if err != nil {
+		return "", err
+	}
+	name := "rempart_test_" + rand.Text()
+	if err := run(ctx, admin, `CREATE DATABASE "`+name+`" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`); err != nil {
+		return "", err
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+// Drop removes a database made by Create, ending its sessions.
+func Drop(ctx context.Context, admin, fresh string) error {
+	u, err := url.Parse(fresh)
+	if err != nil {
+		return err
+	}
+	return run(ctx, admin, `DROP DATABASE IF EXISTS "`+u.Path[1:]+`" WITH (FORCE)`)
+}
+
+func run(ctx context.Context, admin, text string) error {
+	db, err := sql.Open("postgres", admin)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	_, err = db.ExecContext(ctx, text)
+	return err
+}

@@ -1,0 +1,149 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// notifyChannel carries the last position of every commit to other nodes, and nothing else.
+const notifyChannel = "rempart"
+
+// How often other nodes' changes are looked for without being told of any, and how long one look may take.
+const (
+	followEvery  = time.Second
+	followWithin = 5 * time.Second
+)
+
+// follower hears what other nodes commit and say. A lost notification costs a second and nothing else: it looks at
+// every wake-up, every second and after each reconnect, from the last published position on.
+type follower struct {
+	db       *DB
+	listener *pq.Listener // nil on SQLite
+	signals  *signals     // nil on SQLite
+	stop     context.CancelFunc
+	wait     sync.WaitGroup
+}
+
+func newFollower(db *DB) *follower {
+	ctx, stop := context.WithCancel(context.Background())
+	f := &follower{db: db, stop: stop}
+	var notes <-chan *pq.Notification
+	if db.dialect.arrays {
+		f.listener = pq.NewListener(db.dsn, 100*time.Millisecond, 2*time.Second, f.event)
+		notes = f.listener.NotificationChannel()
+		f.signals = newSignals(db)
+		f.wait.Go(f.listen)
+		f.wait.Go(func() { f.signals.run(ctx) })
+	}
+	f.wait.Go(func() { f.run(ctx, notes) })
+	return f
+}
+
+// listen asks for both channels; the listener asks again by itself after a reconnect.
+func (f *follower) listen() {
+	for _, name := range []string{notifyChannel, signalChannel} {
+		if err := f.listener.Listen(name); err != nil && !errors.Is(err, pq.ErrChannelAlreadyOpen) {
+			f.db.log.Warn("listen for other nodes", "channel", name, "error", err)
+		}
+	}
+}
+
+func (f *follower) event(e pq.ListenerEventType, err error) {
+	if err != nil {
+		f.db.log.Warn("connection that listens for other nodes", "event", e.String(), "error", err)
+	}
+}
+
+func (f *follower) close() {
+	f.stop()
+	if f.listener != nil {
+		_ = f.listener.Close()
+	}
+	f.wait.Wait()
+	if f.signals != nil {
+		f.signals.close()
+	}
+}
+
+func (f *follower) run(ctx context.Context, notes <-chan *pq.Notification) {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.catchUp(ctx)
+		case n, open := <-notes:
+			switch {
+			case !open:
+				notes = nil
+			case n == nil: // reconnected
+				f.catchUp(ctx)
+			case n.Channel == signalChannel:
+				f.signals.receive(n.Extra)
+			default:
+				f.told(ctx, n.Extra)
+			}
+		}
+	}
+}
+
+// told looks for changes unless the position is one that this process has published, as its own commits are.
+func (f *follower) told(ctx context.Context, payload string) {
+	pos, err := strconv.ParseInt(payload, 10, 64)
+	c := f.db.committer
+	if err != nil || pos <= c.published.Load() {
+		return
+	}
+	c.publishing.Lock() // an own commit may just be on its way to its subscribers
+	behind := pos > c.published.Load()
+	c.publishing.Unlock()
+	if behind {
+		f.catchUp(ctx)
+	}
+}
+
+// catchUp publishes all that was committed and not yet published here.
+func (f *follower) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, followWithin)
+	defer cancel()
+	if err := f.follow(ctx); err != nil && ctx.Err() == nil {
+		f.db.log.Warn("look for changes of other nodes", "error", err)
+	}
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	c := f.db.committer
+	for {
+		var pos, epoch int64
+		err := f.db.follow.QueryRowContext(ctx, `SELECT pos, epoch FROM stream WHERE id = 1`).Scan(&pos, &epoch)
+		if err != nil {
+			return err
+		}
+		if epoch != c.epoch {
+			return ErrRestored
+		}
+		if pos <= c.published.Load() {
+			return nil
+		}
+		if err := f.publishNext(ctx, pos); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *follower) publishNext(ctx context.Context, pos int64) error {
+	c := f.db.committer
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
+	if pos <= c.published.Load() {
+		return nil
+	}
+	return c.publishRemote(ctx, f.db.follow, pos)
+}

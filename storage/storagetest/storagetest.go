@@ -1,0 +1,39 @@
+// Package storagetest opens throw-away databases for tests of whatever rests on storage.
+package storagetest
+
+import (
+	"testing"
+
+	"rempart/internal/testkit/pgtest"
+	"rempart/storage"
+)
+
+// Each runs a test on an open, empty database of each engine. See [pgtest.Each] for how to leave one out.
+func Each(t *testing.T, fn func(t *testing.T, db *storage.DB)) {
+	t.Helper()
+	EachWith(t, storage.Options{}, fn)
+}
+
+// EachWith is [Each] with options; their URL is filled in.
+func EachWith(t *testing.T, o storage.Options, fn func(t *testing.T, db *storage.DB)) {
+	t.Helper()
+	pgtest.Each(t, func(t *testing.T, url string) {
+		o.URL = url
+		fn(t, Open(t, o))
+	})
+}
+
+// Open opens a database and closes it when the test ends.
+func Open(t testing.TB, o storage.Options) *storage.DB {
+	t.Helper()
+	db, err := storage.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close database: %v", err)
+		}
+	})
+	return db
+}
