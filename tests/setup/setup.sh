@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs what the tests need beside Go, once, on Debian as root or by sudo: a PostgreSQL server (each test process
+# starts its own) and gcc for the race detector. Says loudly what it could not do; the tests that need it then fail.
+set -eu
+
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+server() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+
+loud() {
+	echo "================================================================================" >&2
+	echo "$*" >&2
+	echo "================================================================================" >&2
+}
+
+wanted=""
+if [ -z "${REMPART_TEST_POSTGRES:-}" ] && [ "${REMPART_TEST_ENGINES:-}" != sqlite ] && ! server; then
+	wanted="$wanted postgresql"
+fi
+command -v gcc >/dev/null 2>&1 || wanted="$wanted gcc libc6-dev"
+[ -n "$wanted" ] || exit 0
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	loud "Missing:$wanted. This is no Debian: install them by hand, or set REMPART_TEST_ENGINES=sqlite to leave PostgreSQL out."
+	exit 0
+fi
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+	if ! command -v sudo >/dev/null 2>&1 || ! sudo -n true 2>/dev/null; then
+		loud "Missing:$wanted, and neither root nor sudo here. Install them, or set REMPART_TEST_ENGINES=sqlite to leave PostgreSQL out."
+		exit 0
+	fi
+	as_root="sudo -n"
+fi
+echo "installing:$wanted"
+# The package must not start a server of its own: the tests start theirs.
+if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+	$as_root mkdir -p /etc/postgresql-common
+	echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+# shellcheck disable=SC2086 # a list of words
+if ! { $as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends \
+	-o Dpkg::Options::=--force-confold $wanted >/dev/null; }; then
+	loud "Could not install:$wanted. The tests that need them will fail; REMPART_TEST_ENGINES=sqlite leaves PostgreSQL out."
+fi
