@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 	"rempart/tests/load/report"
 	"rempart/tests/load/scenario"
 	"rempart/tests/load/spawn"
+	"rempart/tests/load/stats"
 )
 
 func main() {
@@ -65,31 +67,56 @@ func run(ctx context.Context, args []string) error {
 	if len(targets) == 0 {
 		return errors.New("nothing to measure: give -base URL, -target or -spawn (see -help)")
 	}
-	return measure(ctx, log, o, targets, args)
+	rep := newReport(o, targets, args)
+	measure(ctx, log, o, targets, rep)
+	for i, s := range servers.List {
+		t := rep.Targets[len(o.targets)+i]
+		t.Results = append(t.Results, restart(ctx, servers, s))
+	}
+	return write(o, rep)
 }
 
-// measure runs each scenario on each target in turn, so that two servers are
-// measured close to one another in time, then writes the report.
-func measure(ctx context.Context, log *slog.Logger, o options, targets []target, args []string) error {
+func newReport(o options, targets []target, args []string) *report.Report {
 	rep := &report.Report{
 		Started: time.Now().UTC(), Command: args, Sizes: o.sizesText,
 		Machine: report.Machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH},
 	}
+	for _, t := range targets {
+		rep.Targets = append(rep.Targets, &report.Target{Name: t.Name, Base: t.Address.String(), Engine: t.engine})
+	}
+	return rep
+}
+
+// measure runs each scenario on each target in turn, so that two servers are
+// measured close to one another in time.
+func measure(ctx context.Context, log *slog.Logger, o options, targets []target, rep *report.Report) {
 	envs := make([]*scenario.Env, len(targets))
 	prefix := "load" + strconv.FormatInt(time.Now().UnixMilli(), 36) + "x"
 	for i, t := range targets {
 		envs[i] = scenario.NewEnv(t.Target, o.sizes, prefix, log)
-		rep.Targets = append(rep.Targets, &report.Target{Name: t.Name, Base: t.Address.String(), Engine: t.engine})
 	}
-	for _, sc := range o.scenarios {
+	end := scenario.Scenario{Name: "end", Run: func(_ context.Context, e *scenario.Env, s *scenario.Sheet) error { return e.Memory(s) }}
+	for _, sc := range append(slices.Clone(o.scenarios), end) {
 		for i, e := range envs {
 			rep.Targets[i].Results = append(rep.Targets[i].Results, one(ctx, log, sc, e))
 		}
 	}
-	for i, e := range envs {
-		end := scenario.Scenario{Name: "end", Run: func(_ context.Context, e *scenario.Env, s *scenario.Sheet) error { return e.Memory(s) }}
-		rep.Targets[i].Results = append(rep.Targets[i].Results, one(ctx, log, end, e))
+}
+
+// restart measures a start on the data that the scenarios left behind.
+func restart(ctx context.Context, servers *spawn.Servers, s *spawn.Server) report.Result {
+	r := report.Result{Scenario: "start", Values: []report.Value{{Name: "first start", Unit: "ms", Value: stats.Millis(s.FirstStart)}}}
+	took, err := servers.Restart(ctx, s)
+	if err != nil {
+		r.Error = err.Error()
+		return r
 	}
+	r.Values = append(r.Values, report.Value{Name: "start with data", Unit: "ms", Value: stats.Millis(took)})
+	return r
+}
+
+// write shows the report and fails if a scenario could not be carried out.
+func write(o options, rep *report.Report) error {
 	if err := rep.WriteTable(os.Stdout); err != nil {
 		return err
 	}

@@ -78,6 +78,8 @@ func references() []reference {
 		{"members", "CPU at 10000 against 100 members", atMost(1.1), atMost(1.1), "", ""},
 		{"grow", "CPU at 100000 events against the first", atMost(1.25), atMost(1.25), "", ""},
 		{"grow", "CPU at 1000000 events against the first", atMost(1.6), atMost(1.6), "", ""},
+		{"start", "first start", atMost(200), atMost(200), "", ""},
+		{"start", "start with data", atMost(60), atMost(60), "", ""},
 		{"end", "server memory", atMost(120), atMost(120), "", ""},
 	}
 }

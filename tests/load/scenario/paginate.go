@@ -33,11 +33,13 @@ func paginate(ctx context.Context, e *Env, s *Sheet) error {
 	if err != nil {
 		return err
 	}
-	wall := stats.NewSample(0)
+	wall, missed := stats.NewSample(0), 0
 	for i := range pageWalks {
-		if err := e.walk(ctx, cs[i%len(cs)], path, wall); err != nil {
+		n, err := e.walk(ctx, cs[i%len(cs)], path, wall)
+		if err != nil {
 			return err
 		}
+		missed = max(missed, e.Sizes.PageEvents-n)
 	}
 	c, err := e.since(start)
 	if err != nil {
@@ -46,20 +48,24 @@ func paginate(ctx context.Context, e *Env, s *Sheet) error {
 	s.latency("page", wall)
 	s.add("pages", "", float64(wall.Len()))
 	s.cpu(e, c, wall.Len(), "page")
+	if missed > 0 {
+		return fmt.Errorf("back-pagination missed %d of %d messages", missed, e.Sizes.PageEvents)
+	}
 	return nil
 }
 
-func (e *Env) walk(ctx context.Context, c *csapi.Client, path string, wall *stats.Sample) error {
-	seen, met := make([]bool, e.Sizes.PageEvents), 0
+// walk pages through the whole room once and returns how many messages it met.
+func (e *Env) walk(ctx context.Context, c *csapi.Client, path string, wall *stats.Sample) (met int, err error) {
+	seen := make([]bool, e.Sizes.PageEvents)
 	from := ""
 	for page := 0; page == 0 || from != ""; page++ {
 		if page > 10+4*e.Sizes.PageEvents/e.Sizes.PageLimit {
-			return fmt.Errorf("pagination does not end: %d pages", page)
+			return met, fmt.Errorf("pagination does not end: %d pages", page)
 		}
 		at := time.Now()
 		chunk, end, err := c.Messages(ctx, path, from, e.Sizes.PageLimit)
 		if err != nil {
-			return fmt.Errorf("page %d: %w", page, err)
+			return met, fmt.Errorf("page %d: %w", page, err)
 		}
 		wall.Add(time.Since(at))
 		csapi.ScanMessages(chunk, func(_ time.Time, seq int) {
@@ -70,8 +76,5 @@ func (e *Env) walk(ctx context.Context, c *csapi.Client, path string, wall *stat
 		})
 		from = end
 	}
-	if met != len(seen) {
-		return fmt.Errorf("back-pagination met %d of %d messages", met, len(seen))
-	}
-	return nil
+	return met, nil
 }

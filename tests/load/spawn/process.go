@@ -58,7 +58,7 @@ func (p *process) await(ctx context.Context, check func() error) error {
 			return fmt.Errorf("%s ended at once (%s):\n%s", filepath.Base(p.cmd.Path), p.cmd.ProcessState, p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer: %w\n%s", filepath.Base(p.cmd.Path), err, p.tail())
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(2 * time.Millisecond):
 		}
 	}
 }

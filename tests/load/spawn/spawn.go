@@ -32,6 +32,10 @@ type Server struct {
 	Name, Base, Engine string
 	PID                int
 	Databases          []int
+	FirstStart         time.Duration // from its start to its first answer, on an empty database
+
+	process *process
+	launch  func() (*process, error)
 }
 
 // Servers are all that Start started. Stop ends them.
@@ -130,19 +134,36 @@ func (s *Servers) one(ctx context.Context, log *slog.Logger, engine, binary stri
 	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	p, err := launch(filepath.Join(dir, "rempart.log"), syscall.SIGTERM, nil, binary, "serve", "-config", file)
-	if err != nil {
+	server.Base = "http://" + c.Client
+	server.launch = func() (*process, error) {
+		return launch(filepath.Join(dir, "rempart.log"), syscall.SIGTERM, nil, binary, "serve", "-config", file)
+	}
+	if server.FirstStart, err = s.run(ctx, server); err != nil {
 		return err
 	}
-	s.started = append(s.started, p)
-	server.PID, server.Base = p.pid(), "http://"+c.Client
-	if err := p.await(ctx, func() error { return answers(ctx, server.Base) }); err != nil {
-		return err
-	}
-	log.Info("started", "server", server.Name, "base", server.Base, "pid", server.PID, "after", time.Since(begin).Round(time.Millisecond))
+	log.Info("started", "server", server.Name, "base", server.Base, "pid", server.PID)
 	s.List = append(s.List, server)
 	return nil
+}
+
+// run starts a server's process and says how long it took to answer.
+func (s *Servers) run(ctx context.Context, server *Server) (time.Duration, error) {
+	begin := time.Now()
+	p, err := server.launch()
+	if err != nil {
+		return 0, err
+	}
+	s.started = append(s.started, p)
+	server.process, server.PID = p, p.pid()
+	err = p.await(ctx, func() error { return answers(ctx, server.Base) })
+	return time.Since(begin), err
+}
+
+// Restart stops a server and starts it again on its data, and says how long it
+// took from the start to the first answer. Its process id is another then.
+func (s *Servers) Restart(ctx context.Context, server *Server) (time.Duration, error) {
+	server.process.stop()
+	return s.run(ctx, server)
 }
 
 func answers(ctx context.Context, base string) error {
@@ -166,8 +187,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// Stop ends all processes, the last started first, and removes their data. Logs
-// of a server that would not end, or was killed, are lost with it unless Keep.
+// Stop ends all processes, the last started first, and removes their data.
 func (s *Servers) Stop() {
 	for i := len(s.started) - 1; i >= 0; i-- {
 		s.started[i].stop()
