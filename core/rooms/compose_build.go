@@ -1,0 +1,259 @@
+package rooms
+
+import (
+	"context"
+	"slices"
+
+	"rempart/internal/matrix"
+	"rempart/internal/matrix/authrules"
+	"rempart/storage"
+)
+
+// builder makes one Change of a room, event by event. It lives under the room's mutex.
+type builder struct {
+	s    *Service
+	r    *Room
+	need *needs
+	used int // numbers taken from the stock
+
+	change   *storage.Change
+	snap     *snapshot // the room after what has been built
+	stored   []*Stored
+	redacted []*Stored
+	txns     []*storage.TransactionRow
+	rows     []*storage.EventRow // those that enter the timeline
+	exact    bool
+	newRoom  *storage.RoomRow
+	tips     map[int64]int64
+	// resolvedOf are the versions after the heads whose resolution the state is.
+	resolvedOf []Version
+}
+
+func newBuilder(r *Room, need *needs) *builder {
+	return &builder{s: r.s, r: r, need: need, change: &storage.Change{}, snap: r.tip, resolvedOf: r.resolvedOf}
+}
+
+// view is the state as built so far.
+func (b *builder) view() *View { return &View{s: b.s, room: b.r, snap: b.snap, b: b} }
+
+// drafts builds local events one on the other.
+func (b *builder) drafts(ctx context.Context, drafts []Draft) error {
+	b.need.events = max(b.need.events, int64(b.used+len(drafts)))
+	if err := b.need.names(ctx, b.s, drafts); err != nil {
+		return err
+	}
+	for i := range drafts {
+		if err := b.draft(ctx, &drafts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draft builds, authorises, hashes and signs one local event on all heads.
+func (b *builder) draft(ctx context.Context, d *Draft) error {
+	if c := b.r.sameTransaction(d.Txn); c != nil {
+		return errUnderWay{c}
+	}
+	key, ok := b.s.opts.Keys.SigningKey(d.Sender.Server())
+	if !ok {
+		return matrix.Forbidden("The sender is not a user of this server.")
+	}
+	v := b.view()
+	needed := authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, b.r.version)
+	auth, err := v.authState(ctx, needed)
+	if err != nil {
+		return err
+	}
+	e := &Stored{}
+	if e.Event, err = b.build(ctx, d, key, auth); err != nil {
+		return err
+	}
+	if err := authrules.Check(e.Event, auth); err != nil {
+		return err
+	}
+	if err := b.row(ctx, e, auth.numbers(b.r.version)); err != nil {
+		return err
+	}
+	e.Row.Flags |= storage.FlagLocal
+	for _, h := range b.snap.heads {
+		e.Row.Prev = append(e.Row.Prev, h.nid)
+	}
+	if err := b.linear(ctx, e, auth); err != nil {
+		return err
+	}
+	return b.attach(d, e)
+}
+
+// build makes the event itself.
+func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, auth authEvents) (*matrix.Event, error) {
+	p := matrix.Proto{
+		RoomID: b.r.id, Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content, Redacts: d.Redacts,
+		Depth: b.nextDepth(), OriginServerTS: d.OriginTS,
+		PrevEvents: make([]matrix.EventID, 0, len(b.snap.heads)), AuthEvents: make([]matrix.EventID, 0, len(auth)),
+	}
+	if p.OriginServerTS == 0 {
+		p.OriginServerTS = b.s.nowMS()
+	}
+	for _, h := range b.snap.heads {
+		p.PrevEvents = append(p.PrevEvents, h.id)
+	}
+	for _, a := range auth {
+		if !(b.r.version.RoomIDIsCreateHash && a.Type == "m.room.create") {
+			p.AuthEvents = append(p.AuthEvents, a.ID)
+		}
+	}
+	if b.r.version.RefsWithHashes() {
+		if err := b.refHashes(ctx, &p, auth); err != nil {
+			return nil, err
+		}
+	}
+	return b.r.version.Build(p, key)
+}
+
+// refHashes finds the hashes that events of versions 1 and 2 carry beside each reference.
+func (b *builder) refHashes(ctx context.Context, p *matrix.Proto, auth authEvents) error {
+	hashes := map[matrix.EventID][]byte{}
+	note := func(e *Stored) {
+		h := e.ReferenceHash()
+		hashes[e.ID] = h[:]
+	}
+	for _, a := range auth {
+		note(a)
+	}
+	for _, h := range b.snap.heads {
+		e, err := b.event(ctx, h.nid)
+		if err != nil {
+			return err
+		}
+		note(e)
+	}
+	p.RefHash = func(id matrix.EventID) []byte { return hashes[id] }
+	return nil
+}
+
+func (b *builder) nextDepth() int64 {
+	depth := int64(0)
+	for _, h := range b.snap.heads {
+		depth = max(depth, h.depth)
+	}
+	return min(depth+1, 1<<53-1)
+}
+
+// event finds an event, also among those built here.
+func (b *builder) event(ctx context.Context, nid int64) (*Stored, error) {
+	for _, e := range b.stored {
+		if e.Row.NID == nid {
+			return e, nil
+		}
+	}
+	if e := b.s.events.get(nid); e != nil {
+		return e, nil
+	}
+	if e := b.r.underWay(nid); e != nil {
+		return e, nil
+	}
+	return b.s.event(ctx, nid)
+}
+
+// row fills in what is known of an event before its place is.
+func (b *builder) row(ctx context.Context, e *Stored, auth []int64) (err error) {
+	row := &e.Row
+	if row.NID == 0 {
+		row.NID = b.need.stock[b.used]
+		b.used++
+	}
+	row.Room, row.IDHash, row.TS, row.Auth = b.r.nid, matrix.HashID(e.ID), e.OriginServerTS, auth
+	if row.Sender, err = b.need.user(ctx, b.s, e.Sender); err != nil {
+		return err
+	}
+	if e.IsState() {
+		row.StateKey, err = b.need.stateKey(ctx, b.s, e.Tuple())
+	}
+	return err
+}
+
+// attach adds what a draft wants written with its event.
+func (b *builder) attach(d *Draft, e *Stored) error {
+	if d.Txn != nil {
+		t := *d.Txn
+		t.Event, t.TS = e.Row.NID, b.s.nowMS()
+		b.change.Add(&t)
+		b.txns = append(b.txns, &t)
+	}
+	b.change.Add(d.Rows...)
+	b.change.Guard(d.Guards...)
+	if d.After == nil {
+		return nil
+	}
+	rows, err := d.After(e)
+	b.change.Add(rows...)
+	return err
+}
+
+// sameTransaction finds a write under way that a transaction id made; mu is held.
+func (r *Room) sameTransaction(t *storage.TransactionRow) *commitment {
+	if t == nil {
+		return nil
+	}
+	for _, c := range r.pending {
+		for _, o := range c.txns {
+			if o.Device == t.Device && o.Endpoint == t.Endpoint && o.TxnID == t.TxnID {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// numbers lists the events that are named as auth events.
+func (a authEvents) numbers(v *matrix.RoomVersion) []int64 {
+	nids := make([]int64, 0, len(a))
+	for _, e := range a {
+		if !(v.RoomIDIsCreateHash && e.Type == "m.room.create") {
+			nids = append(nids, e.Row.NID)
+		}
+	}
+	return nids
+}
+
+// commitment finishes the Change.
+func (b *builder) commitment() *commitment {
+	old := b.r.tip
+	if old == nil {
+		old = &snapshot{}
+	}
+	snap := *b.snap
+	snap.version = old.version + 1
+	b.snap = &snap
+	w := storage.RoomWrite{
+		Room: b.r.nid, BaseVersion: old.version, BaseStateSeq: old.seq, Exact: b.exact, After: b.r.last(),
+		Depth: snap.depth, Events: b.rows, NewRoom: b.newRoom,
+	}
+	if snap.seq != old.seq {
+		w.StateSeq = snap.seq
+	}
+	for _, h := range old.heads {
+		if !hasHead(snap.heads, h.nid) {
+			w.Remove = append(w.Remove, h.nid)
+		}
+	}
+	for _, h := range snap.heads {
+		if !hasHead(old.heads, h.nid) {
+			w.Add = append(w.Add, h.nid)
+		}
+	}
+	b.change.Rooms = append(b.change.Rooms, w)
+	b.need.stock = b.need.stock[b.used:]
+	b.r.learnTips(b.tips)
+	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns,
+		done: make(chan struct{})}
+	for _, e := range b.stored {
+		e.commit = c
+	}
+	return c
+}
+
+func hasHead(heads []head, nid int64) bool {
+	return slices.ContainsFunc(heads, func(h head) bool { return h.nid == nid })
+}

@@ -1,0 +1,150 @@
+package rooms_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rempart/core/rooms"
+	"rempart/internal/bus"
+	"rempart/internal/matrix"
+	"rempart/internal/testkit/pgtest"
+	"rempart/storage"
+)
+
+// keyring signs for every server whose name it is asked for.
+type keyring struct{ key matrix.SigningKey }
+
+func (k keyring) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) {
+	key := k.key
+	key.ServerName = server
+	return key, server != "remote.example"
+}
+
+// rig is a room service over a real database.
+type rig struct {
+	db    *storage.DB
+	rooms *rooms.Service
+	// lives are all live entries, in the order in which they were published.
+	lives []storage.Live
+}
+
+func newRig(t testing.TB, url string, change func(*rooms.Options)) *rig {
+	t.Helper()
+	r := &rig{}
+	b := bus.New[storage.Batch]()
+	var err error
+	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := matrix.GenerateSigningKey("home.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := rooms.Options{DB: r.db, Bus: b, Keys: keyring{key}}
+	if change != nil {
+		change(&o)
+	}
+	if r.rooms, err = rooms.New(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	b.Subscribe(func(b storage.Batch) { r.lives = append(r.lives, b.Lives...) })
+	t.Cleanup(func() {
+		r.rooms.Close()
+		if err := r.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func sqliteURL(t testing.TB) string { return filepath.Join(t.TempDir(), "rempart.db") }
+
+// each runs a test on every engine.
+func each(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	pgtest.Each(t, fn)
+}
+
+func state(sender matrix.UserID, typ, key string, content any) rooms.Draft {
+	raw, _ := json.Marshal(content)
+	return rooms.Draft{Sender: sender, Type: typ, StateKey: &key, Content: raw}
+}
+
+func text(sender matrix.UserID, body string) rooms.Draft {
+	raw, _ := json.Marshal(map[string]string{"msgtype": "m.text", "body": body})
+	return rooms.Draft{Sender: sender, Type: "m.room.message", Content: raw}
+}
+
+type object map[string]any
+
+const alice = matrix.UserID("@alice:home.example")
+
+// publicRoom makes a room that anybody may join.
+func (r *rig) publicRoom(t testing.TB, version string) *rooms.Room {
+	t.Helper()
+	v, ok := matrix.Version(version)
+	if !ok {
+		t.Fatalf("no room version %s", version)
+	}
+	create := object{"room_version": version}
+	if !v.ImplicitRoomCreator {
+		create["creator"] = alice
+	}
+	levels := object{"users": object{string(alice): 100}}
+	if v.PrivilegedCreators {
+		levels = object{}
+	}
+	raw, _ := json.Marshal(create)
+	room, _, err := r.rooms.CreateRoom(t.Context(), v, alice, raw, func(*rooms.View) ([]rooms.Draft, error) {
+		return []rooms.Draft{
+			state(alice, "m.room.member", string(alice), object{"membership": "join"}),
+			state(alice, "m.room.power_levels", "", levels),
+			state(alice, "m.room.join_rules", "", object{"join_rule": "public"}),
+		}, nil
+	})
+	if err != nil {
+		t.Fatalf("create room of version %s: %v", version, err)
+	}
+	return room
+}
+
+// send appends drafts as one Change.
+func (r *rig) send(ctx context.Context, room *rooms.Room, drafts ...rooms.Draft) ([]*rooms.Stored, error) {
+	return r.rooms.Compose(ctx, room, func(*rooms.View) ([]rooms.Draft, error) { return drafts, nil })
+}
+
+func (r *rig) must(t testing.TB, room *rooms.Room, drafts ...rooms.Draft) []*rooms.Stored {
+	t.Helper()
+	out, err := r.send(t.Context(), room, drafts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// join lets n further users in and returns them.
+func (r *rig) join(t testing.TB, room *rooms.Room, n int) []matrix.UserID {
+	t.Helper()
+	users := make([]matrix.UserID, n)
+	for i := range users {
+		users[i] = matrix.UserID(fmt.Sprintf("@user%d:home.example", i))
+		r.must(t, room, state(users[i], "m.room.member", string(users[i]), object{"membership": "join"}))
+	}
+	return users
+}
+
+func eachVersion(t *testing.T, fn func(t *testing.T, version string)) {
+	for _, v := range matrix.Versions() {
+		t.Run("v"+v.ID, func(t *testing.T) { fn(t, v.ID) })
+	}
+}
+
+// proving reports whether the long forms of proofs are asked for.
+func proving(get func(string) string) bool { return get("REMPART_PROVE") == "1" }
+
+// hour stands for "for ever" in tests.
+const hour = time.Hour

@@ -1,0 +1,60 @@
+package rooms
+
+import (
+	"context"
+
+	"rempart/internal/matrix"
+	"rempart/internal/matrix/authrules"
+	"rempart/storage"
+)
+
+// redact lets an accepted redaction take effect on its target, or wait for it.
+func (b *builder) redact(ctx context.Context, e *Stored) error {
+	if e.Type != "m.room.redaction" || e.Redacts == "" || e.IsState() {
+		return nil
+	}
+	// Why: the target's row must be written before it can be changed.
+	b.r.drain()
+	target, err := b.s.findEvent(ctx, b.r, e.Redacts)
+	if err != nil {
+		return err
+	}
+	if target == nil {
+		b.change.Add(&storage.PendingRedactionRow{Room: b.r.nid, Target: e.Redacts, Redaction: e.Row.NID})
+		return nil
+	}
+	return b.redactTarget(ctx, e, target)
+}
+
+// redactTarget gives the target its redacted form if the redaction may do so.
+func (b *builder) redactTarget(ctx context.Context, e, target *Stored) error {
+	if target.RedactedBy != nil || target.Has(storage.FlagRejected) {
+		return nil
+	}
+	allowed, err := b.mayRedact(ctx, e, target)
+	if err != nil || !allowed {
+		return err
+	}
+	done := &Stored{Row: target.Row, RedactedBy: e.Event}
+	if done.Event, err = target.Redacted(); err != nil {
+		return err
+	}
+	done.Row.Flags |= storage.FlagRedacted
+	b.change.Guard(storage.RedactEvent(target.Row.NID, done.JSON, e.Row.NID)...)
+	b.redacted = append(b.redacted, done)
+	return nil
+}
+
+// mayRedact judges what the authorisation rules leave open from room version 3 on.
+// Spec: rooms/v3/#handling-redactions
+func (b *builder) mayRedact(ctx context.Context, e, target *Stored) (bool, error) {
+	if b.r.version.RedactionAuth || e.Sender.Server() == target.Sender.Server() {
+		return true, nil
+	}
+	state, err := b.s.authAt(ctx, b.r, e.Before(), b.view(), []matrix.StateTuple{{Type: "m.room.power_levels"},
+		{Type: "m.room.create"}, {Type: "m.room.member", Key: string(e.Sender)}})
+	if err != nil {
+		return false, err
+	}
+	return authrules.PowerLevelOf(state, e.Sender) >= authrules.RedactPower(state), nil
+}

@@ -1,0 +1,240 @@
+package rooms
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Version is a version of a room's state: a place on a branch. Branch 0 is the current state, Branch -1 means unknown.
+type Version struct{ Branch, Seq int64 }
+
+// Known reports whether the version names a state.
+func (v Version) Known() bool { return v.Branch >= 0 }
+
+// Room is one room. There is one Room value per room in a process. Its methods may be called concurrently.
+type Room struct {
+	s       *Service
+	nid     int64
+	id      matrix.RoomID
+	version *matrix.RoomVersion
+
+	// stale says that another node, or a failed write, moved the room under us.
+	stale atomic.Bool
+	// foreign is when another node last wrote to the room, in Unix milliseconds.
+	foreign   atomic.Int64
+	committed atomic.Pointer[snapshot]
+	absent    absentKeys
+
+	mu sync.Mutex // the actor; guards all below
+	// tip is the newest state of the graph, written or on its way; nil: not loaded.
+	tip *snapshot
+	// pending are the writes under way, oldest first.
+	pending []*commitment
+	// tips are the ends of auth chains as far as they are known.
+	tips map[int64]int64
+	// resolvedOf are the versions after the heads whose resolution tip's state is.
+	resolvedOf []Version
+}
+
+// NID is the room's number in storage.
+func (r *Room) NID() int64 { return r.nid }
+
+// ID is the room's id.
+func (r *Room) ID() matrix.RoomID { return r.id }
+
+// Version is the room version.
+func (r *Room) Version() *matrix.RoomVersion { return r.version }
+
+// head is one of the events that nothing refers to yet.
+type head struct {
+	nid   int64
+	id    matrix.EventID
+	depth int64
+	after Version
+}
+
+// snapshot is a room at one version of its row. It is immutable.
+type snapshot struct {
+	version, depth, seq int64
+	heads               []head
+	state               stateMap
+	joined, invited     int64
+}
+
+// current is the version of state that the snapshot shows.
+func (n *snapshot) current() Version { return Version{0, n.seq} }
+
+// bytes is about what the snapshot takes in memory.
+func (n *snapshot) bytes() int64 { return 512 + 16*int64(n.state.size()) }
+
+// commitment is a write under way: what becomes visible when it is committed.
+type commitment struct {
+	room   *Room
+	change *storage.Change
+	snap   *snapshot
+	stored []*Stored
+	// redacted are events that the write gives a redacted form.
+	redacted []*Stored
+	txns     []*storage.TransactionRow
+
+	done chan struct{} // closed when the outcome is known
+	err  error         // the outcome; read after done
+}
+
+// publish makes the write visible to readers; it may be called several times and in any order.
+func (c *commitment) publish() {
+	for _, e := range c.stored {
+		c.room.s.events.put(e)
+	}
+	for _, e := range c.redacted {
+		c.room.s.events.replace(e)
+	}
+	if c.snap != nil {
+		c.room.show(c.snap)
+	}
+}
+
+// finish waits for the outcome and makes it known to those who build on the write.
+func (c *commitment) finish() error {
+	c.err = c.change.Wait()
+	if c.err == nil {
+		c.publish()
+	} else {
+		c.room.stale.Store(true)
+	}
+	for _, e := range c.stored {
+		e.commit = nil
+	}
+	close(c.done)
+	return c.err
+}
+
+// show lets readers see a snapshot, unless they see a newer one already.
+func (r *Room) show(n *snapshot) {
+	for {
+		old := r.committed.Load()
+		if old != nil && old.version >= n.version || r.committed.CompareAndSwap(old, n) {
+			return
+		}
+	}
+}
+
+// overtaken notes that another node wrote to the room: what is in memory no longer holds.
+func (r *Room) overtaken(now time.Time) {
+	r.foreign.Store(now.UnixMilli())
+	r.stale.Store(true)
+	r.absent.clear()
+	r.committed.Store(nil)
+}
+
+// ready gets the room's graph up to date; mu is held. A write under way that failed, or another node's, makes it
+// read the room again.
+func (r *Room) ready(ctx context.Context) error {
+	r.sweep()
+	if r.s.opts.Clock().UnixMilli()-r.foreign.Load() < 1000 {
+		// Why: what is built on writes under way would be thrown away whenever the other node comes first.
+		r.drain()
+	}
+	if r.stale.Swap(false) {
+		r.drain()
+		r.forget()
+	}
+	if r.tip != nil {
+		return nil
+	}
+	n, err := r.load(ctx)
+	if err != nil {
+		return err
+	}
+	r.tip = n
+	r.show(n)
+	return nil
+}
+
+// forget drops what the builder knows.
+func (r *Room) forget() {
+	r.tip, r.tips, r.resolvedOf = nil, nil, nil
+	r.absent.clear()
+}
+
+// sweep forgets the writes whose outcome is known.
+func (r *Room) sweep() {
+	n := 0
+	for n < len(r.pending) {
+		select {
+		case <-r.pending[n].done:
+			n++
+			continue
+		default:
+		}
+		break
+	}
+	clear(r.pending[:n])
+	r.pending = r.pending[n:]
+	if len(r.pending) == 0 {
+		r.pending = nil
+	}
+}
+
+// drain waits until nothing is under way. The committer needs no lock of ours, so it ends.
+func (r *Room) drain() {
+	for _, c := range r.pending {
+		<-c.done
+	}
+	r.pending = nil
+}
+
+// last is the newest write under way; nil when there is none.
+func (r *Room) last() *storage.Change {
+	if len(r.pending) == 0 {
+		return nil
+	}
+	return r.pending[len(r.pending)-1].change
+}
+
+// load reads the room's committed graph.
+func (r *Room) load(ctx context.Context) (*snapshot, error) {
+	info, err := r.s.db.GetRoom(ctx, r.nid)
+	if err != nil {
+		return nil, fmt.Errorf("load room %s: %w", r.id, err)
+	}
+	n := &snapshot{version: info.Version, depth: info.Depth, seq: info.StateSeq, joined: info.Joined, invited: info.Invited}
+	if n.state, err = r.s.loadState(ctx, r.nid, 0, info.StateSeq); err != nil {
+		return nil, fmt.Errorf("load state of room %s: %w", r.id, err)
+	}
+	heads, err := r.s.Events(ctx, info.Heads)
+	if err != nil {
+		return nil, err
+	}
+	if len(heads) != len(info.Heads) {
+		return nil, fmt.Errorf("load room %s: a head is missing", r.id)
+	}
+	for _, e := range heads {
+		n.heads = append(n.heads, headOf(e))
+	}
+	r.s.rooms.touch(r, n.bytes())
+	return n, nil
+}
+
+func headOf(e *Stored) head {
+	return head{nid: e.Row.NID, id: e.ID, depth: e.Row.Depth, after: e.After()}
+}
+
+// snapshotNow is the committed graph as readers see it.
+func (r *Room) snapshotNow(ctx context.Context) (*snapshot, error) {
+	if n := r.committed.Load(); n != nil {
+		return n, nil
+	}
+	n, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.show(n)
+	return n, nil
+}

@@ -1,0 +1,162 @@
+package rooms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Stored is an event with what this installation knows of it. It is shared and must not be changed.
+type Stored struct {
+	*matrix.Event // the redacted form once a redaction took effect
+	Row           storage.EventRow
+	// RedactedBy is the redaction that took effect; nil for none.
+	RedactedBy *matrix.Event
+
+	commit *commitment // while the event is on its way
+}
+
+// Before is the version of the room's state before the event.
+func (e *Stored) Before() Version { return Version{e.Row.Branch, e.Row.Seq} }
+
+// Position is the event's place in the live stream; 0 when it has none.
+func (e *Stored) Position() int64 { return e.Row.Pos }
+
+// Has reports whether all the flags are set.
+func (e *Stored) Has(f storage.EventFlag) bool { return e.Row.Flags&f == f }
+
+// After is the version of the room's state after the event.
+func (e *Stored) After() Version {
+	switch {
+	case e.Row.Branch < 0 || e.Row.StateKey == 0 || e.Has(storage.FlagRejected):
+		return e.Before()
+	case e.Has(storage.FlagOwnBranch) && e.Row.Branch != e.Row.NID:
+		return Version{e.Row.NID, 1}
+	}
+	return Version{e.Row.Branch, e.Row.Seq + 1}
+}
+
+func (e *Stored) bytes() int64 { return 768 + 2*int64(len(e.JSON)) }
+
+// VersionAfter is the version of the room's state after an event.
+func (s *Service) VersionAfter(_ context.Context, e *Stored) Version { return e.After() }
+
+// Events reads events by number, in the order asked for; those that do not exist are left out.
+func (s *Service) Events(ctx context.Context, nids []int64) ([]*Stored, error) {
+	out := make([]*Stored, len(nids))
+	var missing []int64
+	for i, nid := range nids {
+		if out[i] = s.events.get(nid); out[i] == nil {
+			missing = append(missing, nid)
+		}
+	}
+	if len(missing) > 0 {
+		found, err := s.readEvents(ctx, missing)
+		if err != nil {
+			return nil, err
+		}
+		for i, nid := range nids {
+			if out[i] == nil {
+				out[i] = found[nid]
+			}
+		}
+	}
+	kept := out[:0]
+	for _, e := range out {
+		if e != nil {
+			kept = append(kept, e)
+		}
+	}
+	return kept, nil
+}
+
+// event reads one event that must exist.
+func (s *Service) event(ctx context.Context, nid int64) (*Stored, error) {
+	if e := s.events.get(nid); e != nil {
+		return e, nil
+	}
+	found, err := s.readEvents(ctx, []int64{nid})
+	if err != nil {
+		return nil, err
+	}
+	if found[nid] == nil {
+		return nil, fmt.Errorf("event %d: %w", nid, storage.ErrNotFound)
+	}
+	return found[nid], nil
+}
+
+func (s *Service) readEvents(ctx context.Context, nids []int64) (map[int64]*Stored, error) {
+	var records []*storage.EventRecord
+	err := s.db.EachEvent(ctx, nids, func(r *storage.EventRecord) error {
+		records = append(records, r)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	found := make(map[int64]*Stored, len(records))
+	for _, r := range records {
+		e, err := s.restore(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		found[r.EventRow.NID] = e
+		s.events.put(e)
+	}
+	return found, nil
+}
+
+// restore makes the event of its record.
+func (s *Service) restore(ctx context.Context, r *storage.EventRecord) (*Stored, error) {
+	room, err := s.RoomByNID(ctx, r.EventRow.Room)
+	if err != nil {
+		return nil, err
+	}
+	raw := r.JSON
+	if r.Redacted != nil {
+		raw = r.Redacted
+	}
+	e := &Stored{Row: r.EventRow}
+	if e.Event, err = room.version.ParseTrusted(r.ID, raw); err != nil {
+		return nil, err
+	}
+	if r.RedactedBy != 0 {
+		by, err := s.event(ctx, r.RedactedBy)
+		if err != nil {
+			return nil, err
+		}
+		e.RedactedBy = by.Event
+	}
+	return e, nil
+}
+
+// EventByID finds an event of a room; M_NOT_FOUND when it is not known.
+func (s *Service) EventByID(ctx context.Context, r *Room, id matrix.EventID) (*Stored, error) {
+	e, err := s.findEvent(ctx, r, id)
+	if err == nil && e == nil {
+		return nil, matrix.NotFound("This event is not known here.")
+	}
+	return e, err
+}
+
+// findEvent is EventByID with nil for what is not known.
+func (s *Service) findEvent(ctx context.Context, r *Room, id matrix.EventID) (*Stored, error) {
+	if e := s.events.find(r.nid, id); e != nil {
+		return e, nil
+	}
+	rec, err := s.db.FindEvent(ctx, r.nid, id)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.restore(ctx, rec)
+	if err == nil {
+		s.events.put(e)
+	}
+	return e, err
+}

@@ -1,0 +1,93 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// StateRow is one key of a version of state.
+type StateRow struct {
+	At
+	Room, Branch, StateKey, Seq int64
+	Event, Old                  int64 // 0: absent
+}
+
+var stateRowsTable = newTable("state_rows", "room:i branch:i skey:i seq:i event:i old:i pos:i", 4, "")
+
+func (*StateRow) table() *table { return stateRowsTable }
+func (r *StateRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Branch, r.StateKey, r.Seq, r.Event, r.Old, r.Pos)
+}
+
+// BranchRow adds a branch or moves its head.
+type BranchRow struct {
+	Room, Branch, BaseBranch, BaseSeq, HeadSeq int64
+}
+
+var branchesTable = newTable("branches", "room:i branch:i base_branch:i base_seq:i head_seq:i", 2, "update")
+
+func (*BranchRow) table() *table { return branchesTable }
+func (r *BranchRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Branch, r.BaseBranch, r.BaseSeq, r.HeadSeq)
+}
+
+// CheckpointRow is a folded copy of a whole state: pairs of state key and event number.
+type CheckpointRow struct {
+	Room, Branch, Seq int64
+	Pairs             []int64 // key, event, key, event …, ascending by key
+}
+
+var checkpointsTable = newTable("checkpoints", "room:i branch:i seq:i body:b", 3, "ignore")
+
+func (*CheckpointRow) table() *table { return checkpointsTable }
+
+func (r *CheckpointRow) args(dst []any) []any {
+	return append(dst, r.Room, r.Branch, r.Seq, encodeNIDs(r.Pairs))
+}
+
+// FindCheckpoint reads the newest checkpoint of a branch with seq at most upto; seq 0 and no pairs when there is none.
+func (db *DB) FindCheckpoint(ctx context.Context, room, branch, upto int64) (seq int64, pairs []int64, err error) {
+	var body []byte
+	err = db.row(ctx, `SELECT seq, body FROM checkpoints WHERE room = $1 AND branch = $2 AND seq <= $3 ORDER BY seq DESC LIMIT 1`,
+		[]any{room, branch, upto}, &seq, &body)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil, nil
+	}
+	return seq, decodeNIDs(body), err
+}
+
+// ListStateRows lists the rows of a branch with after < seq ≤ upto, in order of seq.
+func (db *DB) ListStateRows(ctx context.Context, room, branch, after, upto int64) ([]StateRow, error) {
+	var out []StateRow
+	err := db.each(ctx, `SELECT skey, seq, event, old FROM state_rows WHERE room = $1 AND branch = $2 AND seq > $3 AND seq <= $4
+		ORDER BY seq, skey`, []any{room, branch, after, upto}, func(r *sql.Rows) error {
+		s := StateRow{Room: room, Branch: branch}
+		err := r.Scan(&s.StateKey, &s.Seq, &s.Event, &s.Old)
+		out = append(out, s)
+		return err
+	})
+	return out, err
+}
+
+// FindStateRow reads the newest row of one key on a branch with seq at most upto; ErrNotFound when there is none.
+func (db *DB) FindStateRow(ctx context.Context, room, branch, key, upto int64) (StateRow, error) {
+	s := StateRow{Room: room, Branch: branch, StateKey: key}
+	err := db.row(ctx, `SELECT seq, event, old FROM state_rows WHERE room = $1 AND branch = $2 AND skey = $3 AND seq <= $4
+		ORDER BY seq DESC LIMIT 1`, []any{room, branch, key, upto}, &s.Seq, &s.Event, &s.Old)
+	return s, err
+}
+
+// FindBranch reads a branch; ErrNotFound when there is none.
+func (db *DB) FindBranch(ctx context.Context, room, branch int64) (BranchRow, error) {
+	b := BranchRow{Room: room, Branch: branch}
+	err := db.row(ctx, `SELECT base_branch, base_seq, head_seq FROM branches WHERE room = $1 AND branch = $2`,
+		[]any{room, branch}, &b.BaseBranch, &b.BaseSeq, &b.HeadSeq)
+	return b, err
+}
+
+// ListKeyHistory lists the events that held a key of a room's current state, oldest first.
+func (db *DB) ListKeyHistory(ctx context.Context, room, key int64) ([]int64, error) {
+	return db.listNIDs(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND event <> 0 ORDER BY seq`,
+		room, key)
+}
