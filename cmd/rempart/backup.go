@@ -100,14 +100,12 @@ func restore(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return fmt.Errorf("the files are in %s, but its configuration does not fit this machine; correct it:\n%w", data, err)
 	}
-	database := cfg.Database.Path
 	if cfg.Database.URL != "" {
-		database = cfg.Database.URL
-		if err := loadPostgres(ctx, database, filepath.Join(folder, backupPostgres)); err != nil {
+		if err := loadPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres)); err != nil {
 			return err
 		}
 	}
-	if err := storage.BeginAnew(ctx, database); err != nil {
+	if err := storage.BeginAnew(ctx, databaseURL(cfg)); err != nil {
 		return err
 	}
 	c.say("%s of %s is back in %s. Start it with: rempart serve -config %s", m.ServerName, m.Created, data, cfg.File)

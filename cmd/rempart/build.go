@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rempart/config"
+	"rempart/core/users"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
@@ -26,24 +27,41 @@ type app struct {
 
 // services is what the routes call. The zero value has all routes but can serve none: documents are made from it.
 type services struct {
-	auth httpx.Authenticator
+	users *users.Service
 }
 
 // build makes the parts from the ground up and hands them to one another. Everything that the process is made of is
 // named here.
 func build(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) (*app, error) {
 	a := &app{health: &health{}}
-	keys, err := signingKeys(cfg)
-	if err != nil {
-		return nil, err
+	if err := a.assemble(ctx, cfg, logger, registry); err != nil {
+		return nil, errors.Join(err, a.close())
 	}
-	_, _ = ctx, keys
-	s := services{}
+	return a, nil
+}
+
+func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) error {
+	if _, err := signingKeys(cfg); err != nil {
+		return err
+	}
+	g, err := openGround(ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	a.onClose = append(a.onClose, g.close)
+	a.health.checks = append(a.health.checks, g.check)
+
+	var s services
+	if s.users, err = users.New(ctx, g.users(cfg)); err != nil {
+		return err
+	}
+	a.onClose = append(a.onClose, s.users.Close)
+
 	options := routerOptions(cfg, logger, registry)
-	options.Auth = s.auth
+	options.Auth = tokens{s.users}
 	a.client = a.router(options, s, clientRoutes)
 	a.federation = a.router(options, s, federationRoutes)
-	return a, nil
+	return nil
 }
 
 // router makes a router that answers health besides its own routes.

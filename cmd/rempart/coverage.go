@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"html"
 	"io"
 	"os"
 	"regexp"
@@ -50,7 +51,8 @@ func allRoutes() []httpx.RouteInfo {
 	return append(client.Routes(), federation.Routes()...)
 }
 
-// readOperations reads the tab-separated list; its first line names the columns.
+// readOperations reads the tab-separated list, whose first line names the columns: of the APIs those that a homeserver
+// serves, not those by which it asks others.
 func readOperations(path string) ([]operation, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -62,8 +64,8 @@ func readOperations(path string) ([]operation, error) {
 		if len(columns) < 5 {
 			return nil, fmt.Errorf("%s, line %d: %d columns", path, i+1, len(columns))
 		}
-		if i > 0 {
-			all = append(all, operation{columns[0], columns[1], columns[2], columns[3], columns[4]})
+		if i > 0 && (columns[0] == "client-server" || columns[0] == "server-server") {
+			all = append(all, operation{columns[0], columns[1], columns[2], columns[3], html.UnescapeString(columns[4])})
 		}
 	}
 	return all, nil

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rempart/config"
+	"rempart/storage"
+)
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "rempart serve"},
+		{[]string{"help"}, 0, "rempart serve"},
+		{[]string{"dance"}, 2, "rempart serve"},
+		{[]string{"serve", "-x"}, 2, "usage: rempart serve"},
+		{[]string{"user", "create"}, 2, "usage: rempart user create"},
+		{[]string{"version"}, 0, ""},
+	} {
+		code, _, errs := runCommand("", c.args...)
+		if code != c.code || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: %d %s", c.args, code, errs)
+		}
+	}
+}
+
+func TestAccountNames(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"alice", "@alice:x.org"}, {"@alice", "@alice:x.org"}, {"@alice:y.org", "@alice:y.org"},
+		{"Alice", ""}, {"", ""}, {"a b", ""}, {"alice:no name", ""},
+	} {
+		if got, err := accountName(c.in, "x.org"); string(got) != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q: %q %v", c.in, got, err)
+		}
+	}
+}
+
+func TestPasswordFromAPipe(t *testing.T) {
+	for in, want := range map[string]string{"long enough\n": "long enough", "long enough": "long enough", "short\n": "", "": ""} {
+		got, err := askPassword(console{in: strings.NewReader(in), out: new(bytes.Buffer), err: new(bytes.Buffer)})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q %v", in, got, err)
+		}
+	}
+}
+
+func TestPasswordsStayOutOfArguments(t *testing.T) {
+	for _, in := range []string{"postgres://u:s3cret@h/db?sslmode=disable", "postgres://u@h/db?password=s3cret&sslmode=disable"} {
+		address, password, err := withoutPassword(in)
+		if err != nil || password != "s3cret" || address != "postgres://u@h/db?sslmode=disable" {
+			t.Errorf("%s: %q %q %v", in, address, password, err)
+		}
+	}
+}
+
+func TestBackupAndRestore(t *testing.T) {
+	ctx, dir := context.Background(), t.TempDir()
+	s, _ := served(t, func(*config.Config) {})
+	if code, _, errs := runCommand("long enough\n", "user", "create", "-config", s.config.File, "alice"); code != 0 {
+		t.Fatal(errs)
+	}
+	running, err := storage.Open(ctx, storage.Options{URL: s.config.Database.Path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = running.Close() }()
+	saved, again := filepath.Join(dir, "saved"), filepath.Join(dir, "again")
+	if code, _, errs := runCommand("", "backup", "-config", s.config.File, saved); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, _, errs := runCommand("", "backup", "-config", s.config.File, saved); code != 1 || !strings.Contains(errs, "new folder") {
+		t.Errorf("over an old backup: %d %s", code, errs)
+	}
+	if code, _, errs := runCommand("", "restore", saved, again); code != 0 {
+		t.Fatal(errs)
+	}
+	for _, name := range []string{"signing.key", config.DefaultFile} {
+		a, _ := os.ReadFile(filepath.Join(s.config.Server.DataDir, name))
+		b, _ := os.ReadFile(filepath.Join(again, name))
+		if len(a) == 0 || !bytes.Equal(a, b) {
+			t.Errorf("%s differs after the restore", name)
+		}
+	}
+	restored, err := storage.Open(ctx, storage.Options{URL: filepath.Join(again, "rempart.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = restored.Close() }()
+	if _, err := restored.FindUser(ctx, "@alice:test.example.org"); err != nil {
+		t.Errorf("the account is lost: %v", err)
+	}
+	if restored.Epoch() == running.Epoch() {
+		t.Error("the restored database goes on in the old epoch")
+	}
+	if err := os.WriteFile(filepath.Join(saved, "signing.key"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := runCommand("", "restore", saved, filepath.Join(dir, "third")); code != 1 || !strings.Contains(errs, "damaged") {
+		t.Errorf("a damaged backup: %d %s", code, errs)
+	}
+}
+
+func TestSpecCoverageIsCurrent(t *testing.T) {
+	code, page, errs := runCommand("", "docs", "spec-coverage", "-operations", "../../docs/spec/endpoints.tsv")
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	if !strings.Contains(page, "- [x] `GET /_matrix/client/versions` getVersions") || !strings.Contains(page, "- `GET /ready`") {
+		t.Errorf("the page does not know the routes:\n%.400s", page)
+	}
+	saved, err := os.ReadFile("../../docs/spec-coverage.md")
+	if err != nil || string(saved) != page {
+		t.Errorf("docs/spec-coverage.md is out of date (%v): run make docs", err)
+	}
+}
+
+func TestUserCreate(t *testing.T) {
+	s, _ := served(t, func(*config.Config) {})
+	for _, c := range []struct {
+		name, password string
+		code           int
+		want           string
+	}{
+		{"alice", "long enough", 0, "@alice:test.example.org can sign in"},
+		{"alice", "long enough", 1, "taken"},
+		{"@bob:elsewhere.org", "long enough", 1, "no server name of this installation"},
+		{"bob", "short", 1, "too short"},
+	} {
+		code, out, errs := runCommand(c.password+"\n", "user", "create", "-admin", "-config", s.config.File, c.name)
+		if code != c.code || !strings.Contains(out+errs, c.want) {
+			t.Errorf("%v: %d %s%s", c, code, out, errs)
+		}
+	}
+	db, err := storage.Open(context.Background(), storage.Options{URL: s.config.Database.Path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if user, err := db.FindUser(context.Background(), "@alice:test.example.org"); err != nil || !user.Flags.Has(storage.UserAdmin) {
+		t.Errorf("%+v %v", user, err)
+	}
+}
+
+func TestDoctorFindsALostKey(t *testing.T) {
+	s, _ := served(t, func(*config.Config) {})
+	if code, out, _ := runCommand("", "doctor", "-config", s.config.File); code != 0 || strings.Contains(out, "problem") {
+		t.Errorf("a healthy server: %d\n%s", code, out)
+	}
+	if err := os.Remove(s.config.Server.SigningKey); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, _ := runCommand("", "doctor", "-config", s.config.File); code != 1 || !strings.Contains(out, "put the key back from a backup") {
+		t.Errorf("a lost key: %d\n%s", code, out)
+	}
+}

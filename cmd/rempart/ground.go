@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"rempart/config"
+	"rempart/core/users"
+	"rempart/internal/bus"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// ground is what the whole core stands on: the database, and the bus on which its commits are heard.
+type ground struct {
+	db  *storage.DB
+	bus *bus.Bus[storage.Batch]
+	log *slog.Logger
+}
+
+func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*ground, error) {
+	g := &ground{bus: bus.New[storage.Batch](), log: logger}
+	o := storage.Options{URL: databaseURL(cfg), Publish: g.bus.Publish, Log: logger}
+	if cfg.Database.URL != "" {
+		o.Readers = cfg.Database.Connections - 1 // one writes
+	}
+	var err error
+	g.db, err = storage.Open(ctx, o)
+	return g, err
+}
+
+// databaseURL is what storage opens: a PostgreSQL URL or the path of a SQLite file.
+func databaseURL(cfg *config.Config) string {
+	if cfg.Database.URL != "" {
+		return cfg.Database.URL
+	}
+	return cfg.Database.Path
+}
+
+func (g *ground) close() error { return g.db.Close() }
+
+// check asks the database for something small.
+func (g *ground) check(ctx context.Context) error {
+	_, err := g.db.ListServerNames(ctx)
+	return err
+}
+
+// users are the options of the accounts.
+func (g *ground) users(cfg *config.Config) users.Options {
+	servers := []matrix.ServerName{matrix.ServerName(cfg.Server.Name)}
+	for _, t := range cfg.Server.Tenants {
+		servers = append(servers, matrix.ServerName(t.Name))
+	}
+	return users.Options{
+		DB: g.db, Bus: g.bus, Servers: servers, Log: g.log,
+		Registration: users.Registration{
+			Open: cfg.Registration.Open, Tokens: cfg.Registration.Tokens, SharedSecret: cfg.Registration.SharedSecret,
+		},
+		Argon2: users.Argon2{
+			Time: uint32(cfg.Password.Argon2Time), MemoryKiB: uint32(cfg.Password.Argon2MemoryKiB),
+		},
+	}
+}
+
+// tokens lets the router ask the accounts whose an access token is.
+type tokens struct{ users *users.Service }
+
+// Authenticate implements httpx.Authenticator.
+func (t tokens) Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error) {
+	seen := users.Seen{UserAgent: r.UserAgent()}
+	if addr := httpx.ClientAddr(ctx); addr.IsValid() {
+		seen.IP = addr.String()
+	}
+	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
+	return t.users.Authenticate(ctx, token, seen, loggingOut)
+}
