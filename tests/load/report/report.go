@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,12 +101,17 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return r.writeRemarks(w)
 }
 
-// rows joins the values of all targets, in the order in which they came.
+// rows joins the values of all targets in the order in which they came, those
+// of a scenario together.
 func (r *Report) rows() []*row {
 	var rows []*row
+	order := map[string]int{}
 	index := map[string]*row{}
 	for i, t := range r.Targets {
 		for _, res := range t.Results {
+			if _, ok := order[res.Scenario]; !ok {
+				order[res.Scenario] = len(order)
+			}
 			for _, v := range res.Values {
 				key := res.Scenario + "\x00" + v.Name
 				if index[key] == nil {
@@ -116,6 +122,7 @@ func (r *Report) rows() []*row {
 			}
 		}
 	}
+	slices.SortStableFunc(rows, func(a, b *row) int { return order[a.scenario] - order[b.scenario] })
 	return rows
 }
 
