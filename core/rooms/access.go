@@ -37,7 +37,7 @@ func (s *Service) readable(ctx context.Context, room *Room, user matrix.UserID) 
 	if err != nil {
 		return Version{}, err
 	}
-	return s.VersionAfter(ctx, left[0])
+	return left[0].After(), nil
 }
 
 // wasMember reports whether the user ever had joined the room.
@@ -217,11 +217,7 @@ func (s *Service) Context(ctx context.Context, room *Room, user matrix.UserID, i
 
 // contextState is the state at the last event; with lazily loaded members only those who wrote.
 func (s *Service) contextState(ctx context.Context, room *Room, last *Stored, c *Surroundings, f *EventFilter) ([]*Stored, error) {
-	at, err := s.VersionAfter(ctx, last)
-	if err != nil {
-		return nil, err
-	}
-	state, err := s.stateEvents(ctx, room, at)
+	state, err := s.stateEvents(ctx, room, last.After())
 	if err != nil || f == nil {
 		return state, err
 	}

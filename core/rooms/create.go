@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -21,17 +22,20 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 	if err != nil {
 		return nil, err
 	}
-	var guards []aliasGuard
 	if p.alias != "" {
 		if _, err := matrix.ParseRoomAlias(string(p.alias)); err != nil {
 			return nil, matrix.InvalidParam(fmt.Sprintf("%q cannot be an alias.", q.RoomAliasName))
 		}
-		guards = append(guards, func(room int64) storage.Guard {
-			return storage.InsertAlias(storage.Alias{Alias: p.alias, Room: room, Creator: c.UserNID, Tenant: c.Tenant}).
-				OrElse(matrix.RoomInUse(fmt.Sprintf("The alias %s is taken.", p.alias)))
-		})
 	}
-	room, err := s.createRoom(ctx, p, guards)
+	room, _, err := s.CreateRoom(ctx, p.version, c.User, p.create, func(v *View) ([]Draft, error) {
+		drafts := slices.Clone(p.events)
+		if p.alias != "" {
+			drafts[0].Guards = append(drafts[0].Guards, storage.InsertAlias(storage.Alias{
+				Alias: p.alias, Room: v.Room().NID(), Creator: c.UserNID, Tenant: c.Tenant,
+			}).OrElse(matrix.RoomInUse(fmt.Sprintf("The alias %s is taken.", p.alias))))
+		}
+		return drafts, nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +46,6 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 	}
 	return room, s.inviteAll(ctx, room, q.inviteDrafts(c.User))
 }
-
-// aliasGuard makes a guard once the room's number is known.
-type aliasGuard func(room int64) storage.Guard
 
 func (s *Service) creatorJoin(ctx context.Context, user matrix.UserID) (json.RawMessage, error) {
 	content := map[string]any{"membership": "join"}

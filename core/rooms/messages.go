@@ -224,7 +224,7 @@ func (s *Service) sendersOf(ctx context.Context, room *Room, events []*Stored) (
 			continue
 		}
 		seen[e.Sender] = true
-		m, err := s.KeyAt(ctx, room, Version{e.Row.Branch, e.Row.Seq}, matrix.StateTuple{Type: "m.room.member", Key: string(e.Sender)})
+		m, err := s.KeyAt(ctx, room, e.Before(), matrix.StateTuple{Type: "m.room.member", Key: string(e.Sender)})
 		if err != nil {
 			return nil, err
 		}

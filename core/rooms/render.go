@@ -60,7 +60,7 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
-	now := s.now().UnixMilli()
+	now := s.nowMS()
 	out := make([]json.RawMessage, len(events))
 	for i, e := range events {
 		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID]}
@@ -89,7 +89,7 @@ func (v *viewer) replaced(ctx context.Context, e *Stored) (*Stored, bool, error)
 	if !e.IsState() || e.Row.Branch < 0 {
 		return nil, false, nil
 	}
-	prev, err := v.s.KeyAt(ctx, v.room, Version{e.Row.Branch, e.Row.Seq}, e.Tuple())
+	prev, err := v.s.KeyAt(ctx, v.room, e.Before(), e.Tuple())
 	if err != nil || prev == nil {
 		return nil, false, err
 	}

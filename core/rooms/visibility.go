@@ -96,7 +96,7 @@ func (v *viewer) sees(ctx context.Context, e *Stored) (bool, error) {
 }
 
 func (v *viewer) before(ctx context.Context, e *Stored) (standing, error) {
-	at := Version{e.Row.Branch, e.Row.Seq}
+	at := e.Before()
 	if st, ok := v.at[at]; ok {
 		return st, nil
 	}
