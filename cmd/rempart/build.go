@@ -44,6 +44,13 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if _, err := signingKeys(cfg); err != nil {
 		return err
 	}
+	if cfg.Database.URL == "" {
+		release, err := lockFolder(cfg.Server.DataDir)
+		if err != nil {
+			return err
+		}
+		a.onClose = append(a.onClose, release)
+	}
 	g, err := openGround(ctx, cfg, logger)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"rempart/config"
+	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 )
 
@@ -105,6 +106,48 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	if code, _, errs := runCommand("", "restore", saved, filepath.Join(dir, "third")); code != 1 || !strings.Contains(errs, "damaged") {
 		t.Errorf("a damaged backup: %d %s", code, errs)
+	}
+}
+
+func TestBackupAndRestoreOnPostgres(t *testing.T) {
+	if os.Getenv("REMPART_TEST_ENGINES") == "sqlite" {
+		t.Skip("REMPART_TEST_ENGINES=sqlite")
+	}
+	ctx, dir := context.Background(), t.TempDir()
+	t.Setenv("REMPART_DATABASE_URL", pgtest.New(t))
+	path := filepath.Join(dir, "data", config.DefaultFile)
+	if _, err := config.Create(path, "test.example.org"); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signingKeys(cfg); err != nil {
+		t.Fatal(err)
+	}
+	saved, again := filepath.Join(dir, "saved"), filepath.Join(dir, "again")
+	if code, _, errs := runCommand("long enough\n", "user", "create", "-config", path, "alice"); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, _, errs := runCommand("", "backup", "-config", path, saved); code != 0 {
+		t.Fatal(errs)
+	}
+	if code, _, errs := runCommand("", "restore", saved, again); code != 1 {
+		t.Errorf("into a database that is not empty: %d %s", code, errs)
+	}
+	empty := pgtest.New(t)
+	t.Setenv("REMPART_DATABASE_URL", empty)
+	if code, _, errs := runCommand("", "restore", saved, filepath.Join(dir, "third")); code != 0 {
+		t.Fatal(errs)
+	}
+	restored, err := storage.Open(ctx, storage.Options{URL: empty})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = restored.Close() }()
+	if _, err := restored.FindUser(ctx, "@alice:test.example.org"); err != nil || restored.Epoch() < 1000 {
+		t.Errorf("after the restore: epoch %d, %v", restored.Epoch(), err)
 	}
 }
 

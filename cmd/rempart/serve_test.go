@@ -255,6 +255,14 @@ func TestTLSReadsARenewedCertificate(t *testing.T) {
 	}
 }
 
+func TestOneServerPerSQLiteFolder(t *testing.T) {
+	s, _ := served(t, func(*config.Config) {})
+	other := *s.config
+	if _, err := start(context.Background(), &other, console{out: io.Discard, err: io.Discard}); err == nil || !strings.Contains(err.Error(), "another server runs on") {
+		t.Errorf("a second server on the same folder: %v", err)
+	}
+}
+
 func TestStartTellsEveryAddressThatIsTaken(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
