@@ -123,3 +123,9 @@ func DeleteUserDevices(user, except int64) []Guard {
 	}
 	return out
 }
+
+// FindDeviceNID is the number of a user's device; ErrNotFound when there is none.
+func (db *DB) FindDeviceNID(ctx context.Context, user int64, id matrix.DeviceID) (nid int64, err error) {
+	err = db.row(ctx, `SELECT nid FROM devices WHERE usr = $1 AND device_id = $2`, []any{user, string(id)}, &nid)
+	return nid, err
+}

@@ -40,12 +40,12 @@ type DeviceKeys struct {
 	Body        []byte
 }
 
-// ListDeviceKeys lists the identity keys of all devices of a user that have some.
-func (db *DB) ListDeviceKeys(ctx context.Context, user int64) ([]DeviceKeys, error) {
+// ListDeviceKeys lists the identity keys of all devices of some users.
+func (db *DB) ListDeviceKeys(ctx context.Context, users []int64) ([]DeviceKeys, error) {
 	var out []DeviceKeys
-	err := db.each(ctx, `SELECT k.usr, k.device_id, COALESCE(d.display_name, ''), k.body FROM device_keys k
-		LEFT JOIN devices d ON d.usr = k.usr AND d.device_id = k.device_id WHERE k.usr = $1 ORDER BY k.device_id`,
-		[]any{user}, func(r *sql.Rows) error {
+	err := db.eachIn(ctx, `SELECT k.usr, k.device_id, COALESCE(d.display_name, ''), k.body FROM device_keys k
+		LEFT JOIN devices d ON d.usr = k.usr AND d.device_id = k.device_id WHERE k.usr IN`, users, ``,
+		func(r *sql.Rows) error {
 			var k DeviceKeys
 			err := r.Scan(&k.User, &k.Device, &k.DisplayName, &k.Body)
 			out = append(out, k)

@@ -1,0 +1,49 @@
+package devices
+
+import (
+	"sync"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Options is what the service is made of.
+type Options struct {
+	DB *storage.DB
+	// Local reports whether a server name is one of ours.
+	Local func(matrix.ServerName) bool
+	// Clock may be nil for the wall clock.
+	Clock func() time.Time
+}
+
+// Service owns devices and keys. Its methods may be called concurrently.
+type Service struct {
+	db    *storage.DB
+	local func(matrix.ServerName) bool
+	now   func() time.Time
+	// uploads keeps two uploads of one device apart on this node, so that each sees the keys of the other.
+	uploads [64]sync.Mutex
+}
+
+// New makes the service.
+func New(o Options) *Service {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	return &Service{db: o.DB, local: o.Local, now: o.Clock}
+}
+
+// listChanged tells everybody who shares a room with a user that his devices or keys changed.
+func listChanged(c *storage.Change, user int64) {
+	live := c.Live(storage.Live{Kind: storage.KindDeviceList, User: user})
+	c.Add(&storage.DeviceListRow{At: storage.At{Live: live + 1}, User: user})
+}
+
+// needDevice refuses callers whose token belongs to no device.
+func needDevice(c matrix.Caller) error {
+	if c.DeviceNID == 0 {
+		return matrix.InvalidParam("This token belongs to no device: log in with one.")
+	}
+	return nil
+}
