@@ -89,7 +89,7 @@ func spawnFlags(fs *flag.FlagSet, s *spawn.Options) {
 
 func sizeFlags(fs *flag.FlagSet, s *scenario.Sizes) {
 	fs.IntVar(&s.Members, "members", 100, "people in the room of the send scenarios")
-	fs.IntVar(&s.Events, "events", 10000, "events per measurement, at most")
+	fs.IntVar(&s.Events, "events", 20000, "events per measurement, at most")
 	fs.DurationVar(&s.Time, "time", 15*time.Second, "length of a measurement, at most")
 	fs.Float64Var(&s.FanoutRate, "fanout-rate", 20, "events per second of the fanout scenario")
 	fs.DurationVar(&s.FanoutTime, "fanout-time", 20*time.Second, "length of the fanout scenario")

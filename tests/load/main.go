@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,12 +94,20 @@ func measure(ctx context.Context, log *slog.Logger, o options, targets []target,
 	for i, t := range targets {
 		envs[i] = scenario.NewEnv(t.Target, o.sizes, prefix, log)
 	}
-	end := scenario.Scenario{Name: "end", Run: func(_ context.Context, e *scenario.Env, s *scenario.Sheet) error { return e.Memory(s) }}
-	for _, sc := range append(slices.Clone(o.scenarios), end) {
+	on := func(name string, act scenario.Act) {
 		for i, e := range envs {
-			rep.Targets[i].Results = append(rep.Targets[i].Results, one(ctx, log, sc, e))
+			rep.Targets[i].Results = append(rep.Targets[i].Results, one(ctx, log, name, act, e))
 		}
 	}
+	for _, sc := range o.scenarios {
+		if sc.Early != nil {
+			on(sc.Name, sc.Early)
+		}
+	}
+	for _, sc := range o.scenarios {
+		on(sc.Name, sc.Run)
+	}
+	on("end", func(_ context.Context, e *scenario.Env, s *scenario.Sheet) error { return e.Memory(s) })
 }
 
 // restart measures a start on the data that the scenarios left behind.
@@ -131,20 +138,20 @@ func write(o options, rep *report.Report) error {
 	return nil
 }
 
-func one(ctx context.Context, log *slog.Logger, sc scenario.Scenario, e *scenario.Env) report.Result {
+func one(ctx context.Context, log *slog.Logger, name string, act scenario.Act, e *scenario.Env) report.Result {
 	start := time.Now()
-	log.Info("scenario", "name", sc.Name, "target", e.Target.Name)
+	log.Info("scenario", "name", name, "target", e.Target.Name)
 	var s scenario.Sheet
-	err := sc.Run(ctx, e, &s)
-	r := report.Result{Scenario: sc.Name, Values: s.Values, Notes: s.Notes, Seconds: time.Since(start).Seconds()}
+	err := act(ctx, e, &s)
+	r := report.Result{Scenario: name, Values: s.Values, Notes: s.Notes, Seconds: time.Since(start).Seconds()}
 	if err != nil {
 		r.Error = err.Error()
-		log.Error("scenario", "name", sc.Name, "target", e.Target.Name, "err", err)
+		log.Error("scenario", "name", name, "target", e.Target.Name, "err", err)
 	}
 	var brief strings.Builder
 	for _, v := range s.Values {
 		fmt.Fprintf(&brief, "; %s %s %s", v.Name, report.Number(v.Value), v.Unit)
 	}
-	log.Info("done", "name", sc.Name, "target", e.Target.Name, "seconds", report.Number(r.Seconds), "values", strings.TrimPrefix(brief.String(), "; "))
+	log.Info("done", "name", name, "target", e.Target.Name, "seconds", report.Number(r.Seconds), "values", strings.TrimPrefix(brief.String(), "; "))
 	return r
 }

@@ -80,6 +80,9 @@ func (b blast) seq(i int) int {
 
 // fill sends at least n events as fast as it goes, unmeasured.
 func (e *Env) fill(ctx context.Context, people []csapi.User, rooms []string, n int, limit time.Duration) error {
+	if n <= 0 {
+		return nil
+	}
 	cs := e.clients(people)
 	defer closeAll(cs)
 	out := blast{clients: cs, rooms: rooms, events: n, limit: limit, unseen: true}.run(ctx, e)

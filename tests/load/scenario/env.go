@@ -29,7 +29,8 @@ type Env struct {
 	prefix string // of account names, new for each run
 	made   int
 	pool   []csapi.User
-	events atomic.Int64 // sent in this run
+	events atomic.Int64 // that this run put into rooms, joins included
+	young  *growth      // what an event cost when the run began
 }
 
 // NewEnv makes an environment whose account names begin with prefix.
@@ -98,6 +99,7 @@ func (e *Env) room(ctx context.Context, people []csapi.User) (string, error) {
 	err = e.parallel(ctx, prepareWorkers, len(people)-1, func(ctx context.Context, c *csapi.Client, i int) error {
 		return c.As(people[i+1]).Join(ctx, room)
 	})
+	e.events.Add(int64(len(people)))
 	return room, err
 }
 

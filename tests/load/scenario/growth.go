@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -94,16 +95,44 @@ func (e *Env) costOf(ctx context.Context, cs []*csapi.Client, path string, n int
 	return out, c, out.verdict(ctx)
 }
 
-// grow measures the same 100-member room while others fill the database: now,
-// then at each power of ten of events sent by this run, up to GrowTo.
-func grow(ctx context.Context, e *Env, s *Sheet) error {
+// growth is a room that is measured at several ages of the database.
+type growth struct {
+	path   string
+	people []csapi.User
+	first  cost // at the beginning of the run
+	sent   int
+}
+
+// growFirst measures a room of its own while the database is young.
+func growFirst(ctx context.Context, e *Env, s *Sheet) error {
 	room, people, err := e.hall(ctx, max(e.Sizes.Members, growSenders))
 	if err != nil {
 		return err
 	}
-	crowd := people[:growSenders]
-	rooms := make([]string, growRooms)
-	err = e.parallel(ctx, 4, growRooms, func(ctx context.Context, _ *csapi.Client, i int) error {
+	g := &growth{path: csapi.RoomPath(room), people: people}
+	cs := e.clients(people[:costSenders])
+	defer closeAll(cs)
+	s.add("events at first", "", float64(e.events.Load()))
+	out, c, err := e.costOf(ctx, cs, g.path, e.Sizes.Events)
+	if err != nil {
+		return err
+	}
+	g.first, g.sent = c, out.sent
+	s.cpu(e, c, out.sent, "event at first")
+	s.add("send p50 at first", "ms", stats.Millis(out.latency.Percentile(50)))
+	e.young = g
+	return nil
+}
+
+// grow measures that room again after others have filled the database, at each
+// power of ten of events made by this run, up to GrowTo.
+func grow(ctx context.Context, e *Env, s *Sheet) error {
+	g := e.young
+	if g == nil {
+		return errors.New("there is no measurement from the beginning to compare with")
+	}
+	crowd, rooms := g.people[:growSenders], make([]string, growRooms)
+	err := e.parallel(ctx, 4, growRooms, func(ctx context.Context, _ *csapi.Client, i int) error {
 		id, err := e.room(ctx, crowd)
 		rooms[i] = csapi.RoomPath(id)
 		return err
@@ -111,28 +140,22 @@ func grow(ctx context.Context, e *Env, s *Sheet) error {
 	if err != nil {
 		return err
 	}
-	cs := e.clients(people[:costSenders])
+	cs := e.clients(g.people[:costSenders])
 	defer closeAll(cs)
-	out, first, err := e.costOf(ctx, cs, csapi.RoomPath(room), e.Sizes.Events)
-	if err != nil {
-		return err
-	}
-	s.add("events at the first measurement", "", float64(e.events.Load()))
-	s.cpu(e, first, out.sent, "event at first")
 	end := time.Now().Add(e.Sizes.GrowTime)
 	for _, size := range checkpoints(int(e.events.Load()), e.Sizes.GrowTo) {
 		e.Log.Info("filling", "target", e.Target.Name, "events", size)
 		if err := e.fill(ctx, crowd, rooms, size-int(e.events.Load()), time.Until(end)); err != nil {
 			return err
 		}
-		later, c, err := e.costOf(ctx, cs, csapi.RoomPath(room), e.Sizes.Events)
+		later, c, err := e.costOf(ctx, cs, g.path, e.Sizes.Events)
 		if err != nil {
 			return err
 		}
 		s.cpu(e, c, later.sent, fmt.Sprintf("event at %d", size))
 		s.add(fmt.Sprintf("send p50 at %d", size), "ms", stats.Millis(later.latency.Percentile(50)))
 		if e.Target.Server != 0 {
-			s.add(fmt.Sprintf("CPU at %d events against the first", size), "x", c.against(first, later.sent, out.sent))
+			s.add(fmt.Sprintf("CPU at %d events against the first", size), "x", c.against(g.first, later.sent, g.sent))
 		}
 	}
 	return nil

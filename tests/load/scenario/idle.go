@@ -16,7 +16,7 @@ import (
 const idleRoom = 50
 
 // idle is n people, in rooms of 50, who wait for news that do not come.
-func idle(n int) func(context.Context, *Env, *Sheet) error {
+func idle(n int) Act {
 	return func(ctx context.Context, e *Env, s *Sheet) error {
 		tokens := make([]string, n)
 		people, err := e.idlePeople(ctx, n, tokens)

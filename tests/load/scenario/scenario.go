@@ -14,27 +14,31 @@ import (
 type Scenario struct {
 	Name  string
 	About string
-	Run   func(ctx context.Context, e *Env, s *Sheet) error
+	Run   Act
+	Early Act // before all scenarios of the run, or nil
 }
+
+// Act is something done to a target; what it finds goes to the sheet.
+type Act func(ctx context.Context, e *Env, s *Sheet) error
 
 // All lists the scenarios in the order in which they run: the cheap ones first,
 // those that fill the database last.
 func All() []Scenario {
 	return []Scenario{
-		{"send8", "8 senders into a 100-member room, nobody syncing", sendWith(8, 0)},
-		{"send64", "64 senders, nobody syncing", sendWith(64, 0)},
-		{"lonely", "one sender, one event at a time", lonely},
-		{"send8-sync", "8 senders, 100 people syncing", sendWith(8, 100)},
-		{"send64-sync", "64 senders, 100 people syncing", sendWith(64, 100)},
-		{"fanout", "one sender at 20 events/s to 100 waiting syncs", fanout},
-		{"firstsync", "first and incremental sync of an account in 100 rooms", firstSync},
-		{"paginate", "back-pagination through a room", paginate},
-		{"keys", "key upload, query and claim for 200 users", keys},
-		{"mixed", "100 users in 5 of 20 rooms each: sending, typing, reading, syncing", mixed},
-		{"idle1000", "1,000 waiting syncs", idle(1000)},
-		{"idle5000", "5,000 waiting syncs", idle(5000)},
-		{"members", "cost per event by the size of the room", members},
-		{"grow", "cost per event by the number of events in the database", grow},
+		{Name: "send8", About: "8 senders into a 100-member room, nobody syncing", Run: sendWith(8, 0)},
+		{Name: "send64", About: "64 senders, nobody syncing", Run: sendWith(64, 0)},
+		{Name: "lonely", About: "one sender, one event at a time", Run: lonely},
+		{Name: "send8-sync", About: "8 senders, 100 people syncing", Run: sendWith(8, 100)},
+		{Name: "send64-sync", About: "64 senders, 100 people syncing", Run: sendWith(64, 100)},
+		{Name: "fanout", About: "one sender at 20 events/s to 100 waiting syncs", Run: fanout},
+		{Name: "firstsync", About: "first and incremental sync of an account in 100 rooms", Run: firstSync},
+		{Name: "paginate", About: "back-pagination through a room", Run: paginate},
+		{Name: "keys", About: "key upload, query and claim for 200 users", Run: keys},
+		{Name: "mixed", About: "100 users in 5 of 20 rooms each: sending, typing, reading, syncing", Run: mixed},
+		{Name: "idle1000", About: "1,000 waiting syncs", Run: idle(1000)},
+		{Name: "idle5000", About: "5,000 waiting syncs", Run: idle(5000)},
+		{Name: "members", About: "cost per event by the size of the room", Run: members},
+		{Name: "grow", About: "cost per event by the number of events in the database", Run: grow, Early: growFirst},
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // sendWith is senders at full speed into one room while listeners sync.
-func sendWith(senders, listeners int) func(context.Context, *Env, *Sheet) error {
+func sendWith(senders, listeners int) Act {
 	return func(ctx context.Context, e *Env, s *Sheet) error {
 		room, people, err := e.hall(ctx, max(e.Sizes.Members, senders))
 		if err != nil {

@@ -126,6 +126,6 @@ func (e *Env) Memory(s *Sheet) error {
 	if len(e.Target.Databases) > 0 {
 		s.add("database memory", "MiB", mib(u.databaseRSS))
 	}
-	s.add("events sent", "", float64(e.events.Load()))
+	s.add("events made", "", float64(e.events.Load()))
 	return nil
 }
