@@ -118,12 +118,20 @@ const (
 	retryMax  = time.Second
 )
 
+// errCommit says that the transaction could be written but not committed, and that it took no effect.
+var errCommit = errors.New("storage: commit failed")
+
 // persist makes attempts until one reaches the database or the database has been away for too long. An attempt that
 // failed wrote nothing: see [committer.outcome].
 func (c *committer) persist(batch []*Change) error {
 	var began time.Time
+	recommitted := false
 	for wait := retryWait; ; wait = min(2*wait, retryMax) {
 		err := c.attempt(batch)
+		if errors.Is(err, errCommit) && !recommitted {
+			recommitted = true
+			continue
+		}
 		if err == nil || !c.db.dialect.transient(err) {
 			return err
 		}
@@ -154,7 +162,7 @@ func (c *committer) attempt(batch []*Change) error {
 	c.publishing.Lock()
 	defer c.publishing.Unlock()
 	if err := c.control(ctx, "COMMIT"); err != nil && !c.outcome(ctx, err) {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("%w: %w", errCommit, err)
 	}
 	c.publishLocked(ctx, Batch{After: c.w.base, To: c.w.pos, Lives: c.w.lives})
 	return nil

@@ -129,7 +129,7 @@ func (r *rig) together(t testing.TB, changes ...*Change) []error {
 	t.Helper()
 	r.committer.publishing.Lock() // the first Change is stuck before its COMMIT until all others wait
 	blocker, stuck := &Change{}, make(chan struct{})
-	blocker.Guard(Guard{sql: `SELECT 1`, want: anyRows, begin: func() { close(stuck) }})
+	blocker.Guard(onceWritten(func() { close(stuck) }))
 	submit := func(c *Change) {
 		slot, err := r.Reserve(context.Background())
 		if err != nil {
@@ -153,6 +153,12 @@ func (r *rig) together(t testing.TB, changes ...*Change) []error {
 	return errs
 }
 
+// onceWritten is a guard that calls fn when its Change is written for the first time.
+func onceWritten(fn func()) Guard {
+	var once sync.Once
+	return Guard{sql: `SELECT 1`, want: anyRows, begin: func() { once.Do(fn) }}
+}
+
 func live(rows ...Row) *Change {
 	c := &Change{}
 	c.Live(Live{Kind: KindProfile, User: 7, Value: "v"})
@@ -163,7 +169,19 @@ func live(rows ...Row) *Change {
 // eachEngine runs a test on an empty database of each engine.
 func eachEngine(t *testing.T, fn func(t *testing.T, r *rig)) {
 	t.Helper()
-	pgtest.Each(t, func(t *testing.T, url string) { fn(t, openRig(t, Options{URL: url})) })
+	eachURL(t, func(t *testing.T, url string) { fn(t, openRig(t, Options{URL: url})) })
+}
+
+// eachURL is eachEngine for tests that open the database themselves.
+func eachURL(t *testing.T, fn func(t *testing.T, url string)) {
+	t.Helper()
+	pgtest.EachFilled(t, func(url string) error {
+		db, err := Open(context.Background(), Options{URL: url})
+		if err != nil {
+			return err
+		}
+		return db.Close()
+	}, fn)
 }
 
 func wantTexts(t *testing.T, got, want map[int64]string) {

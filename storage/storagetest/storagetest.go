@@ -2,6 +2,7 @@
 package storagetest
 
 import (
+	"context"
 	"testing"
 
 	"rempart/internal/testkit/pgtest"
@@ -17,10 +18,19 @@ func Each(t *testing.T, fn func(t *testing.T, db *storage.DB)) {
 // EachWith is [Each] with options; their URL is filled in.
 func EachWith(t *testing.T, o storage.Options, fn func(t *testing.T, db *storage.DB)) {
 	t.Helper()
-	pgtest.Each(t, func(t *testing.T, url string) {
+	pgtest.EachFilled(t, Migrate, func(t *testing.T, url string) {
 		o.URL = url
 		fn(t, Open(t, o))
 	})
+}
+
+// Migrate makes the schema in an empty database.
+func Migrate(url string) error {
+	db, err := storage.Open(context.Background(), storage.Options{URL: url})
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // Open opens a database and closes it when the test ends.
