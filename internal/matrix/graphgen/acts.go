@@ -87,8 +87,8 @@ func (g *generator) actMember(state naive.State, sender matrix.UserID) (matrix.U
 		return outside, membership(outside, g.entry(state))
 	case 3:
 		leaver := g.pick(inside, 90)
-		if leaver == g.Users[0] && g.chance(70) {
-			leaver = sender
+		if leaver == g.Users[0] && (g.long() || g.chance(70)) {
+			leaver = g.Users[len(g.Users)-1]
 		}
 		return leaver, membership(leaver, "leave")
 	case 4:

@@ -1,6 +1,7 @@
 // Package graphgen makes random rooms for tests: event graphs as they could arrive from several servers, with
 // forks, merges, concurrent conflicting changes and events that must be rejected. The same seed, version and
-// options give the same graph. With each graph comes what the slow oracle of package naive says about it.
+// options give the same graph. With each graph comes what the slow oracle of package naive says about it, whose cost
+// grows much faster than the graph: some hundred events with random forks, some thousand with Options.Sides.
 // Tests of several packages call it; no program does.
 package graphgen
 
@@ -24,6 +25,8 @@ type Options struct {
 	Unsigned bool // leave signatures out, which is three times as fast; hashes and ids are right all the same
 	Tame     bool // no events that are meant to break a rule, no lies about time and depth
 	Close    bool // the last event names all heads
+	// Sides, when set, makes one fork of so many sides that grow evenly and meet only in the end, with Close.
+	Sides int
 }
 
 // Graph is one room.
@@ -48,6 +51,9 @@ func New(seed uint64, v *matrix.RoomVersion, o Options) *Graph {
 	}
 	g.people()
 	g.found()
+	for range o.Sides {
+		g.ends = append(g.ends, g.Room.Heads()[0])
+	}
 	for len(g.Events) < o.Events {
 		g.step()
 	}
@@ -71,9 +77,10 @@ func (o *Options) fill() {
 // generator is a graph in the making.
 type generator struct {
 	Graph
-	o  Options
-	r  *rand.Rand
-	ts int64
+	o    Options
+	r    *rand.Rand
+	ts   int64
+	ends []matrix.EventID // of the sides: the last accepted event of each
 }
 
 // people makes servers with their keys, and users spread over them.
@@ -110,16 +117,28 @@ func (g *generator) found() {
 
 // step adds one event somewhere.
 func (g *generator) step() {
-	prev := g.parents()
-	state := g.Room.StateAfter(prev)
-	sender, d := g.act(state)
+	if len(g.ends) == 0 {
+		prev := g.parents()
+		sender, d := g.act(g.Room.StateAfter(prev))
+		g.send(prev, sender, d)
+		return
+	}
+	side := len(g.Events) % len(g.ends)
+	prev := []matrix.EventID{g.ends[side]}
+	sender, d := g.act(g.Room.StateAfter(prev))
 	g.send(prev, sender, d)
+	if last := g.last(); !g.Room.Rejected[last[0]] {
+		g.ends[side] = last[0]
+	}
 }
 
 // last is the newest event as a list of parents.
 func (g *generator) last() []matrix.EventID {
 	return []matrix.EventID{g.Events[len(g.Events)-1].ID}
 }
+
+// long tells that the room must last: its creator stays and keeps his power, or soon nothing would be allowed any more.
+func (g *generator) long() bool { return g.o.Events > 60 }
 
 // chance is true in so many of a hundred cases.
 func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }

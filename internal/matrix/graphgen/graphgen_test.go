@@ -106,6 +106,22 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestSides: a fork whose sides meet in the end only.
+func TestSides(t *testing.T) {
+	for _, v := range matrix.Versions() {
+		g := graphgen.New(1, v, graphgen.Options{Unsigned: true, Events: 120, Users: 12, Sides: 3, Close: true})
+		last := g.Events[len(g.Events)-1]
+		if len(last.PrevEvents) != 3 {
+			t.Errorf("v%s: the last event has %d parents", v.ID, len(last.PrevEvents))
+		}
+		for _, e := range g.Events[:len(g.Events)-1] {
+			if len(e.PrevEvents) > 1 {
+				t.Errorf("v%s: sides meet early", v.ID)
+			}
+		}
+	}
+}
+
 func BenchmarkNew(b *testing.B) {
 	v, _ := matrix.Version("12")
 	for b.Loop() {

@@ -72,6 +72,9 @@ func (g *generator) changeLevel(content, users, events object) {
 		content["notifications"] = object{"room": value}
 	default:
 		u := string(g.pick(g.Users[len(g.Users)/2], 40))
+		if u == string(g.Users[0]) && g.long() {
+			return
+		}
 		if _, there := users[u]; there && g.chance(30) {
 			delete(users, u)
 			return

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
+	"rempart/internal/matrix/graphgen"
+	"rempart/internal/matrix/stateres"
 	"rempart/internal/matrix/stateres/naive"
 )
 
@@ -192,19 +195,50 @@ func TestReset(t *testing.T) {
 	})
 }
 
-// TestSubgraph: what lies between two conflicted events is replayed too, so that the later one finds what it
-// rests on. Only v2.1 looks.
+// TestSubgraph: pl2 is common to both sides and lies between the conflicted kick and the conflicted join of bob, who
+// made it. Being replayed, it is the power levels event by which the two topics are put in order. MSC4297
 func TestSubgraph(t *testing.T) {
 	v, _ := matrix.Version("12")
 	s := newScript(t, v)
-	s.add("pl2", "top", alice, "m.room.power_levels", "", s.levels(60))
-	s.add("pl3", "pl2", alice, "m.room.power_levels", "", s.levels(70))
-	s.add("pl4", "pl3", alice, "m.room.power_levels", "", s.levels(80))
-	between := naive.Subgraph([]matrix.EventID{"$pl", "$pl4"}, s.room.Events)
-	if len(between) != 4 {
-		t.Errorf("between pl and pl4: %v", between)
+	s.addAt(90_000, "late", "top", alice, "m.room.topic", "", `{"topic":"under the first levels"}`)
+	s.add("pl2", "late", bob, "m.room.power_levels", "", strings.Replace(s.levels(50), `{"users"`, `{"ban":40,"users"`, 1))
+	s.add("gone", "pl2", bob, "m.room.member", bob, `{"membership":"leave"}`)
+	s.add("kick", "pl2", alice, "m.room.member", carol, `{"membership":"leave"}`)
+	s.addAt(20_000, "early", "kick", alice, "m.room.topic", "", `{"topic":"under bob's levels"}`)
+	states := []naive.State{s.room.After["$gone"], s.room.After["$early"]}
+	if slices.Contains(naive.AuthDifference(states, s.room.Events), "$pl2") {
+		t.Fatal("pl2 is in the auth difference: the case proves nothing")
 	}
-	s.want("top pl4", map[string]string{"power_levels ": "pl4"})
+	s.want("gone early", map[string]string{"topic ": "early", "member " + bob: "gone", "member " + carol: "kick", "power_levels ": "pl2"})
+}
+
+// TestSubgraphEqualsNaive compares the walk with the oracle, on any events of random rooms.
+func TestSubgraphEqualsNaive(t *testing.T) {
+	v, _ := matrix.Version("12")
+	most := 0
+	for seed := range uint64(100) {
+		g := graphgen.New(seed, v, graphgen.Options{Unsigned: true})
+		var ids []matrix.EventID
+		for i, e := range g.Events {
+			if (uint64(i)+seed)%5 == 0 && e.IsState() {
+				ids = append(ids, e.ID)
+			}
+		}
+		got, err := stateres.Subgraph(t.Context(), ids, source{g.Room})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := naive.Subgraph(ids, g.Room.Events)
+		most = max(most, len(want)-len(ids))
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Fatalf("seed %d: between %v: %v, want %v", seed, ids, got, want)
+		}
+	}
+	if most < 2 {
+		t.Error("nothing lies between the events tried")
+	}
 }
 
 // TestFirstAlgorithm: the cases of room version 1.
@@ -221,4 +255,12 @@ func TestFirstAlgorithm(t *testing.T) {
 	s.add("btopic", "top", bob, "m.room.topic", "", `{"topic":"bob's"}`)
 	s.add("btopic2", "btopic", bob, "m.room.topic", "", `{"topic":"bob's second"}`)
 	s.want("ban btopic2", map[string]string{"member " + bob: "ban", "topic ": "top"})
+
+	// The list of power levels ends with the first one that is not allowed, although the third would be.
+	s.add("demotion", "top", alice, "m.room.power_levels", "", s.levels(0))
+	s.add("step", "top", alice, "m.room.name", "", `{"name":"x"}`)
+	s.add("bobs", "step", bob, "m.room.power_levels", "", strings.Replace(s.levels(50), `{"users"`, `{"ban":40,"users"`, 1))
+	s.add("step2", "step", alice, "m.room.name", "", `{"name":"y"}`)
+	s.add("third", "step2", alice, "m.room.power_levels", "", s.levels(10))
+	s.want("demotion bobs third", map[string]string{"power_levels ": "demotion"})
 }

@@ -105,9 +105,11 @@ func separate(sets []map[matrix.StateTuple]matrix.EventID) (agreed map[matrix.St
 			}
 			values, everywhere := valuesOf(sets, key)
 			switch {
+			case len(values) == 0:
+				agreed[key] = ""
 			case len(values) == 1 && everywhere:
 				agreed[key] = values[0]
-			case len(values) > 0:
+			default:
 				conflicted[key] = values
 			}
 		}

@@ -113,7 +113,7 @@ func TestResolveEqualsNaive(t *testing.T) {
 		t.Run("v"+v.ID, func(t *testing.T) {
 			t.Parallel()
 			var merges, changed int
-			for seed := range uint64(graphs(t, 250)) {
+			for seed := range uint64(graphs(t, 150)) {
 				g := graphgen.New(seed, v, graphgen.Options{Unsigned: true})
 				r := rand.New(rand.NewPCG(seed, 1))
 				for _, ids := range statesToMerge(g, r) {
