@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs the Matrix conformance suite Complement against this checkout's Rempart.
 #
-#   COMPLEMENT_DIR=... COMPLEMENT_TOOLS=... tests/complement/run.sh [DIR...] [-- GO-TEST-FLAGS]
+#   COMPLEMENT_TOOLS=... tests/complement/run.sh CHECKOUT [PACKAGE...] [-- GO-TEST-FLAGS]
 #
-# DIR is a package folder of the suite (default: tests/csapi tests). Flags for
-# `go test` follow "--", such as  -- -run 'TestLogin|TestSync'.
+# CHECKOUT is a checkout of the suite (or COMPLEMENT_DIR names it); it is not
+# changed. PACKAGE is a package folder of the suite (default: tests/csapi tests).
+# Flags for `go test` follow "--", such as  -- -run 'TestLogin|TestSync'.
 #
-#   COMPLEMENT_DIR    checkout of the suite; it is not changed
 #   COMPLEMENT_TOOLS  folder with overlay.sh, in-netns, deployer/ and results/,
 #                     which start servers as processes instead of containers
 #   REMPART_BIN       binary to test (default: built from this checkout)
@@ -20,6 +20,10 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+if [ -f "${1:-}/test_package.go" ]; then
+	COMPLEMENT_DIR=$1
+	shift
+fi
 suite=$(cd "${COMPLEMENT_DIR:?names a checkout of the suite}" && pwd)
 tools=$(cd "${COMPLEMENT_TOOLS:?names the folder with overlay.sh}" && pwd)
 results=${COMPLEMENT_RESULTS:-$here/results.tsv}

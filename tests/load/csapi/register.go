@@ -3,7 +3,7 @@ package csapi
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // the registration protocol is defined with HMAC-SHA1
+	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"fmt"

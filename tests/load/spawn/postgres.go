@@ -54,7 +54,7 @@ func postgresFolder(home string) (*syscall.Credential, error) {
 		return nil, err
 	}
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // no credential is needed
+		return nil, nil
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {

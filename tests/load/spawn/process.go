@@ -28,7 +28,7 @@ func launch(log string, quit os.Signal, as *syscall.Credential, name string, arg
 	defer func() { _ = out.Close() }()
 	// Why no CommandContext: a stop by signal must reach the server after the
 	// load, in the order of Stop, and an interrupt at the terminal must not.
-	p := &process{cmd: exec.Command(name, args...), log: log, quit: quit, ended: make(chan struct{})} //nolint:noctx,gosec // as said
+	p := &process{cmd: exec.Command(name, args...), log: log, quit: quit, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Dir = filepath.Dir(log)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}

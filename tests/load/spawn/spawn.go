@@ -68,7 +68,7 @@ func (s *Servers) start(ctx context.Context, log *slog.Logger, o Options) (err e
 	if s.folder = o.Keep; !s.keep {
 		s.folder, err = os.MkdirTemp("", "rempart-load-")
 	} else {
-		err = os.MkdirAll(s.folder, 0o755) //nolint:gosec // PostgreSQL's own user must get through
+		err = os.MkdirAll(s.folder, 0o755)
 	}
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *Servers) start(ctx context.Context, log *slog.Logger, o Options) (err e
 		return err
 	}
 	// Why: PostgreSQL runs as its own user and must reach its folder below.
-	if err := os.Chmod(s.folder, 0o755); err != nil { //nolint:gosec // as said
+	if err := os.Chmod(s.folder, 0o755); err != nil {
 		return err
 	}
 	binary := o.Binary
@@ -109,7 +109,7 @@ func build(ctx context.Context, module, binary string) error {
 // one starts rempart on an engine and waits until it answers.
 func (s *Servers) one(ctx context.Context, log *slog.Logger, engine, binary string) error {
 	dir := filepath.Join(s.folder, engine)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL's own user must get through
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	server := &Server{Name: "rempart-" + engine, Engine: engine}
