@@ -3,6 +3,8 @@ package httpx
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,6 +48,7 @@ func TestBodies(t *testing.T) {
 		{"/typed", deep(MaxDepth), `"text":""`},
 		{"/typed", deep(MaxDepth + 1), "M_BAD_JSON"},
 		{"/typed", `{"text":"` + strings.Repeat("[", 200) + `"}`, "[[["},
+		{"/typed", `{"text":"\"` + strings.Repeat("[", 200) + `"}`, "[[["},
 		{"/typed", `{"text":"` + strings.Repeat("x", 2000) + `"}`, "M_TOO_LARGE"},
 		{"/raw", `{ "z":1, "a":1.0e3 }`, `{ "z":1, "a":1.0e3 }`},
 		{"/raw", ``, "M_NOT_JSON"},
@@ -71,6 +74,29 @@ func TestChunkedBodiesAreBounded(t *testing.T) {
 		bodyRoutes().ServeHTTP(w, req)
 		if w.Code != want {
 			t.Errorf("%d bytes: %d %s", n, w.Code, w.Body)
+		}
+	}
+}
+
+func TestRawBodiesAreBounded(t *testing.T) {
+	r := New(Options{MaxBody: 100})
+	HandleRaw(r, "POST", "/raw", Route{}, func(w http.ResponseWriter, req *http.Request, _ matrix.Caller, _ Path) error {
+		b, err := io.ReadAll(req.Body)
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		WriteJSON(w, http.StatusOK, b)
+		return nil
+	})
+	for n, want := range map[int]int{100: 200, 101: 413} {
+		for _, length := range []int64{int64(n), -1} {
+			req := httptest.NewRequest("POST", "/raw", strings.NewReader(strings.Repeat("1", n)))
+			req.ContentLength = length
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, req)
+			if w.Code != want || want == 413 && errcode(w.Body.String()) != "M_TOO_LARGE" {
+				t.Errorf("%d bytes, said to be %d: %d %s", n, length, w.Code, w.Body)
+			}
 		}
 	}
 }

@@ -73,6 +73,6 @@ func invalidParam(name, what string) error {
 	return matrix.InvalidParam("The parameter " + quoted(name) + " " + what + ".")
 }
 
-func tooLarge(limit int64) error {
+func tooLarge(limit int64) *matrix.Error {
 	return matrix.TooLarge("The request body is larger than " + strconv.FormatInt(limit, 10) + " bytes.")
 }

@@ -50,7 +50,12 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // caller.
 func (x *exchange) fail(req *http.Request, err error) {
 	var known *matrix.Error
-	if !errors.As(err, &known) {
+	var over *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+	case errors.As(err, &over):
+		known = tooLarge(over.Limit)
+	default:
 		known = &matrix.Error{Code: "M_UNKNOWN", Status: http.StatusInternalServerError,
 			Message:   "Internal error; the server's log has it as request " + x.router.ids.format(x.id) + ".",
 			MessageFR: "Erreur interne ; le journal du serveur la connaît sous le numéro " + x.router.ids.format(x.id) + "."}

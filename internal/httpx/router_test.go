@@ -211,8 +211,13 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: %d %s", c.path, status, body)
 		}
 	}
-	if n := strings.Count(logged.String(), "SECRET"); n != 2 && !strings.Contains(logged.String(), "SECRET table") {
-		t.Errorf("causes are not in the log: %s", &logged)
+	for _, want := range []string{"SECRET table", "panic=SECRET", "router_test.go", "request_id=", "route=/unknown"} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, &logged)
+		}
+	}
+	if strings.Contains(logged.String(), "route=/known") {
+		t.Errorf("a refusal is in the log as a failure: %s", &logged)
 	}
 }
 

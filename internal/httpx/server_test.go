@@ -77,6 +77,7 @@ func TestProxyProtocol(t *testing.T) {
 		"health check":  {append(proxyHeader(0, 0, nil), get...), `"127.0.0.1"`},
 		"no header":     {[]byte(get), ""},
 		"short":         {append(proxyHeader(1, 0x11, four[:4]), get...), ""},
+		"too long":      {append(proxyHeader(1, 0x11, append(four, make([]byte, proxyMax)...)), get...), ""},
 		"length of 64K": {append(append([]byte(proxySignature), 0x21, 0x11, 0xff, 0xff), get...), ""},
 	} {
 		got := exchangeBytes(t, addr, c.out)
