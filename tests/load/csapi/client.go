@@ -103,13 +103,13 @@ func (c *Client) Raw(ctx context.Context, method, path string, body []byte) ([]b
 	return c.raw(ctx, wire.Request{Method: method, Path: path, Body: body})
 }
 
-// Patiently repeats act while the server answers 429, for two minutes at most:
-// for preparing state, not for measuring.
+// Patiently repeats act while the server answers 429, or 202 (not done yet), for
+// two minutes at most: for preparing state, not for measuring.
 func Patiently(ctx context.Context, act func() error) error {
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		err := act()
 		var e *Error
-		if !errors.As(err, &e) || e.Status != 429 || time.Now().After(deadline) {
+		if !errors.As(err, &e) || e.Status != 429 && e.Status != 202 || time.Now().After(deadline) {
 			return err
 		}
 		select {
