@@ -1,5 +1,7 @@
-// Package clientapi is the client-server API: it decodes requests, calls the core and encodes answers. It knows no
-// protocol rules and no SQL. One file holds the routes of one module of the specification.
+// Package clientapi is the client-server API: routes and their handlers, one file per module of the specification.
+//
+// A handler decodes, calls the core and encodes; the rules are the core's. The package reaches neither storage nor the
+// other entrances.
 package clientapi
 
 import (
@@ -10,19 +12,41 @@ import (
 	"rempart/internal/httpx"
 )
 
-// Deps is the part of the core that the routes call.
+// Deps are the parts of the core that the handlers call, and the few facts that they tell clients.
 type Deps struct {
 	Users   *users.Service
 	Devices *devices.Service
 	Rooms   *rooms.Service
 	Push    *push.Service
+	// Limits bounds attempts to log in by account; nil turns that off.
+	Limits *httpx.Limiter
+	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
+	BaseURL string
+	// DefaultRoomVersion is the version that new rooms get.
+	DefaultRoomVersion string
 }
 
-// Register adds every route of the client-server API, those that are asked most often first.
+// Register adds all routes of the client-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
 	roomSending(r, d.Rooms)
 	roomReading(r, d.Rooms)
 	roomMembership(r, d.Rooms)
 	roomCreation(r, d.Rooms)
 	roomDirectory(r, d.Rooms)
+	toDeviceRoutes(r, d.Devices)
+	keysRoutes(r, d.Devices)
+	accountDataRoutes(r, d)
+	profileRoutes(r, d.Users)
+	filterRoutes(r, d.Users)
+	versionsRoutes(r)
+	wellKnownRoutes(r, d)
+	capabilitiesRoutes(r, d)
+	registerRoutes(r, d.Users)
+	adminRegisterRoutes(r, d.Users)
+	loginRoutes(r, d)
+	accountRoutes(r, d.Users)
+	deviceRoutes(r, d)
+	crossSigningRoutes(r, d)
+	keyBackupRoutes(r, d.Devices)
+	miscRoutes(r, d.Users)
 }

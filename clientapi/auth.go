@@ -1,0 +1,63 @@
+package clientapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"rempart/core/users"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// Authenticator tells the router whose an access token is.
+type Authenticator struct{ Users *users.Service }
+
+var _ httpx.Authenticator = Authenticator{}
+
+// Authenticate asks the accounts. Why it looks at the path: a locked account may still log out.
+// Spec: client-server-api/#account-locking
+func (a Authenticator) Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error) {
+	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
+	return a.Users.Authenticate(ctx, token, seen(ctx), loggingOut)
+}
+
+// seen says from where a request comes.
+func seen(ctx context.Context) users.Seen {
+	out := users.Seen{UserAgent: httpx.UserAgent(ctx)}
+	if addr := httpx.ClientAddr(ctx); addr.IsValid() {
+		out.IP = addr.String()
+	}
+	return out
+}
+
+// Routes of the usual kinds of access.
+func public(spec string) httpx.Route { return httpx.Route{R0: true, Spec: spec} }
+
+func ofUser(spec string) httpx.Route {
+	return httpx.Route{Access: httpx.User, R0: true, Spec: spec}
+}
+
+// limited gives a route a rate-limit class.
+func limited(r httpx.Route, class string) httpx.Route {
+	r.Class = class
+	return r
+}
+
+// also serves a route under further paths.
+func also(r httpx.Route, paths ...string) httpx.Route {
+	r.Unstable = append(r.Unstable, paths...)
+	return r
+}
+
+// ownPath refuses a path that names another user than the caller.
+func ownPath(c matrix.Caller, p httpx.Path) error {
+	id, err := p.UserID()
+	if err != nil {
+		return err
+	}
+	if id != c.User {
+		return matrix.Forbidden("You can do this only for yourself.")
+	}
+	return nil
+}

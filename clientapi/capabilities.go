@@ -1,0 +1,44 @@
+package clientapi
+
+import (
+	"context"
+
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+type enabled struct {
+	Enabled bool `json:"enabled"`
+}
+
+type roomVersions struct {
+	Default   string            `json:"default"`
+	Available map[string]string `json:"available"`
+}
+
+// capabilitiesRoutes says what clients may do here. Spec: client-server-api/#capabilities-negotiation
+func capabilitiesRoutes(r *httpx.Router, d Deps) {
+	versions := roomVersions{Default: d.DefaultRoomVersion, Available: map[string]string{}}
+	if versions.Default == "" {
+		versions.Default = matrix.DefaultVersion
+	}
+	for _, v := range matrix.Versions() {
+		versions.Available[v.ID] = "unstable"
+		if v.Stable {
+			versions.Available[v.ID] = "stable"
+		}
+	}
+	answer := map[string]any{"capabilities": map[string]any{
+		"m.room_versions":   versions,
+		"m.change_password": enabled{true},
+		"m.set_displayname": enabled{true},
+		"m.set_avatar_url":  enabled{true},
+		"m.profile_fields":  enabled{true},
+		"m.3pid_changes":    enabled{false},
+		"m.get_login_token": enabled{false},
+	}}
+	httpx.Handle(r, "GET", "/_matrix/client/v3/capabilities", ofUser("getCapabilities"),
+		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
+			return answer, nil
+		})
+}

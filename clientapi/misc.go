@@ -1,0 +1,49 @@
+package clientapi
+
+import (
+	"context"
+
+	"rempart/core/users"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+type directorySearch struct {
+	Term  string `json:"search_term"`
+	Limit int    `json:"limit"`
+}
+
+type directoryResult struct {
+	UserID      matrix.UserID `json:"user_id"`
+	DisplayName string        `json:"display_name,omitempty"`
+	AvatarURL   string        `json:"avatar_url,omitempty"`
+}
+
+type directoryAnswer struct {
+	Results []directoryResult `json:"results"`
+	Limited bool              `json:"limited"`
+}
+
+// miscRoutes adds the user directory, and short answers that clients ask for at their start.
+func miscRoutes(r *httpx.Router, s *users.Service) {
+	httpx.Handle(r, "POST", "/_matrix/client/v3/user_directory/search", limited(ofUser("searchUserDirectory"), "search"),
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, in directorySearch) (directoryAnswer, error) {
+			found, more, err := s.Search(ctx, c, in.Term, in.Limit)
+			out := directoryAnswer{Results: make([]directoryResult, len(found)), Limited: more}
+			for i, u := range found {
+				out.Results[i] = directoryResult{u.ID, u.DisplayName, u.AvatarURL}
+			}
+			return out, err
+		})
+	fixed(r, "/_matrix/client/v3/pushers", "getPushers", map[string]any{"pushers": []struct{}{}})
+	fixed(r, "/_matrix/client/v3/voip/turnServer", "getTurnServer", map[string]any{})
+	fixed(r, "/_matrix/client/v3/thirdparty/protocols", "getProtocols", map[string]any{})
+}
+
+// fixed declares a route whose answer never changes.
+func fixed(r *httpx.Router, path, spec string, answer map[string]any) {
+	httpx.Handle(r, "GET", path, ofUser(spec),
+		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
+			return answer, nil
+		})
+}

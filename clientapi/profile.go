@@ -1,0 +1,53 @@
+package clientapi
+
+import (
+	"context"
+	"encoding/json"
+
+	"rempart/core/users"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// profileRoutes adds profiles with their further fields. Spec: client-server-api/#profiles
+func profileRoutes(r *httpx.Router, s *users.Service) {
+	const path = "/_matrix/client/v3/profile/{userID}"
+	const unstable = "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userID}"
+	httpx.Handle(r, "GET", path, also(public("getUserProfile"), unstable),
+		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
+			id, err := p.UserID()
+			if err != nil {
+				return nil, err
+			}
+			return s.GetProfile(ctx, id)
+		})
+	httpx.Handle(r, "GET", path+"/{key}", also(public("getProfileField"), unstable+"/{key}"),
+		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
+			id, err := p.UserID()
+			if err != nil {
+				return nil, err
+			}
+			value, err := s.GetProfileField(ctx, id, p.Var("key"))
+			return users.Profile{p.Var("key"): value}, err
+		})
+	httpx.Handle(r, "PUT", path+"/{key}", also(ofUser("setProfileField"), unstable+"/{key}"),
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, in map[string]json.RawMessage) (httpx.Empty, error) {
+			value, ok := in[p.Var("key")]
+			if !ok {
+				return httpx.Empty{}, matrix.MissingParam("The body lacks the field that the path names.")
+			}
+			return httpx.Empty{}, setProfile(ctx, s, c, p, value)
+		})
+	httpx.Handle(r, "DELETE", path+"/{key}", also(ofUser("deleteProfileField"), unstable+"/{key}"),
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
+			return httpx.Empty{}, setProfile(ctx, s, c, p, json.RawMessage("null"))
+		})
+}
+
+func setProfile(ctx context.Context, s *users.Service, c matrix.Caller, p httpx.Path, value json.RawMessage) error {
+	id, err := p.UserID()
+	if err != nil {
+		return err
+	}
+	return s.SetProfileField(ctx, c, id, p.Var("key"), value)
+}
