@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"database/sql"
+
+	"rempart/internal/matrix"
 )
 
 // Everybody is the user number of push hits that concern all members of a room.
@@ -70,19 +72,20 @@ func (db *DB) CountThread(ctx context.Context, room, thread, after, upto int64) 
 	return n, err
 }
 
-// PushRules is what a user has stored as his push rules.
+// PushRules is what a user has stored of what decides on his notifications: m.push_rules or m.ignored_user_list.
 type PushRules struct {
 	User    int64
+	Type    string
 	Content []byte
 }
 
-// ListPushRules lists all users whose push rules differ from the defaults.
+// ListPushRules lists the push rules and ignored users of all users who have set any.
 func (db *DB) ListPushRules(ctx context.Context) ([]PushRules, error) {
 	var out []PushRules
-	err := db.each(ctx, `SELECT a.usr, a.content FROM account_data a JOIN users u ON u.nid = a.usr
-		WHERE a.room = 0 AND a.type = $1`, []any{"m.push_rules"}, func(r *sql.Rows) error {
+	err := db.each(ctx, `SELECT a.usr, a.type, a.content FROM users u JOIN account_data a ON a.usr = u.nid AND a.room = 0
+		WHERE a.type = $1 OR a.type = $2`, []any{"m.push_rules", "m.ignored_user_list"}, func(r *sql.Rows) error {
 		var p PushRules
-		err := r.Scan(&p.User, &p.Content)
+		err := r.Scan(&p.User, &p.Type, &p.Content)
 		out = append(out, p)
 		return err
 	})
@@ -92,18 +95,30 @@ func (db *DB) ListPushRules(ctx context.Context) ([]PushRules, error) {
 // NamedMember is a local user in a room, with the name of his profile.
 type NamedMember struct {
 	User        int64
+	ID          matrix.UserID
 	DisplayName string
 }
 
 // ListNamedMembers lists the local users who are in a room.
 func (db *DB) ListNamedMembers(ctx context.Context, room int64) ([]NamedMember, error) {
 	var out []NamedMember
-	err := db.each(ctx, `SELECT m.usr, u.display_name FROM memberships m JOIN users u ON u.nid = m.usr
-		WHERE m.room = $1 AND m.membership = $2`, []any{room, int64(MemberJoin)}, func(r *sql.Rows) error {
-		var m NamedMember
-		err := r.Scan(&m.User, &m.DisplayName)
-		out = append(out, m)
-		return err
-	})
+	err := db.each(ctx, `SELECT m.usr, i.user_id, u.display_name FROM memberships m JOIN users u ON u.nid = m.usr
+		JOIN user_ids i ON i.nid = m.usr WHERE m.room = $1 AND m.membership = $2`, []any{room, int64(MemberJoin)},
+		func(r *sql.Rows) error {
+			var m NamedMember
+			err := r.Scan(&m.User, &m.ID, &m.DisplayName)
+			out = append(out, m)
+			return err
+		})
 	return out, err
+}
+
+// EventThread is an event's number and that of the thread it is in, 0 for none.
+type EventThread struct{ NID, Thread int64 }
+
+// FindEventThread finds an event of a room by the hash of its id; ErrNotFound when it is not known.
+func (db *DB) FindEventThread(ctx context.Context, room, idHash int64) (EventThread, error) {
+	var t EventThread
+	err := db.row(ctx, `SELECT nid, thread FROM events WHERE id_hash = $1 AND room = $2 LIMIT 1`, []any{idHash, room}, &t.NID, &t.Thread)
+	return t, err
 }

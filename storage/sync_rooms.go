@@ -75,3 +75,21 @@ func (db *DB) ListHeroes(ctx context.Context, room int64, present bool, limit in
 func (db *DB) ListJoinedUsers(ctx context.Context, room int64) ([]int64, error) {
 	return db.listNIDs(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership = $2`, room, int64(MemberJoin))
 }
+
+// StreamPosition is the last position that any process has given out.
+func (db *DB) StreamPosition(ctx context.Context) (int64, error) {
+	var pos int64
+	err := db.row(ctx, `SELECT pos FROM stream WHERE id = 1`, nil, &pos)
+	return pos, err
+}
+
+// FindCountsAt is what the running counts of a room were at a position.
+func (db *DB) FindCountsAt(ctx context.Context, room, pos int64) (RoomCounts, error) {
+	var c RoomCounts
+	err := db.row(ctx, `SELECT notify, tnotify, pos FROM events WHERE room = $1 AND pos <= $2 AND pos > 0 ORDER BY pos DESC LIMIT 1`,
+		[]any{room, pos}, &c.Notify, &c.TNotify, &c.LastPos)
+	if err == ErrNotFound {
+		return c, nil
+	}
+	return c, err
+}

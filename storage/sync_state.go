@@ -33,17 +33,6 @@ func (db *DB) ListStateChanges(ctx context.Context, room, after, upto int64) ([]
 	return out, err
 }
 
-// FindStateSeq is the version of a room's current state at a position: the seq of branch 0; 0 when it had none yet.
-func (db *DB) FindStateSeq(ctx context.Context, room, pos int64) (int64, error) {
-	var seq int64
-	err := db.row(ctx, `SELECT seq FROM state_rows WHERE room = $1 AND branch = 0 AND pos <= $2
-		ORDER BY pos DESC, seq DESC LIMIT 1`, []any{room, pos}, &seq)
-	if err == ErrNotFound {
-		return 0, nil
-	}
-	return seq, err
-}
-
 // FindStateEvent is the event that held a key of a room's current state at a position; 0 when none did.
 func (db *DB) FindStateEvent(ctx context.Context, room, key, pos int64) (int64, error) {
 	var event int64

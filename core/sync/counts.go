@@ -1,0 +1,215 @@
+package sync
+
+import (
+	"strconv"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// reading is how far somebody has read, with the room's running counts at that event.
+type reading struct{ pos, notify, tnotify int64 }
+
+// mark is how far a user has read a room, as far as it decides on his counts. It is immutable.
+//
+// All counts are differences: the room's running count of events that notify by default, now and at the mark, corrected
+// by the sparse rows of events that count otherwise for this user.
+type mark struct {
+	all  reading // everything up to here is read
+	main reading // everything outside of threads up to here is read; never behind all
+	// threads are, by the number of their root, those read further than all; threadsRead is how many events that notify
+	// by default are read in them beyond all.
+	threads     map[int64]int64
+	threadsRead int64
+	hits        []storage.PushHit // behind all
+	at          int64             // hits are complete up to here
+}
+
+// unread is how many events notify and highlight.
+type unread struct{ notify, highlight int64 }
+
+// markOf finds how far the user has read a room.
+func (b *build) markOf(v *roomView) (*mark, error) {
+	h := b.s.hub
+	h.mu.Lock()
+	m := b.u.marks[v.room]
+	h.mu.Unlock()
+	if m != nil && v.hits <= m.at && b.knownRooms {
+		return m, nil
+	}
+	m, err := b.readMark(v)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.rooms[v.room]; r != nil && r.last == v.last && h.pos == b.head {
+		b.u.marks[v.room] = m
+	}
+	return m, nil
+}
+
+func (b *build) readMark(v *roomView) (*mark, error) {
+	rows, err := b.s.db.ListReceiptsOf(b.ctx, v.room, b.u.nid)
+	if err != nil {
+		return nil, err
+	}
+	m := &mark{at: b.head}
+	threads := map[string]int64{}
+	found := false
+	for i := range rows {
+		r := reading{rows[i].EventPos, rows[i].Notify, rows[i].TNotify}
+		switch thread := rows[i].Thread; thread {
+		case "":
+			m.all, found = later(m.all, r), true
+		case "main":
+			m.main = later(m.main, r)
+		default:
+			threads[thread] = max(threads[thread], r.pos)
+		}
+	}
+	if !found { // he came in by no event of his own: what was before does not count
+		c, err := b.s.db.FindCountsAt(b.ctx, v.room, v.pos)
+		if err != nil {
+			return nil, err
+		}
+		m.all = reading{v.pos, c.Notify, c.TNotify}
+	}
+	m.main = later(m.main, m.all)
+	if err := b.readThreads(v, m, threads); err != nil {
+		return nil, err
+	}
+	m.hits, err = b.s.db.ListPushHits(b.ctx, b.u.nid, v.room, m.all.pos)
+	return m, err
+}
+
+func later(a, b reading) reading {
+	if b.pos > a.pos {
+		return b
+	}
+	return a
+}
+
+// readThreads takes in the threads that are read further than the room.
+func (b *build) readThreads(v *roomView, m *mark, threads map[string]int64) error {
+	for root, pos := range threads {
+		if pos <= m.all.pos {
+			continue
+		}
+		e, err := b.s.rooms.EventByID(b.ctx, v.r, matrix.EventID(root))
+		if matrix.HasCode(err, matrix.CodeNotFound) {
+			continue // a thread that does not exist holds nothing unread
+		}
+		if err != nil {
+			return err
+		}
+		n, err := b.s.db.CountThread(b.ctx, v.room, e.Row.NID, m.all.pos, pos)
+		if err != nil {
+			return err
+		}
+		if m.threads == nil {
+			m.threads = map[int64]int64{}
+		}
+		m.threads[e.Row.NID] = pos
+		m.threadsRead += n
+	}
+	return nil
+}
+
+// unreadIn sums up the corrections by thread, 0 being the main timeline.
+func (m *mark) unreadIn() map[int64]unread {
+	type place struct{ pos, thread int64 }
+	at := map[place]unread{}
+	for _, h := range m.hits {
+		read := m.main.pos
+		if h.Thread != 0 {
+			read = max(m.all.pos, m.threads[h.Thread])
+		}
+		if h.Pos > read {
+			u := at[place{h.Pos, h.Thread}]
+			at[place{h.Pos, h.Thread}] = unread{u.notify + h.Notify, u.highlight + h.Highlight}
+		}
+	}
+	out := map[int64]unread{}
+	for p, u := range at {
+		sum := out[p.thread]
+		out[p.thread] = unread{sum.notify + u.notify, sum.highlight + min(max(u.highlight, 0), 1)}
+	}
+	return out
+}
+
+// writeUnread writes the room's unread counts, by thread where the client asked for that.
+// Spec: client-server-api/#receiving-notifications
+func (b *build) writeUnread(v *roomView) error {
+	m, err := b.markOf(v)
+	if err != nil {
+		return err
+	}
+	if !v.counted {
+		c, err := b.s.db.GetRoomCounts(b.ctx, v.room)
+		if err != nil {
+			return err
+		}
+		v.notify, v.tnotify = c.Notify, c.TNotify
+	}
+	extra := m.unreadIn()
+	total := extra[0]
+	total.notify += v.notify - v.tnotify - m.main.notify + m.main.tnotify
+	inThreads := v.tnotify - m.all.tnotify - m.threadsRead
+	byThread := b.f.Room.threads()
+	for thread, u := range extra {
+		if thread != 0 && !byThread {
+			total = unread{total.notify + u.notify, total.highlight + u.highlight}
+		}
+	}
+	if !byThread {
+		total.notify += inThreads
+	}
+	b.out = append(b.out, `"unread_notifications":`...)
+	b.writeCounts(total)
+	if !byThread || inThreads <= 0 && len(extra) == 0 {
+		return nil
+	}
+	return b.writeThreads(v, m, extra)
+}
+
+func (b *build) writeCounts(u unread) {
+	b.out = strconv.AppendInt(append(b.out, `{"notification_count":`...), max(u.notify, 0), 10)
+	b.out = strconv.AppendInt(append(b.out, `,"highlight_count":`...), max(u.highlight, 0), 10)
+	b.out = append(b.out, `},`...)
+}
+
+// writeThreads writes the counts of the threads that have any.
+func (b *build) writeThreads(v *roomView, m *mark, extra map[int64]unread) error {
+	counts, err := b.s.db.ListThreadCounts(b.ctx, v.room, m.all.pos)
+	if err != nil {
+		return err
+	}
+	for thread, pos := range m.threads {
+		n, err := b.s.db.CountThread(b.ctx, v.room, thread, m.all.pos, pos)
+		if err != nil {
+			return err
+		}
+		counts[thread] -= n
+	}
+	for thread, u := range extra {
+		if thread != 0 {
+			counts[thread] += u.notify
+		}
+	}
+	return b.group("unread_thread_notifications", func() error {
+		for thread, n := range counts {
+			u := unread{n, extra[thread].highlight}
+			if u.notify <= 0 && u.highlight <= 0 {
+				continue
+			}
+			roots, err := b.s.rooms.Events(b.ctx, []int64{thread})
+			if err != nil || len(roots) == 0 {
+				return err
+			}
+			b.out = append(matrix.AppendJSONString(b.out, roots[0].ID), ':')
+			b.writeCounts(u)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,178 @@
+package sync
+
+import (
+	"errors"
+
+	"rempart/core/rooms"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// departed writes the rooms that the user is asked into, knocks at, or has left.
+func (b *build) departed() error {
+	all := b.initial || b.q.FullState
+	if !all && b.knownUser && b.facts.membership <= b.from.Pos {
+		return nil
+	}
+	rows, err := b.s.db.ListMembershipsOf(b.ctx, b.u.nid)
+	if err != nil {
+		return err
+	}
+	write := func(name string, which func(m *storage.MembershipRow) bool, one func(m *storage.MembershipRow) error) error {
+		return b.group(name, func() error {
+			for i := range rows {
+				if m := &rows[i]; m.Pos <= b.head && !m.Forgotten && which(m) {
+					if err := one(m); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	recent := func(m *storage.MembershipRow) bool { return all || m.Pos > b.from.Pos }
+	err = write("invite", func(m *storage.MembershipRow) bool { return m.Membership == storage.MemberInvite && recent(m) },
+		func(m *storage.MembershipRow) error { return b.stripped(m, "invite_state") })
+	if err != nil {
+		return err
+	}
+	err = write("knock", func(m *storage.MembershipRow) bool { return m.Membership == storage.MemberKnock && recent(m) },
+		func(m *storage.MembershipRow) error { return b.stripped(m, "knock_state") })
+	if err != nil {
+		return err
+	}
+	return write("leave", func(m *storage.MembershipRow) bool {
+		gone := m.Membership == storage.MemberLeave || m.Membership == storage.MemberBan
+		return gone && (all && b.f.Room.IncludeLeave || !b.initial && m.Pos > b.from.Pos)
+	}, b.leftRoom)
+}
+
+// strippedTypes are the pieces of state that tell somebody outside what room it is.
+// Spec: client-server-api/#stripped-state
+var strippedTypes = [...]string{"m.room.create", "m.room.name", "m.room.avatar", "m.room.topic", "m.room.join_rules",
+	"m.room.canonical_alias", "m.room.encryption"}
+
+// stripped writes a room that the user is not in yet, with what he may know of it: as it was when he was asked.
+func (b *build) stripped(m *storage.MembershipRow, name string) error {
+	room, own, err := b.ownEvent(m)
+	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
+		return err
+	}
+	if m.Membership == storage.MemberInvite && b.ignored[own.Sender] {
+		return nil
+	}
+	tuples := make([]matrix.StateTuple, 0, len(strippedTypes)+1)
+	for _, typ := range strippedTypes {
+		tuples = append(tuples, matrix.StateTuple{Type: typ})
+	}
+	if own.Sender != b.c.User {
+		tuples = append(tuples, memberTuple(own.Sender))
+	}
+	b.out = append(append(append(matrix.AppendJSONString(b.out, room.ID()), `:{"`...), name...), `":{"events":[`...)
+	for _, t := range tuples {
+		e, err := b.stateEventAt(m.Room, t, m.Pos)
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			b.out = append(e.StrippedJSON(b.out), ',')
+		}
+	}
+	b.out = append(own.StrippedJSON(b.out), ',')
+	b.endList()
+	b.out = append(b.out, `}},`...)
+	return nil
+}
+
+// ownEvent finds the room and the event of a membership; nil when that is no event of his own.
+func (b *build) ownEvent(m *storage.MembershipRow) (*rooms.Room, *rooms.Stored, error) {
+	room, err := b.s.rooms.RoomByNID(b.ctx, m.Room)
+	if err != nil || m.Event == 0 {
+		return room, nil, err
+	}
+	events, err := b.s.rooms.Events(b.ctx, []int64{m.Event})
+	if err != nil || len(events) == 0 {
+		return room, nil, err
+	}
+	return room, events[0], nil
+}
+
+func (b *build) stateEventAt(room int64, t matrix.StateTuple, pos int64) (*rooms.Stored, error) {
+	key, err := b.s.db.FindStateKeyNID(b.ctx, t)
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	nid, err := b.s.db.FindStateEvent(b.ctx, room, key, pos)
+	if err != nil || nid == 0 {
+		return nil, err
+	}
+	events, err := b.s.rooms.Events(b.ctx, []int64{nid})
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	return events[0], nil
+}
+
+// leftRoom writes a room up to where the user left it. Who was never in it hears of his own leaving only.
+func (b *build) leftRoom(m *storage.MembershipRow) error {
+	room, own, err := b.ownEvent(m)
+	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
+		return err
+	}
+	v := &roomView{joinedRoom: joinedRoom{m.Room, m.Pos}, r: room, left: true}
+	before, since, err := b.wasIn(v)
+	if err != nil {
+		return err
+	}
+	t := &timeline{after: b.from.Pos, upto: m.Pos}
+	var state []*rooms.Stored
+	if before || since {
+		b.parted = b.parted || !b.initial
+		full := b.initial || !before || b.q.FullState
+		after := b.from.Pos
+		if !before {
+			after = 0
+		}
+		if t, err = b.timelineOf(v, after, m.Pos); err != nil {
+			return err
+		}
+		if state, err = b.stateOf(v, t, full, nil); err != nil {
+			return err
+		}
+	} else if b.f.Room.limit() > 0 && b.wants(v, own) {
+		t.lines = []*tailEvent{{pos: own.Row.Pos, stored: own}}
+	}
+	b.out = append(matrix.AppendJSONString(b.out, room.ID()), `:{`...)
+	if err := b.writeTimeline(v, t); err != nil {
+		return err
+	}
+	b.writeState(state)
+	b.writeRoomAccount(v)
+	b.out[len(b.out)-1] = '}'
+	b.out = append(b.out, ',')
+	return nil
+}
+
+// wasIn reports whether the user was a member at the token, and whether he was one at any time since.
+func (b *build) wasIn(v *roomView) (before, since bool, err error) {
+	key, err := b.s.db.StateKeyNID(b.ctx, memberTuple(b.c.User))
+	if err != nil {
+		return false, false, err
+	}
+	was, err := b.membershipOf(v, key, b.from.Pos)
+	if err != nil {
+		return false, false, err
+	}
+	nids, err := b.s.db.ListStateEventsSince(b.ctx, v.room, key, b.from.Pos, v.pos)
+	if err != nil {
+		return false, false, err
+	}
+	events, err := b.s.rooms.Events(b.ctx, nids)
+	for _, e := range events {
+		since = since || e.Membership() == "join"
+	}
+	return was == "join", since, err
+}

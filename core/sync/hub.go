@@ -1,0 +1,280 @@
+package sync
+
+import (
+	"sync"
+	"time"
+
+	"rempart/core/rooms"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Limits of what the hub keeps.
+const (
+	maxHubRooms  = 200_000          // entries of rooms
+	tailEvents   = 64               // events kept of a room that somebody follows
+	tailBudget   = 48 << 20         // bytes of all tails together, about
+	calmSize     = 50               // above so many members receipts, typing and presence wake at most once a second
+	onlineFor    = 90 * time.Second // how long a user counts as following his rooms after his last sync
+	presenceRing = 1024             // changes of presence that are remembered
+)
+
+// hub is what is known in memory. See the package's documentation for its locks.
+type hub struct {
+	mu sync.Mutex
+	// pos is the last position heard of. A room without an entry has not moved since floor.
+	pos, floor int64
+	// eph counts what lives in memory only: typing and presence. It grows across restarts, being a time at first.
+	eph   int64
+	rooms map[int64]*hubRoom
+	users map[int64]*hubUser
+	// calm are large rooms whose followers are due to be woken by the next tick.
+	calm map[int64]*hubRoom
+	// typing are the rooms in which somebody types.
+	typing map[int64]*hubRoom
+	tailed int64 // bytes in all tails
+	// lists are users whose device lists changed while their rooms were not in memory.
+	lists    []int64
+	presence presences
+	kick     chan struct{} // wakes the ticker
+}
+
+// hubRoom is what the hub knows of a room. Positions are those of the last such thing, 0 for none since the floor.
+type hubRoom struct {
+	nid                            int64
+	last                           int64 // anything that a member may see
+	members, receipts, state, hits int64
+	typed                          int64 // ephemeral count of the last change of typing
+	notify, tnotify                int64 // running counts, when counted
+	counted                        bool
+	online                         []*hubUser
+	tail                           []*tailEvent
+	tailFrom                       int64 // the tail holds all events behind this position
+	typists                        map[matrix.UserID]time.Time
+	summary                        *summary // nil: to be read
+}
+
+// joinedRoom is a room that a user is in, and since when.
+type joinedRoom struct{ room, pos int64 }
+
+// hubUser is what the hub knows of a user who syncs. Positions are complete from since on.
+type hubUser struct {
+	nid     int64
+	id      matrix.UserID
+	loading sync.Mutex // held while the rooms are read
+
+	since                                          int64
+	loaded, stale                                  bool
+	rooms                                          []joinedRoom // by number
+	last                                           int64        // anything that concerns the user beside his rooms
+	membership, account, toDevice, lists, keyCount int64
+	eph                                            int64
+	waiters                                        []chan struct{}
+	used                                           time.Time
+	ignored                                        map[matrix.UserID]bool // nil: to be read
+	marks                                          map[int64]*mark
+	devices                                        map[int64]*device
+}
+
+func newHub(pos int64, now time.Time) *hub {
+	return &hub{pos: pos, floor: pos, eph: now.UnixMilli(), rooms: map[int64]*hubRoom{}, users: map[int64]*hubUser{},
+		calm: map[int64]*hubRoom{}, typing: map[int64]*hubRoom{}, presence: newPresences(), kick: make(chan struct{}, 1)}
+}
+
+// room is the entry of a room; mu is held.
+func (h *hub) room(nid int64) *hubRoom {
+	r := h.rooms[nid]
+	if r == nil {
+		if len(h.rooms) >= maxHubRooms {
+			h.evict()
+		}
+		r = &hubRoom{nid: nid, tailFrom: h.pos}
+		h.rooms[nid] = r
+	}
+	return r
+}
+
+// evict forgets the rooms that nobody follows: from now on they may have moved at any position up to the floor.
+func (h *hub) evict() {
+	for nid, r := range h.rooms {
+		if len(r.online) == 0 && len(r.typists) == 0 {
+			h.floor = max(h.floor, r.last)
+			delete(h.rooms, nid)
+			delete(h.calm, nid)
+		}
+	}
+}
+
+// hear takes in a batch that was committed. The committer calls it in stream order; it never blocks.
+func (h *hub) hear(b storage.Batch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range b.Lives {
+		h.hearLive(&b.Lives[i])
+	}
+	h.pos = max(h.pos, b.To)
+}
+
+func (h *hub) hearLive(l *storage.Live) {
+	switch l.Kind {
+	case storage.KindEvent:
+		h.hearEvent(l)
+	case storage.KindState, storage.KindMembership:
+		r := h.room(l.Room)
+		r.last, r.state, r.members, r.summary = l.Pos, l.Pos, l.Pos, nil
+		r.wake()
+		h.hearMembership(l)
+	case storage.KindReceipt:
+		h.hearReceipt(l)
+	case storage.KindDeviceList:
+		h.hearDeviceList(l)
+	case storage.KindRoom:
+		h.room(l.Room).dropTail(h, l.Pos)
+	case storage.KindAccountData, storage.KindToDevice, storage.KindKeyCount, storage.KindForget:
+		if u := h.users[l.User]; u != nil {
+			u.hear(l)
+		}
+	}
+}
+
+// hear notes what concerns the user alone.
+func (u *hubUser) hear(l *storage.Live) {
+	switch l.Kind {
+	case storage.KindAccountData:
+		u.account, u.ignored = l.Pos, nil
+	case storage.KindToDevice:
+		u.toDevice = l.Pos
+	case storage.KindKeyCount:
+		u.keyCount = l.Pos
+		for _, d := range u.devices {
+			d.keys = nil
+		}
+	case storage.KindForget:
+		return
+	}
+	u.last = l.Pos
+	u.wake()
+}
+
+func (h *hub) hearEvent(l *storage.Live) {
+	r := h.room(l.Room)
+	r.last = l.Pos
+	e, _ := l.Value.(*rooms.Stored)
+	if e == nil { // another node's: its content is in storage
+		for _, u := range r.online {
+			delete(u.marks, r.nid)
+		}
+		r.counted, r.hits, r.members, r.state, r.summary = false, l.Pos, l.Pos, l.Pos, nil
+		r.dropTail(h, l.Pos)
+	} else {
+		r.hearStored(h, l.Pos, e)
+	}
+	r.wake()
+	if l.User != 0 {
+		h.hearMembership(l)
+	}
+}
+
+func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
+	r.notify, r.tnotify, r.counted = e.Row.Notify, e.Row.TNotify, true
+	if sender := h.users[e.Row.Sender]; sender != nil {
+		delete(sender.marks, r.nid) // what he sends he has read
+	}
+	if e.Row.Flags&storage.FlagHits != 0 {
+		r.hits = pos
+	}
+	if e.Type == "m.room.member" {
+		r.members, r.summary = pos, nil
+	}
+	if e.IsState() && (e.Type == "m.room.name" || e.Type == "m.room.canonical_alias") {
+		r.summary = nil
+	}
+	if len(r.online) > 0 {
+		r.addTail(h, pos, e)
+	}
+}
+
+// hearMembership notes that a user came into a room or went.
+func (h *hub) hearMembership(l *storage.Live) {
+	if u := h.users[l.User]; u != nil && l.User != 0 {
+		u.membership, u.last, u.stale = l.Pos, l.Pos, true
+		delete(u.marks, l.Room)
+		u.wake()
+	}
+}
+
+func (h *hub) hearReceipt(l *storage.Live) {
+	r := h.room(l.Room)
+	r.receipts, r.last = l.Pos, l.Pos
+	if u := h.users[l.User]; u != nil {
+		delete(u.marks, l.Room)
+		u.wake()
+	}
+	if row, ok := l.Value.(*storage.ReceiptRow); !ok || row.Type == readPublic {
+		h.wakeCalm(r)
+	}
+}
+
+// hearDeviceList wakes who shares a room with a user. When his rooms are not in memory the ticker reads them.
+func (h *hub) hearDeviceList(l *storage.Live) {
+	u := h.users[l.User]
+	if u == nil || !u.loaded {
+		h.lists = append(h.lists, l.User)
+		h.rouse()
+		return
+	}
+	u.lists, u.last = l.Pos, l.Pos
+	u.wake()
+	for _, j := range u.rooms {
+		h.spreadList(j.room, l.Pos)
+	}
+}
+
+// spreadList tells the followers of a room that a device list of one of its members changed.
+func (h *hub) spreadList(room, pos int64) {
+	if r := h.rooms[room]; r != nil {
+		for _, other := range r.online {
+			other.lists, other.last = max(other.lists, pos), max(other.last, pos)
+			other.wake()
+		}
+	}
+}
+
+// wake rouses all who wait on behalf of the user. A waiter that is roused twice before it looks wakes once.
+func (u *hubUser) wake() {
+	for _, w := range u.waiters {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (r *hubRoom) wake() {
+	for _, u := range r.online {
+		u.wake()
+	}
+}
+
+// wakeCalm wakes the followers of a small room at once, those of a large one at the next tick.
+func (h *hub) wakeCalm(r *hubRoom) {
+	if !r.large() {
+		r.wake()
+		return
+	}
+	h.calm[r.nid] = r
+	h.rouse()
+}
+
+// large reports whether the room has more members than calmSize, as far as is known.
+func (r *hubRoom) large() bool {
+	return len(r.online) > calmSize || r.summary != nil && r.summary.joined > calmSize
+}
+
+// rouse makes the ticker look after what is due.
+func (h *hub) rouse() {
+	select {
+	case h.kick <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,139 @@
+package sync
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// follow makes a user's rooms known to the hub and keeps them so while he syncs.
+func (s *Service) follow(ctx context.Context, c *matrix.Caller) (*hubUser, error) {
+	h := s.hub
+	h.mu.Lock()
+	u := h.users[c.UserNID]
+	if u == nil {
+		u = &hubUser{nid: c.UserNID, id: c.User, marks: map[int64]*mark{}, devices: map[int64]*device{}}
+		h.users[c.UserNID] = u
+	}
+	u.used = s.now()
+	ready := u.loaded && !u.stale
+	h.mu.Unlock()
+	if ready {
+		return u, nil
+	}
+	return u, s.loadRooms(ctx, u)
+}
+
+// loadRooms reads which rooms the user is in and enters him among their followers.
+func (s *Service) loadRooms(ctx context.Context, u *hubUser) error {
+	u.loading.Lock()
+	defer u.loading.Unlock()
+	h := s.hub
+	h.mu.Lock()
+	if u.loaded && !u.stale {
+		h.mu.Unlock()
+		return nil
+	}
+	first, pos := !u.loaded, h.pos
+	u.stale = false
+	h.mu.Unlock()
+	rows, err := s.db.ListJoinedPositions(ctx, u.nid)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		u.stale = true
+		return err
+	}
+	h.enter(u, rows)
+	if first {
+		u.since, u.eph, u.loaded = pos, h.eph, true
+	}
+	return nil
+}
+
+// enter moves the user from the followers of rooms he left to those of rooms he joined; mu is held.
+func (h *hub) enter(u *hubUser, rows []storage.JoinedRoom) {
+	fresh := make([]joinedRoom, len(rows))
+	for i, row := range rows {
+		fresh[i] = joinedRoom{row.Room, row.Pos}
+		if _, known := u.find(row.Room); known {
+			continue
+		}
+		r := h.room(row.Room)
+		if len(r.online) == 0 {
+			r.dropTail(h, h.pos)
+		}
+		r.online = append(r.online, u)
+	}
+	for _, j := range u.rooms {
+		if _, still := findRoom(fresh, j.room); !still {
+			h.leaveRoom(u, j.room)
+		}
+	}
+	u.rooms = fresh
+}
+
+// find is the user's place in a room as of the last load.
+func (u *hubUser) find(room int64) (joinedRoom, bool) { return findRoom(u.rooms, room) }
+
+func findRoom(list []joinedRoom, room int64) (joinedRoom, bool) {
+	i, ok := slices.BinarySearchFunc(list, room, func(j joinedRoom, n int64) int { return cmp.Compare(j.room, n) })
+	if !ok {
+		return joinedRoom{}, false
+	}
+	return list[i], true
+}
+
+func (h *hub) leaveRoom(u *hubUser, room int64) {
+	r := h.rooms[room]
+	if r == nil {
+		return
+	}
+	if i := slices.Index(r.online, u); i >= 0 {
+		last := len(r.online) - 1
+		r.online[i], r.online[last] = r.online[last], nil
+		r.online = r.online[:last]
+	}
+	if len(r.online) == 0 {
+		r.dropTail(h, h.pos)
+	}
+}
+
+// wait enters a channel that is written to when the user may have news; leave takes it out again.
+func (h *hub) wait(u *hubUser) (woken chan struct{}, leave func(now time.Time)) {
+	w := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u.waiters = append(u.waiters, w)
+	return w, func(now time.Time) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		u.used = now
+		if i := slices.Index(u.waiters, w); i >= 0 {
+			u.waiters = slices.Delete(u.waiters, i, i+1)
+		}
+	}
+}
+
+// gone forgets the users who have not synced for a while; mu is held.
+func (h *hub) gone(now time.Time) {
+	for nid, u := range h.users {
+		if len(u.waiters) > 0 || now.Sub(u.used) < onlineFor {
+			continue
+		}
+		if !u.loading.TryLock() {
+			continue
+		}
+		h.setPresence(u, offline, nil, now)
+		for _, j := range u.rooms {
+			h.leaveRoom(u, j.room)
+		}
+		u.rooms, u.loaded = nil, false
+		delete(h.users, nid)
+		u.loading.Unlock()
+	}
+}

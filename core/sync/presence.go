@@ -1,0 +1,186 @@
+package sync
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"rempart/internal/matrix"
+)
+
+// The states of presence. Spec: client-server-api/#presence
+const (
+	online      = "online"
+	unavailable = "unavailable"
+	offline     = "offline"
+)
+
+// presence is what is known of a user who is or was here. It lives in memory only.
+type presence struct {
+	user    matrix.UserID
+	state   string
+	message string
+	active  time.Time
+	changed int64 // ephemeral count
+}
+
+// presences holds who is here and the last changes. It is guarded by hub.mu.
+type presences struct {
+	users map[int64]*presence
+	ring  []presenceChange
+}
+
+// presenceChange says whose presence changed, and who may hear of it: those in the same small rooms.
+type presenceChange struct {
+	count int64
+	who   int64
+	of    presence
+	rooms []joinedRoom
+}
+
+func newPresences() presences { return presences{users: map[int64]*presence{}} }
+
+// setPresence notes a user's presence and wakes those in his small rooms when it changed; mu is held.
+func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Time) {
+	p := h.presence.users[u.nid]
+	if p == nil {
+		if state == offline && message == nil {
+			return
+		}
+		p = &presence{user: u.id, state: offline}
+		h.presence.users[u.nid] = p
+	}
+	if state != offline {
+		p.active = now
+	}
+	if p.state == state && (message == nil || p.message == *message) {
+		return
+	}
+	h.eph++
+	p.state, p.changed = state, h.eph
+	if message != nil {
+		p.message = *message
+	}
+	if len(h.presence.ring) >= presenceRing {
+		h.presence.ring = append([]presenceChange(nil), h.presence.ring[presenceRing/2:]...)
+	}
+	h.presence.ring = append(h.presence.ring, presenceChange{h.eph, u.nid, *p, u.rooms})
+	if p.state == offline && p.message == "" {
+		delete(h.presence.users, u.nid)
+	}
+	u.eph = h.eph
+	for _, j := range u.rooms {
+		h.spreadPresence(j.room)
+	}
+}
+
+func (h *hub) spreadPresence(room int64) {
+	if r := h.rooms[room]; r != nil && !r.large() {
+		for _, other := range r.online {
+			other.eph = h.eph
+			other.wake()
+		}
+	}
+}
+
+// presenceFor lists whose presence the user must hear of; mu is held. all: everybody in his small rooms, besides what
+// changed since an ephemeral count.
+func (h *hub) presenceFor(u *hubUser, since matrix.SyncToken, all bool) []presence {
+	seen := map[int64]presence{}
+	if len(h.presence.ring) >= presenceRing/2 && h.presence.ring[0].count > since.Ephemeral {
+		all = true // what is remembered does not reach that far back
+	}
+	for i := len(h.presence.ring) - 1; i >= 0 && h.presence.ring[i].count > since.Ephemeral; i-- {
+		c := &h.presence.ring[i]
+		if _, newer := seen[c.who]; !newer && (c.who == u.nid || h.shareSmall(u.rooms, c.rooms)) {
+			seen[c.who] = c.of
+		}
+	}
+	for _, j := range u.rooms {
+		r := h.rooms[j.room]
+		if r == nil || r.large() || !all && j.pos <= since.Pos && r.members <= since.Pos {
+			continue
+		}
+		for _, other := range r.online {
+			at, _ := other.find(j.room)
+			if p := h.presence.users[other.nid]; p != nil && (all || j.pos > since.Pos || at.pos > since.Pos) {
+				seen[other.nid] = *p
+			}
+		}
+	}
+	out := make([]presence, 0, len(seen))
+	for _, p := range seen {
+		out = append(out, p)
+	}
+	return out
+}
+
+// shareSmall reports whether two sorted lists have a small room in common.
+func (h *hub) shareSmall(a, b []joinedRoom) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].room < b[0].room:
+			a = a[1:]
+		case a[0].room > b[0].room:
+			b = b[1:]
+		default:
+			if r := h.rooms[a[0].room]; r != nil && !r.large() {
+				return true
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+	return false
+}
+
+// appendContent writes the content of m.presence.
+func (p *presence) appendContent(dst []byte, now time.Time) []byte {
+	dst = matrix.AppendJSONString(append(dst, `{"presence":`...), p.state)
+	if !p.active.IsZero() {
+		dst = strconv.AppendInt(append(dst, `,"last_active_ago":`...), max(0, now.Sub(p.active).Milliseconds()), 10)
+	}
+	if p.message != "" {
+		dst = matrix.AppendJSONString(append(dst, `,"status_msg":`...), p.message)
+	}
+	return strconv.AppendBool(append(dst, `,"currently_active":`...), p.state == online) // closed by the caller
+}
+
+// SetPresence notes what a user says of himself. Spec: client-server-api/#put_matrixclientv3presenceuseridstatus
+func (s *Service) SetPresence(ctx context.Context, c *matrix.Caller, state, message string) error {
+	if state != online && state != offline && state != unavailable {
+		return matrix.InvalidParam("The presence must be online, offline or unavailable.")
+	}
+	if len(message) > 1024 {
+		return matrix.InvalidParam("The status message is longer than 1024 bytes.")
+	}
+	u, err := s.follow(ctx, c)
+	if err != nil {
+		return err
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.setPresence(u, state, &message, s.now())
+	return nil
+}
+
+// Presence is the content of a user's presence, for himself and those who share a room with him.
+func (s *Service) Presence(ctx context.Context, c *matrix.Caller, user matrix.UserID) ([]byte, error) {
+	nid, err := s.db.FindUserNID(ctx, user)
+	if err != nil {
+		return nil, matrix.NotFound("There is no such user.").Wrap(err)
+	}
+	if nid != c.UserNID {
+		if shared, err := s.db.ShareRoom(ctx, nid, c.UserNID); err != nil {
+			return nil, err
+		} else if !shared {
+			return nil, matrix.Forbidden("You share no room with this user.")
+		}
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	p := presence{state: offline}
+	if known := s.hub.presence.users[nid]; known != nil {
+		p = *known
+	}
+	return append(p.appendContent(nil, s.now()), '}'), nil
+}

@@ -1,0 +1,129 @@
+package sync
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"rempart/core/push"
+	"rempart/core/rooms"
+	"rempart/internal/bus"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Options are what a service is made of.
+type Options struct {
+	DB    *storage.DB
+	Rooms *rooms.Service
+	Push  *push.Service
+	// Bus brings what is committed. New subscribes; rooms must have subscribed before.
+	Bus   *bus.Bus[storage.Batch]
+	Log   *slog.Logger
+	Clock func() time.Time
+}
+
+// Service answers syncs. All its methods may be called concurrently.
+type Service struct {
+	db    *storage.DB
+	rooms *rooms.Service
+	push  *push.Service
+	log   *slog.Logger
+	now   func() time.Time
+	hub   *hub
+
+	buffers sync.Pool // of *[]byte
+	closing chan struct{}
+	ended   sync.WaitGroup
+}
+
+// New starts a service. Close ends it.
+func New(o Options) *Service {
+	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{})}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
+	s.hub = newHub(o.DB.Position(), s.now())
+	o.Bus.Subscribe(s.hub.hear)
+	s.ended.Add(1)
+	go s.tick()
+	return s
+}
+
+// Close ends waiting syncs and the service's own work.
+func (s *Service) Close() {
+	close(s.closing)
+	s.ended.Wait()
+}
+
+// tick looks once a second after what is due: large rooms to be woken, typing that ended, users who are gone.
+func (s *Service) tick() {
+	defer s.ended.Done()
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for n := 0; ; {
+		select {
+		case <-s.closing:
+			return
+		case <-s.hub.kick:
+			s.spreadLists()
+		case <-second.C:
+			n++
+			s.due(n%15 == 0)
+		}
+	}
+}
+
+func (s *Service) due(sweep bool) {
+	now := s.now()
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.endTyping(now)
+	for nid, r := range s.hub.calm {
+		r.wake()
+		delete(s.hub.calm, nid)
+	}
+	if sweep {
+		s.hub.gone(now)
+	}
+}
+
+// spreadLists wakes those who share a room with users whose device lists changed, where their rooms had to be read.
+func (s *Service) spreadLists() {
+	s.hub.mu.Lock()
+	users := s.hub.lists
+	s.hub.lists = nil
+	s.hub.mu.Unlock()
+	for _, user := range users {
+		rows, err := s.db.ListJoinedPositions(context.Background(), user)
+		if err != nil {
+			s.log.Error("read the rooms of a user whose devices changed", "error", err)
+			continue
+		}
+		s.hub.mu.Lock()
+		for _, row := range rows {
+			s.hub.spreadList(row.Room, s.hub.pos)
+		}
+		s.hub.mu.Unlock()
+	}
+}
+
+// FilterOf finds the filter that a sync names: a stored one by its number, or JSON that stands in the request.
+func (s *Service) FilterOf(ctx context.Context, c *matrix.Caller, text string) (*Filter, error) {
+	if text == "" {
+		return &Filter{}, nil
+	}
+	if text[0] == '{' {
+		return ParseFilter([]byte(text))
+	}
+	body, err := s.storedFilter(ctx, c, text)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFilter(body)
+}

@@ -1,0 +1,101 @@
+package sync
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Bounds of how long one call says that somebody types.
+const (
+	minTyping = time.Second
+	maxTyping = 2 * time.Minute
+	anyTyping = 30 * time.Second // where the client does not say
+)
+
+// SetTyping notes that a user types in a room, or no longer does. It is kept in memory and told to who is in the room.
+// Spec: client-server-api/#typing-notifications
+func (s *Service) SetTyping(ctx context.Context, c *matrix.Caller, id matrix.RoomID, typing bool, timeout time.Duration) error {
+	room, err := s.memberRoom(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	if timeout <= 0 {
+		timeout = anyTyping
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.setTyping(room.NID(), c.User, typing, s.now().Add(min(max(timeout, minTyping), maxTyping)))
+	return nil
+}
+
+// setTyping changes who types in a room; mu is held.
+func (h *hub) setTyping(room int64, user matrix.UserID, typing bool, until time.Time) {
+	r := h.room(room)
+	_, was := r.typists[user]
+	if typing {
+		if r.typists == nil {
+			r.typists = map[matrix.UserID]time.Time{}
+		}
+		r.typists[user] = until
+		h.typing[room] = r
+	} else {
+		delete(r.typists, user)
+	}
+	if was != typing {
+		h.typed(r)
+	}
+}
+
+// typed tells the followers of a room that who types has changed; mu is held.
+func (h *hub) typed(r *hubRoom) {
+	h.eph++
+	r.typed = h.eph
+	for _, u := range r.online {
+		u.eph = h.eph
+	}
+	h.wakeCalm(r)
+}
+
+// endTyping drops those whose time is over; mu is held.
+func (h *hub) endTyping(now time.Time) {
+	for nid, r := range h.typing {
+		before := len(r.typists)
+		for user, until := range r.typists {
+			if now.After(until) {
+				delete(r.typists, user)
+			}
+		}
+		if len(r.typists) != before {
+			h.typed(r)
+		}
+		if len(r.typists) == 0 {
+			delete(h.typing, nid)
+		}
+	}
+}
+
+// typistsOf lists who types, sorted; mu is held.
+func (r *hubRoom) typistsOf() []matrix.UserID {
+	out := make([]matrix.UserID, 0, len(r.typists))
+	for user := range r.typists {
+		out = append(out, user)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// memberOf refuses who is not in a room.
+func (s *Service) memberOf(ctx context.Context, user, room int64) error {
+	m, err := s.db.FindMembership(ctx, user, room)
+	if err != nil && err != storage.ErrNotFound {
+		return err
+	}
+	if m.Membership != storage.MemberJoin {
+		return matrix.Forbidden("You are not in this room.")
+	}
+	return nil
+}
