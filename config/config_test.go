@@ -97,7 +97,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 }
 
 func TestAllMistakesAtOnce(t *testing.T) {
-	t.Setenv("REMPART_SERVER_NMAE", "x")
+	t.Setenv("REMPART_SERVER_NAMES", "x")
 	_, err := Load(file(t, `
 server: {name: "not a name", naem: x, tenants: [{name: a.b}, {name: a.b, colour: red}]}
 listen: {client: nowhere, pprof: "0.0.0.0:6060", tls_cert: /none, trusted_proxies: [10.0.0.0/33]}
@@ -120,7 +120,7 @@ password: 3
 		"database.url: must start with postgres://", `database.connections: "many" must be a whole number`,
 		`rooms.default_version: "99"`, `limits.enabled: "perhaps" must be true or false`, `limits.rates[0].name: "sing"`,
 		"limits.rates[0]: per_second must be above 0", `log.level: "loud"`, "other: there is no such key", "password: must be a table",
-		"The environment variable REMPART_SERVER_NMAE names no key",
+		"The environment variable REMPART_SERVER_NAMES names no key",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s", want)

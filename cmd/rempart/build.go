@@ -65,7 +65,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	a.onClose = append(a.onClose, s.users.Close)
 
 	options := routerOptions(cfg, logger, registry)
-	options.Auth = tokens{s.users}
+	options.Auth = tokens{accounts: s.users}
 	a.client = a.router(options, s, clientRoutes)
 	a.federation = a.router(options, s, federationRoutes)
 	return nil

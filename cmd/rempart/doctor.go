@@ -90,7 +90,7 @@ func examineSpace(cfg *config.Config) error {
 	if err := syscall.Statfs(cfg.Server.DataDir, &fs); err != nil {
 		return fmt.Errorf("it cannot be measured: %w", err)
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < leastSpace { //nolint:gosec // a block size is positive
+	if free := fs.Bavail * uint64(fs.Bsize); free < leastSpace {
 		return fmt.Errorf("only %d MiB are left on the disk of %s", free>>20, cfg.Server.DataDir)
 	}
 	return nil

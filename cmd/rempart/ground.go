@@ -66,7 +66,7 @@ func (g *ground) users(cfg *config.Config) users.Options {
 }
 
 // tokens lets the router ask the accounts whose an access token is.
-type tokens struct{ users *users.Service }
+type tokens struct{ accounts *users.Service }
 
 // Authenticate implements httpx.Authenticator.
 func (t tokens) Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error) {
@@ -75,5 +75,5 @@ func (t tokens) Authenticate(ctx context.Context, token string, r *http.Request)
 		seen.IP = addr.String()
 	}
 	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
-	return t.users.Authenticate(ctx, token, seen, loggingOut)
+	return t.accounts.Authenticate(ctx, token, seen, loggingOut)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -43,7 +44,7 @@ func postgresTool(ctx context.Context, database, tool string, args ...string) er
 func withoutPassword(database string) (address, password string, err error) {
 	u, err := url.Parse(database)
 	if err != nil {
-		return "", "", fmt.Errorf("database.url is no URL") //nolint:errorlint // Why: the cause would show the password
+		return "", "", errors.New("database.url is no URL") // Why no cause: it would show the password
 	}
 	if u.User != nil {
 		password, _ = u.User.Password()

@@ -26,7 +26,7 @@ type server struct {
 }
 
 // listen opens every address of the configuration, and says all that fail.
-func (s *server) listen(registry *metrics.Registry) error {
+func (s *server) listen(ctx context.Context, registry *metrics.Registry) error {
 	l := s.config.Listen
 	if l.TLSCert != "" {
 		var err error
@@ -36,20 +36,20 @@ func (s *server) listen(registry *metrics.Registry) error {
 	}
 	outside := httpx.ListenOptions{ProxyProtocol: l.ProxyProtocol, Trusted: l.TrustedProxies}
 	errs := []error{
-		s.open(l.Client, s.app.client, outside, l.ClientTLS),
-		s.open(l.Federation, s.app.federation, outside, true),
-		s.open(l.Metrics, registry, httpx.ListenOptions{}, false),
-		s.open(l.Pprof, profiles(), httpx.ListenOptions{}, false),
+		s.open(ctx, l.Client, s.app.client, outside, l.ClientTLS),
+		s.open(ctx, l.Federation, s.app.federation, outside, true),
+		s.open(ctx, l.Metrics, registry, httpx.ListenOptions{}, false),
+		s.open(ctx, l.Pprof, profiles(), httpx.ListenOptions{}, false),
 	}
 	return errors.Join(errs...)
 }
 
 // open starts one listener; an empty address starts none.
-func (s *server) open(address string, h http.Handler, o httpx.ListenOptions, tls bool) error {
+func (s *server) open(ctx context.Context, address string, h http.Handler, o httpx.ListenOptions, tls bool) error {
 	if address == "" {
 		return nil
 	}
-	l, err := httpx.Listen(address, o)
+	l, err := httpx.Listen(ctx, address, o)
 	if err != nil {
 		return err
 	}

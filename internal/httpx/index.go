@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -76,7 +77,7 @@ func (x *index) down(req *http.Request, rest string, more bool, m *match) bool {
 	}
 	var found mux.RouteMatch
 	if !x.routes.Match(req, &found) {
-		m.known = m.known || found.MatchErr == mux.ErrMethodMismatch
+		m.known = m.known || errors.Is(found.MatchErr, mux.ErrMethodMismatch)
 		return false
 	}
 	e, ok := found.Handler.(*endpoint)

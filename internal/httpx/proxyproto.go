@@ -68,11 +68,11 @@ const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 const proxyMax = 1024
 
 func (c *proxyConn) readHeader() {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(headerTime))
+	_ = c.SetReadDeadline(time.Now().Add(headerTime))
 	c.client, c.err = readProxyHeader(c.Conn)
-	_ = c.Conn.SetReadDeadline(time.Time{})
+	_ = c.SetReadDeadline(time.Time{})
 	if c.err != nil {
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 }
 

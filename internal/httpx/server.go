@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,13 +41,13 @@ type ListenOptions struct {
 }
 
 // Listen opens "host:port" or "unix:/path/of/socket". A socket file that nobody listens on any more is replaced.
-func Listen(address string, o ListenOptions) (net.Listener, error) {
+func Listen(ctx context.Context, address string, o ListenOptions) (net.Listener, error) {
 	var l net.Listener
 	var err error
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		l, err = listenUnix(path)
+		l, err = listenUnix(ctx, path)
 	} else {
-		l, err = net.Listen("tcp", address)
+		l, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
@@ -58,17 +59,17 @@ func Listen(address string, o ListenOptions) (net.Listener, error) {
 }
 
 // listenUnix opens a socket that the owner's group may use too, so that a web server in that group can reach it.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if info, err := os.Stat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		if err := removeStale(path); err != nil {
 			return nil, err
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
+	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the group is meant to use it
 		_ = l.Close()
 		return nil, err
 	}

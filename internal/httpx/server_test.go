@@ -20,7 +20,7 @@ import (
 // serveAt runs a server that answers with the client's address, until the test ends.
 func serveAt(t *testing.T, address string, o ListenOptions) net.Addr {
 	t.Helper()
-	l, err := Listen(address, o)
+	l, err := Listen(t.Context(), address, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen("unix:"+path, ListenOptions{}); err == nil {
+	if _, err := Listen(t.Context(), "unix:"+path, ListenOptions{}); err == nil {
 		t.Fatal("took a socket away from a process that listens on it")
 	}
 	l.SetUnlinkOnClose(false)
