@@ -163,6 +163,10 @@ func TestFounderJoins(t *testing.T) {
 		if err := authrules.Check(e, r); err != nil {
 			t.Errorf("v%s: %v", v.ID, err)
 		}
+		e.PrevEvents = []matrix.EventID{"$create", "$other"}
+		if authrules.Check(e, r) == nil {
+			t.Errorf("v%s: the creator joins with more parents than the create event", v.ID)
+		}
 		e = event(t, v, "x", "m.room.member", user, user, `{"membership":"join"}`)
 		e.PrevEvents = []matrix.EventID{"$create"}
 		if authrules.Check(e, r) == nil {
@@ -243,6 +247,7 @@ func TestNeeded(t *testing.T) {
 		{member, `{"membership":"join"` + via(mod) + `}`, &key, "7", []matrix.StateTuple{{Type: create}, {Type: pl}, {Type: member, Key: user}, {Type: member, Key: other}, {Type: jr}}},
 		{member, `{"membership":"join"` + via(other) + `}`, &key, "12", []matrix.StateTuple{{Type: pl}, {Type: member, Key: user}, {Type: member, Key: other}, {Type: jr}}},
 		{member, `{"membership":"invite","third_party_invite":{"signed":{"token":"t"}}}`, &key, "12", []matrix.StateTuple{{Type: pl}, {Type: member, Key: user}, {Type: member, Key: other}, {Type: jr}, {Type: "m.room.third_party_invite", Key: "t"}}},
+		{member, `{"membership":"ban","third_party_invite":{"signed":{"token":"t"}}}`, &key, "12", []matrix.StateTuple{{Type: pl}, {Type: member, Key: user}, {Type: member, Key: other}}},
 		{member, `{"membership":"knock"}`, &key, "12", []matrix.StateTuple{{Type: pl}, {Type: member, Key: user}, {Type: member, Key: other}, {Type: jr}}},
 	} {
 		got := authrules.NeededAuthTypes(user, c.typ, c.key, []byte(c.content), version(t, c.version))

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"rempart/internal/matrix"
@@ -62,7 +63,12 @@ func (g *generator) admin(state naive.State, other matrix.UserID) matrix.UserID 
 	if g.chance(25) {
 		return other
 	}
-	best, most := other, int64(-1)
+	return g.strongest(state)
+}
+
+// strongest is the most powerful member, the creator where the room is empty.
+func (g *generator) strongest(state naive.State) matrix.UserID {
+	best, most := g.Users[0], int64(math.MinInt64)
 	for _, u := range g.members(state, "join") {
 		if power := authrules.PowerLevelOf(g.Room.View(state), u); power > most {
 			best, most = u, power

@@ -24,7 +24,7 @@ type Options struct {
 	MaxHeads int  // forks are merged beyond so many heads; 4
 	Unsigned bool // leave signatures out, which is three times as fast; hashes and ids are right all the same
 	Tame     bool // no events that are meant to break a rule, no lies about time and depth
-	Close    bool // the last event names all heads
+	Close    bool // the last event names all heads; it is accepted unless nobody is left who may send it
 	// Sides, when set, makes one fork of so many sides that grow evenly and meet only in the end, with Close.
 	Sides int
 }
@@ -58,7 +58,8 @@ func New(seed uint64, v *matrix.RoomVersion, o Options) *Graph {
 		g.step()
 	}
 	if heads := g.Room.Heads(); o.Close && len(heads) > 1 {
-		g.send(heads, g.anyMember(g.Room.StateAfter(heads)), draft{typ: "m.room.message", content: body("closing")})
+		g.o.Tame = true
+		g.send(heads, g.strongest(g.Room.StateAfter(heads)), draft{typ: "m.room.message", content: body("closing")})
 	}
 	return &g.Graph
 }

@@ -180,6 +180,20 @@ func TestClockThenID(t *testing.T) {
 	})
 }
 
+// TestChainThroughAgreement: bob's join is in the auth chain of the kick, behind join rules that nobody disputes. It is
+// therefore replayed with the power events, and his leaving comes after it, whatever the clocks say.
+func TestChainThroughAgreement(t *testing.T) {
+	laterThan1(t, func(s *script) {
+		s.add("bleft", "top", bob, "m.room.member", bob, `{"membership":"leave"}`)
+		s.addAt(90_000, "bback", "bleft", bob, "m.room.member", bob, `{"membership":"join"}`)
+		s.add("jr2", "bback", bob, "m.room.join_rules", "", `{"join_rule":"public","x":1}`)
+		s.add("e", "jr2", ella, "m.room.member", ella, `{"membership":"join"}`)
+		s.add("kick", "e", alice, "m.room.member", ella, `{"membership":"leave"}`)
+		s.addAt(20_000, "gone", "e", bob, "m.room.member", bob, `{"membership":"leave"}`)
+		s.want("kick gone", map[string]string{"member " + bob: "gone", "member " + ella: "kick"})
+	})
+}
+
 // TestReset: alice, who set the topic, has left for all. Version 2 judges her old topic by that and finds none that
 // stands, since bob, who set the other, was demoted. Version 2.1 judges it by the state it was made in. MSC4297
 func TestReset(t *testing.T) {

@@ -14,7 +14,7 @@ func (r *resolution) event(id matrix.EventID) (*matrix.Event, error) {
 	if err := r.admit(len(r.events)); err != nil {
 		return nil, err
 	}
-	e, err := r.src.Event(r.ctx, id)
+	e, err := r.read.event(id)
 	if err != nil {
 		return nil, fmt.Errorf("state resolution: event %s: %w", id, err)
 	}
@@ -33,7 +33,7 @@ func (r *resolution) authOf(id matrix.EventID) ([]matrix.EventID, error) {
 	if err := r.admit(len(r.auth)); err != nil {
 		return nil, err
 	}
-	ids, err := r.src.AuthEvents(r.ctx, id)
+	ids, err := r.read.auth(id)
 	if err != nil {
 		return nil, fmt.Errorf("state resolution: auth events of %s: %w", id, err)
 	}
@@ -46,18 +46,15 @@ func (r *resolution) admit(known int) error {
 	if known >= MaxEvents {
 		return ErrTooLarge
 	}
-	return r.ctx.Err()
+	return r.read.alive()
 }
 
 // isRejected asks once whether an event was rejected.
 func (r *resolution) isRejected(id matrix.EventID) (bool, error) {
-	if r.in.Rejected == nil {
-		return false, nil
-	}
 	if bad, ok := r.rejected[id]; ok {
 		return bad, nil
 	}
-	bad, err := r.in.Rejected(r.ctx, id)
+	bad, err := r.read.rejected(id)
 	if err != nil {
 		return false, fmt.Errorf("state resolution: rejected %s: %w", id, err)
 	}
@@ -70,13 +67,13 @@ func (r *resolution) unconflicted(t matrix.StateTuple) (matrix.EventID, error) {
 	if id, ok := r.agreed[t]; ok {
 		return id, nil
 	}
-	if r.conflicted[t] != nil || r.in.Unconflicted == nil {
+	if r.conflicted[t] != nil {
 		return "", nil
 	}
 	if id, ok := r.base[t]; ok {
 		return id, nil
 	}
-	id, err := r.in.Unconflicted(r.ctx, t)
+	id, err := r.read.unconflicted(t)
 	if err != nil {
 		return "", fmt.Errorf("state resolution: unconflicted %s: %w", t.Type, err)
 	}

@@ -57,7 +57,8 @@ func Resolve(ctx context.Context, in Input, src Source) (out map[matrix.StateTup
 			out, err = nil, fmt.Errorf("state resolution: panic: %v", p)
 		}
 	}()
-	r := newResolution(ctx, in, src)
+	r := newResolution(newReads(ctx, in, src), in)
+	r.v21 = in.Version.StateRes == matrix.StateResV21
 	if in.Version.StateRes == matrix.StateResV1 {
 		return r.resolveV1()
 	}
@@ -69,9 +70,8 @@ func Resolve(ctx context.Context, in Input, src Source) (out map[matrix.StateTup
 
 // resolution is the work space of one call of Resolve.
 type resolution struct {
-	ctx context.Context //nolint:containedctx // Why: it lives for one call and would be an argument of every method.
-	in  Input
-	src Source
+	read reads
+	v21  bool
 	// agreed are the keys of the sets on which all states agree; conflicted the values of all others.
 	agreed     map[matrix.StateTuple]matrix.EventID
 	conflicted map[matrix.StateTuple][]matrix.EventID
@@ -81,9 +81,9 @@ type resolution struct {
 	rejected   map[matrix.EventID]bool
 }
 
-func newResolution(ctx context.Context, in Input, src Source) *resolution {
+func newResolution(read reads, in Input) *resolution {
 	r := &resolution{
-		ctx: ctx, in: in, src: src,
+		read:     read,
 		base:     map[matrix.StateTuple]matrix.EventID{},
 		events:   map[matrix.EventID]*matrix.Event{},
 		auth:     map[matrix.EventID][]matrix.EventID{},

@@ -79,6 +79,19 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestRejectedAuthEvent: a rejected auth event is no stand-in for state that is missing.
+func TestRejectedAuthEvent(t *testing.T) {
+	s, in := conflict(t, "12")
+	topic := matrix.StateTuple{Type: "m.room.topic"}
+	for _, rejected := range []bool{false, true} {
+		in.Rejected = func(_ context.Context, id matrix.EventID) (bool, error) { return rejected && id == "$a", nil }
+		out, err := stateres.Resolve(t.Context(), in, source{s.room})
+		if err != nil || (out[topic] == "") != rejected {
+			t.Errorf("alice's membership rejected %v: %v, %v", rejected, out, err)
+		}
+	}
+}
+
 type brokenEvents struct{ source }
 
 // Event implements stateres.Source.

@@ -8,8 +8,8 @@ import (
 
 // subgraph asks the caller for the conflicted state subgraph, or walks.
 func (r *resolution) subgraph(conflicted []matrix.EventID) ([]matrix.EventID, error) {
-	if r.in.ConflictedSubgraph != nil {
-		return r.in.ConflictedSubgraph(r.ctx, conflicted)
+	if r.read.subgraph != nil {
+		return r.read.subgraph(conflicted)
 	}
 	return walkSubgraph(conflicted, r.authOf)
 }
@@ -18,7 +18,7 @@ func (r *resolution) subgraph(conflicted []matrix.EventID) ([]matrix.EventID, er
 // events on paths between any two of them, ends included. Callers with an index of auth chains do better.
 // Spec: rooms/v12/#definitions, "conflicted state subgraph". MSC4297
 func Subgraph(ctx context.Context, conflicted []matrix.EventID, src Source) ([]matrix.EventID, error) {
-	r := newResolution(ctx, Input{}, src)
+	r := newResolution(newReads(ctx, Input{}, src), Input{})
 	return walkSubgraph(conflicted, r.authOf)
 }
 

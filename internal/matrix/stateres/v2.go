@@ -1,7 +1,7 @@
 package stateres
 
 import (
-	"errors"
+	"fmt"
 
 	"rempart/internal/matrix"
 )
@@ -37,7 +37,7 @@ func (r *resolution) resolveV2() (map[matrix.StateTuple]matrix.EventID, error) {
 	// MSC4297: v2.1 starts from nothing, so that unconflicted state cannot overrule what came before it.
 	state := &partial{
 		r: r, resolved: make(map[matrix.StateTuple]*matrix.Event, len(set)),
-		onBase: r.in.Version.StateRes == matrix.StateResV2,
+		onBase: !r.v21,
 	}
 	if err := state.apply(order); err != nil {
 		return nil, err
@@ -57,12 +57,9 @@ func (r *resolution) resolveV2() (map[matrix.StateTuple]matrix.EventID, error) {
 
 // conflictSet gathers the full conflicted set.
 func (r *resolution) conflictSet() (conflictSet, error) {
-	if r.in.AuthDifference == nil {
-		return nil, errors.New("state resolution: no auth difference given")
-	}
-	difference, err := r.in.AuthDifference(r.ctx)
+	difference, err := r.read.difference()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("state resolution: auth difference: %w", err)
 	}
 	set := make(conflictSet, len(difference)+len(r.conflicted))
 	for _, id := range difference {
@@ -73,7 +70,7 @@ func (r *resolution) conflictSet() (conflictSet, error) {
 		values = append(values, ids...)
 	}
 	set.add(values...)
-	if r.in.Version.StateRes != matrix.StateResV21 {
+	if !r.v21 {
 		return set, nil
 	}
 	between, err := r.subgraph(values)
