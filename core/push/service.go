@@ -88,8 +88,6 @@ func (s *Service) hearData(l storage.Live) {
 		return
 	}
 	s.dirty[l.User] = true
-	clear(s.crowds) // whose rules differ is part of them
-	s.size = 0
 }
 
 // hearMember moves one member in or out, so that a large room need not be read again for each join.
@@ -164,6 +162,10 @@ func IgnoredUsers(content []byte) map[matrix.UserID]bool {
 // refresh reads again what changed. mu is held.
 func (s *Service) refresh(ctx context.Context) error {
 	for user := range s.dirty {
+		id, err := s.db.GetUserID(ctx, user)
+		if err != nil {
+			return err
+		}
 		delete(s.users, user)
 		for _, typ := range [...]string{"m.push_rules", "m.ignored_user_list"} {
 			data, err := s.db.FindAccountData(ctx, user, 0, typ)
@@ -177,9 +179,21 @@ func (s *Service) refresh(ctx context.Context) error {
 				return err
 			}
 		}
+		for _, c := range s.crowds {
+			c.mark(user, id, s.users[user] != nil)
+		}
 		delete(s.dirty, user)
 	}
 	return nil
+}
+
+// mark notes whether a member has preferences of his own.
+func (c *crowd) mark(user int64, id matrix.UserID, custom bool) {
+	if _, in := c.members[id]; in && custom {
+		c.custom[user] = id
+	} else {
+		delete(c.custom, user)
+	}
 }
 
 // crowdOf is the crowd of a room, loaded when it is not known. mu is held.
