@@ -3,16 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
 
+	"rempart/clientapi"
 	"rempart/config"
+	"rempart/core/devices"
+	"rempart/core/push"
+	"rempart/core/rooms"
 	"rempart/core/users"
 	"rempart/internal/httpx"
-	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 )
 
@@ -23,11 +25,6 @@ type app struct {
 	health     *health
 	onDrain    []func()       // answer whoever waits
 	onClose    []func() error // in reverse order of building
-}
-
-// services is what the routes call. The zero value has all routes but can serve none: documents are made from it.
-type services struct {
-	users *users.Service
 }
 
 // build makes the parts from the ground up and hands them to one another. Everything that the process is made of is
@@ -41,7 +38,8 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger, registr
 }
 
 func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) error {
-	if _, err := signingKeys(cfg); err != nil {
+	keys, err := signingKeys(cfg)
+	if err != nil {
 		return err
 	}
 	if cfg.Database.URL == "" {
@@ -58,24 +56,55 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	a.onClose = append(a.onClose, g.close)
 	a.health.checks = append(a.health.checks, g.check)
 
-	var s services
-	if s.users, err = users.New(ctx, g.users(cfg)); err != nil {
+	options := routerOptions(cfg, logger, registry)
+	d, err := a.core(ctx, cfg, g, keys)
+	if err != nil {
 		return err
 	}
-	a.onClose = append(a.onClose, s.users.Close)
-
-	options := routerOptions(cfg, logger, registry)
-	options.Auth = tokens{accounts: s.users}
-	a.client = a.router(options, s, clientRoutes)
-	a.federation = a.router(options, s, federationRoutes)
+	d.Limits = options.Limits
+	options.Auth = clientapi.Authenticator{Users: d.Users}
+	a.client = a.router(options, d, clientapi.Register)
+	a.federation = a.router(options, d, federationRoutes)
 	return nil
 }
 
+// core makes the services of the core. Rooms hear of commits before those who read rooms.
+func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing) (d clientapi.Deps, err error) {
+	d = clientapi.Deps{BaseURL: cfg.Server.PublicURL, DefaultRoomVersion: cfg.Rooms.DefaultVersion}
+	if d.Push, err = push.New(ctx, push.Options{DB: g.db, Bus: g.bus, Log: g.log}); err != nil {
+		return d, err
+	}
+	d.Rooms, err = rooms.New(ctx, rooms.Options{
+		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Log: g.log,
+		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
+	})
+	if err != nil {
+		return d, err
+	}
+	a.onClose = append(a.onClose, closing(d.Rooms.Close))
+	accounts := g.users(cfg)
+	accounts.Members = d.Rooms
+	if d.Users, err = users.New(ctx, accounts); err != nil {
+		return d, err
+	}
+	a.onClose = append(a.onClose, d.Users.Close)
+	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local})
+	return d, nil
+}
+
+// closing makes a close that cannot fail one of those that can.
+func closing(f func()) func() error {
+	return func() error {
+		f()
+		return nil
+	}
+}
+
 // router makes a router that answers health besides its own routes.
-func (a *app) router(o httpx.Options, s services, routes func(*httpx.Router, services)) *httpx.Router {
+func (a *app) router(o httpx.Options, d clientapi.Deps, routes func(*httpx.Router, clientapi.Deps)) *httpx.Router {
 	r := httpx.New(o)
 	a.health.routes(r)
-	routes(r, s)
+	routes(r, d)
 	return r
 }
 
@@ -105,21 +134,6 @@ func observer(registry *metrics.Registry) func(method, pattern string, status in
 		answers(method, pattern, strconv.Itoa(status)).Add(1)
 		times(pattern).Took(took)
 	}
-}
-
-// signingKeys reads the signing keys of every tenant, and makes those that do not exist yet.
-func signingKeys(cfg *config.Config) (map[matrix.ServerName][]matrix.SigningKey, error) {
-	keys := map[matrix.ServerName][]matrix.SigningKey{}
-	tenants := append([]config.Tenant{{Name: cfg.Server.Name, SigningKey: cfg.Server.SigningKey}}, cfg.Server.Tenants...)
-	for _, t := range tenants {
-		name := matrix.ServerName(t.Name)
-		own, err := matrix.LoadOrCreateSigningKey(t.SigningKey, name)
-		if err != nil {
-			return nil, fmt.Errorf("signing key of %s: %w", name, err)
-		}
-		keys[name] = own
-	}
-	return keys, nil
 }
 
 // drain tells load balancers to stay away and lets go of whoever waits.

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"rempart/clientapi"
 	"rempart/internal/httpx"
 )
 
@@ -46,8 +47,8 @@ func specCoverage(_ context.Context, args []string, c console) error {
 // allRoutes lists the routes of both routers. No service is behind them.
 func allRoutes() []httpx.RouteInfo {
 	a := &app{health: &health{}}
-	client := a.router(httpx.Options{}, services{}, clientRoutes)
-	federation := a.router(httpx.Options{}, services{}, federationRoutes)
+	client := a.router(httpx.Options{}, clientapi.Deps{}, clientapi.Register)
+	federation := a.router(httpx.Options{}, clientapi.Deps{}, federationRoutes)
 	return append(client.Routes(), federation.Routes()...)
 }
 

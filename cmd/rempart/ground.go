@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/http"
-	"strings"
 
 	"rempart/config"
 	"rempart/core/users"
 	"rempart/internal/bus"
-	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -63,17 +60,4 @@ func (g *ground) users(cfg *config.Config) users.Options {
 			Time: uint32(cfg.Password.Argon2Time), MemoryKiB: uint32(cfg.Password.Argon2MemoryKiB),
 		},
 	}
-}
-
-// tokens lets the router ask the accounts whose an access token is.
-type tokens struct{ accounts *users.Service }
-
-// Authenticate implements httpx.Authenticator.
-func (t tokens) Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error) {
-	seen := users.Seen{UserAgent: r.UserAgent()}
-	if addr := httpx.ClientAddr(ctx); addr.IsValid() {
-		seen.IP = addr.String()
-	}
-	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
-	return t.accounts.Authenticate(ctx, token, seen, loggingOut)
 }
