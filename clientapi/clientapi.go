@@ -8,6 +8,7 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/sync"
 	"rempart/core/users"
 	"rempart/internal/httpx"
 )
@@ -18,6 +19,7 @@ type Deps struct {
 	Devices *devices.Service
 	Rooms   *rooms.Service
 	Push    *push.Service
+	Sync    *sync.Service
 	// Limits bounds attempts to log in by account; nil turns that off.
 	Limits *httpx.Limiter
 	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
@@ -28,7 +30,9 @@ type Deps struct {
 
 // Register adds all routes of the client-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
+	syncRoutes(r, d.Sync)
 	roomSending(r, d.Rooms)
+	receiptRoutes(r, d.Sync)
 	roomReading(r, d.Rooms)
 	roomMembership(r, d.Rooms)
 	roomCreation(r, d.Rooms)
