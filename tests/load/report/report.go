@@ -101,29 +101,36 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return r.writeRemarks(w)
 }
 
-// rows joins the values of all targets in the order in which they came, those
-// of a scenario together.
+// rows joins the values of all targets. A scenario's rows stand together, and a
+// value that only a later target has stands behind the one it followed there.
 func (r *Report) rows() []*row {
 	var rows []*row
-	order := map[string]int{}
-	index := map[string]*row{}
 	for i, t := range r.Targets {
 		for _, res := range t.Results {
-			if _, ok := order[res.Scenario]; !ok {
-				order[res.Scenario] = len(order)
-			}
+			at := lastOf(rows, res.Scenario)
 			for _, v := range res.Values {
-				key := res.Scenario + "\x00" + v.Name
-				if index[key] == nil {
-					index[key] = &row{res.Scenario, v.Name, v.Unit, blanks(len(r.Targets))}
-					rows = append(rows, index[key])
+				same := func(x *row) bool { return x.scenario == res.Scenario && x.name == v.Name }
+				if found := slices.IndexFunc(rows, same); found >= 0 {
+					at = found
+				} else {
+					at++
+					rows = slices.Insert(rows, at, &row{res.Scenario, v.Name, v.Unit, blanks(len(r.Targets))})
 				}
-				index[key].cells[i] = Number(v.Value) + lookUp(res.Scenario, v.Name).miss(t.Engine, v.Value)
+				rows[at].cells[i] = Number(v.Value) + lookUp(res.Scenario, v.Name).miss(t.Engine, v.Value)
 			}
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b *row) int { return order[a.scenario] - order[b.scenario] })
 	return rows
+}
+
+// lastOf is the index of a scenario's last row, or of the last row of all.
+func lastOf(rows []*row, scenario string) int {
+	for i, x := range slices.Backward(rows) {
+		if x.scenario == scenario {
+			return i
+		}
+	}
+	return len(rows) - 1
 }
 
 func blanks(n int) []string {
