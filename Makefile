@@ -4,6 +4,8 @@ GO        ?= go
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 VULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 30s
+# mautrix-go, the client library of tests/clients, takes its Olm in pure Go by this tag.
+TAGS      := -tags goolm
 BIN       ?= bin/rempart
 # Packages whose tests are quick enough to run again under the race detector, in any order.
 FAST      := ./cmd/... ./config/... ./internal/... ./storage/... ./core/... ./clientapi/...
@@ -24,18 +26,18 @@ setup: ## install what the tests need (PostgreSQL, gcc for the race detector)
 	@tests/setup/setup.sh
 
 test: setup ## vet, the laws, and all tests on SQLite and PostgreSQL
-	$(GO) vet ./...
+	$(GO) vet $(TAGS) ./...
 	$(GO) test -count=1 ./tests/arch
-	$(GO) test -count=1 -timeout 15m $$($(GO) list ./... | grep -v /tests/arch)
+	$(GO) test $(TAGS) -count=1 -timeout 15m $$($(GO) list ./... | grep -v /tests/arch)
 
 test-postgres: setup ## the tests that run on both engines, on PostgreSQL only
-	REMPART_TEST_ENGINES=postgres $(GO) test -count=1 -timeout 15m ./storage/... ./core/... ./clientapi/... ./tests/...
+	REMPART_TEST_ENGINES=postgres $(GO) test $(TAGS) -count=1 -timeout 15m ./storage/... ./core/... ./clientapi/... ./tests/...
 
 race: setup ## tests under the race detector, shuffled
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -timeout 20m $(FAST)
 
 prove: setup ## the long proofs: crash, power loss, two nodes, random graphs
-	REMPART_TEST_PROVE=1 $(GO) test -count=1 -timeout 90m -v $$($(GO) list ./... | grep -v /tests/arch)
+	REMPART_PROVE=1 $(GO) test $(TAGS) -count=1 -timeout 90m -v $$($(GO) list ./... | grep -v /tests/arch)
 	@tests/setup/complement.sh
 
 load: setup ## measure speed and memory; prints a table

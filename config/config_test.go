@@ -98,6 +98,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 
 func TestAllMistakesAtOnce(t *testing.T) {
 	t.Setenv("REMPART_SERVER_NAMES", "x")
+	t.Setenv("REMPART_ELSEWHERE", "not ours to judge")
 	_, err := Load(file(t, `
 server: {name: "not a name", naem: x, tenants: [{name: a.b}, {name: a.b, colour: red}]}
 listen: {client: nowhere, pprof: "0.0.0.0:6060", tls_cert: /none, trusted_proxies: [10.0.0.0/33]}

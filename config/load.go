@@ -123,16 +123,20 @@ func isSection(key string, known map[string]bool) bool {
 	return false
 }
 
-// unknownEnv finds variables of ours that mean nothing. REMPART_CONFIG names the file; REMPART_TEST_… is for tests.
+// unknownEnv finds variables that look like keys of our sections and mean nothing. Others, such as REMPART_CONFIG, are
+// not for this package.
 func unknownEnv(known map[string]bool) Mistakes {
-	names := map[string]bool{envPrefix + "CONFIG": true, envPrefix + "BIN": true}
+	names, sections := map[string]bool{}, map[string]bool{}
 	for key := range known {
-		names[envPrefix+strings.ToUpper(strings.ReplaceAll(key, delimiter, "_"))] = true
+		section, option, _ := strings.Cut(key, delimiter)
+		names[setting{section: section, option: option}.env()] = true
+		sections[strings.ToUpper(section)] = true
 	}
 	var found Mistakes
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, envPrefix) && !strings.HasPrefix(name, envPrefix+"TEST_") && !names[name] {
+		section, _, _ := strings.Cut(strings.TrimPrefix(name, envPrefix), "_")
+		if strings.HasPrefix(name, envPrefix) && sections[section] && !names[name] {
 			found = append(found, fmt.Sprintf("The environment variable %s names no key of the configuration.", name))
 		}
 	}
