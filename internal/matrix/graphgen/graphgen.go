@@ -27,6 +27,8 @@ type Options struct {
 	Close    bool // the last event names all heads; it is accepted unless nobody is left who may send it
 	// Sides, when set, makes one fork of so many sides that grow evenly and meet only in the end, with Close.
 	Sides int
+	// Room is the local part of the room id before version 12; "room".
+	Room string
 }
 
 // Graph is one room.
@@ -65,6 +67,9 @@ func New(seed uint64, v *matrix.RoomVersion, o Options) *Graph {
 }
 
 func (o *Options) fill() {
+	if o.Room == "" {
+		o.Room = "room"
+	}
 	for _, d := range []struct {
 		option *int
 		value  int

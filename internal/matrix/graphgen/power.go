@@ -16,6 +16,9 @@ func (g *generator) createDraft() draft {
 	if g.Version.PrivilegedCreators && g.chance(20) {
 		content["additional_creators"] = []string{string(g.Users[len(g.Users)-1])}
 	}
+	if g.o.Room != "room" {
+		content["org.example.room"] = g.o.Room // from version 12 on the id follows from the content
+	}
 	if g.chance(4) {
 		content["m.federate"] = false
 	}

@@ -28,7 +28,7 @@ func (g *generator) send(prev []matrix.EventID, sender matrix.UserID, d draft) {
 	if len(g.Events) > 0 {
 		fields["room_id"] = string(g.Events[0].RoomID)
 	} else if !g.Version.RoomIDIsCreateHash {
-		fields["room_id"] = "!room:" + string(sender.Server())
+		fields["room_id"] = "!" + g.o.Room + ":" + string(sender.Server())
 	}
 	if d.redacts != "" && !g.Version.RedactsInContent {
 		fields["redacts"] = string(d.redacts)

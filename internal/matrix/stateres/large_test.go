@@ -183,7 +183,11 @@ func TestLargeRoom(t *testing.T) {
 			}
 		}
 
-		l := newLarge(t, v, 50_000, 10, 200)
+		members := 50_000
+		if testing.Short() {
+			members = 5_000
+		}
+		l := newLarge(t, v, members, 10, 200)
 		in := l.input()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
