@@ -49,7 +49,7 @@ func (g *generator) send(prev []matrix.EventID, sender matrix.UserID, d draft) {
 
 // seal adds the content hash and finds the event's id.
 func (g *generator) seal(fields object) (*matrix.Event, error) {
-	id := matrix.EventID(fmt.Sprintf("$e%d-%d:%s", len(g.Events), g.r.IntN(1000), matrix.UserID(fields["sender"].(string)).Server()))
+	id := matrix.EventID(fmt.Sprintf("$%s-%d-%d:%s", g.o.Room, len(g.Events), g.r.IntN(1000), matrix.UserID(fields["sender"].(string)).Server()))
 	if g.Version.EventIDFormat == matrix.EventIDDomain {
 		fields["event_id"] = string(id)
 	}
