@@ -133,7 +133,7 @@ func grow(ctx context.Context, e *Env, s *Sheet) error {
 	}
 	crowd, rooms := g.people[:growSenders], make([]string, growRooms)
 	err := e.parallel(ctx, 4, growRooms, func(ctx context.Context, _ *csapi.Client, i int) error {
-		id, err := e.room(ctx, crowd)
+		id, err := e.room(ctx, slices.Concat(crowd[i:], crowd[:i])) // each made by another
 		rooms[i] = csapi.RoomPath(id)
 		return err
 	})
