@@ -6,24 +6,15 @@ import (
 	"rempart/storage"
 )
 
-// The auth-chain index. Events that can authorise others are laid in chains: an event continues the chain of the event
+// The auth-chain index. State events are laid in chains: an event continues the chain of the event
 // of the same (type, state key) that it names as auth event, if it is the first to do so; else it starts a chain that
 // bears its own number. So all that is at or before a place in a chain is in the auth chain of what is at or behind it, and
 // links tell which places of other chains are reached from where.
 
-// indexed reports whether events of this type are in the index: those that can be auth events of others.
-func indexed(typ string) bool {
-	switch typ {
-	case "m.room.create", "m.room.power_levels", "m.room.join_rules", "m.room.member", "m.room.third_party_invite":
-		return true
-	}
-	return false
-}
-
 // chain gives a state event its place in the index and adds its links. auth are its auth events.
 func (b *builder) chain(ctx context.Context, e *Stored, auth authEvents) error {
-	if !indexed(e.Type) {
-		return nil
+	if e.Row.Chain != 0 {
+		return nil // it has been known as an outlier
 	}
 	e.Row.Chain, e.Row.ChainSeq = e.Row.NID, 1
 	for _, a := range auth {
@@ -46,8 +37,10 @@ func (b *builder) chain(ctx context.Context, e *Stored, auth authEvents) error {
 		if a.Row.Chain == 0 || a.Row.Chain == e.Row.Chain || a.Type == "m.room.create" && len(auth) > 1 {
 			continue // Why: every other auth event reaches the create event.
 		}
-		b.change.Add(&storage.ChainLinkRow{Room: b.r.nid, Chain: e.Row.Chain, Seq: e.Row.ChainSeq,
-			ToChain: a.Row.Chain, ToSeq: a.Row.ChainSeq})
+		link := &storage.ChainLinkRow{Room: b.r.nid, Chain: e.Row.Chain, Seq: e.Row.ChainSeq,
+			ToChain: a.Row.Chain, ToSeq: a.Row.ChainSeq}
+		b.change.Add(link)
+		b.links = append(b.links, link)
 	}
 	return nil
 }
@@ -80,5 +73,6 @@ func (r *Room) learnTips(tips map[int64]int64) {
 	}
 	for chain, tip := range tips {
 		r.tips[chain] = tip
+		delete(r.links, chain)
 	}
 }

@@ -25,6 +25,12 @@ type builder struct {
 	exact    bool
 	newRoom  *storage.RoomRow
 	tips     map[int64]int64
+	links    []*storage.ChainLinkRow
+	// opened is the branch that this Change starts, branchRows are rows on branches other than the main one.
+	opened     *storage.BranchRow
+	branchRows []*storage.StateRow
+	// replaces is the number of an outlier that gets its place now.
+	replaces int64
 	// resolvedOf are the versions after the heads whose resolution the state is.
 	resolvedOf []Version
 }
@@ -142,10 +148,8 @@ func (b *builder) nextDepth() int64 {
 
 // event finds an event, also among those built here.
 func (b *builder) event(ctx context.Context, nid int64) (*Stored, error) {
-	for _, e := range b.stored {
-		if e.Row.NID == nid {
-			return e, nil
-		}
+	if e := b.own(nid); e != nil {
+		return e, nil
 	}
 	if e := b.s.events.get(nid); e != nil {
 		return e, nil
@@ -154,6 +158,33 @@ func (b *builder) event(ctx context.Context, nid int64) (*Stored, error) {
 		return e, nil
 	}
 	return b.s.event(ctx, nid)
+}
+
+// own finds an event among those built here.
+func (b *builder) own(nid int64) *Stored {
+	for _, e := range b.stored {
+		if e.Row.NID == nid {
+			return e
+		}
+	}
+	return nil
+}
+
+// find finds an event by its id, also one under way; nil when it is not known.
+func (b *builder) find(ctx context.Context, id matrix.EventID) (*Stored, error) {
+	for _, e := range b.stored {
+		if e.ID == id {
+			return e, nil
+		}
+	}
+	for i := len(b.r.pending) - 1; i >= 0; i-- {
+		for _, e := range b.r.pending[i].stored {
+			if e.ID == id {
+				return e, nil
+			}
+		}
+	}
+	return b.s.findEvent(ctx, b.r, id)
 }
 
 // row fills in what is known of an event before its place is.
@@ -242,6 +273,9 @@ func (b *builder) commitment() *commitment {
 		if !hasHead(old.heads, h.nid) {
 			w.Add = append(w.Add, h.nid)
 		}
+	}
+	if b.replaces != 0 {
+		b.change.Guard(storage.ReplaceOutlier(b.replaces))
 	}
 	b.change.Rooms = append(b.change.Rooms, w)
 	b.need.stock = b.need.stock[b.used:]

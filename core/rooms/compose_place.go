@@ -40,6 +40,7 @@ func (b *builder) enterTimeline(ctx context.Context, e *Stored) error {
 	e.Row.Live = at + 1
 	b.add(e)
 	b.rows = append(b.rows, &e.Row)
+	b.relate(e)
 	if err := b.redact(ctx, e); err != nil {
 		return err
 	}
@@ -54,7 +55,15 @@ func (b *builder) enterTimeline(ctx context.Context, e *Stored) error {
 // add writes the event and its text.
 func (b *builder) add(e *Stored) {
 	b.stored = append(b.stored, e)
-	b.change.Add(&e.Row, &storage.EventJSONRow{NID: e.Row.NID, ID: e.ID, JSON: e.JSON})
+	if e.Row.NID == b.replaces {
+		b.change.Add(&e.Row) // its text is there
+		return
+	}
+	row := &storage.EventJSONRow{NID: e.Row.NID, ID: e.ID, JSON: e.JSON}
+	if e.full != nil {
+		row.JSON, row.Redacted, row.RedactedBy = e.full.JSON, e.JSON, e.by
+	}
+	b.change.Add(&e.Row, row)
 }
 
 // keyChange is one key of current state that takes another value; event 0 is none.

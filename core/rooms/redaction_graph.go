@@ -19,7 +19,7 @@ func (b *builder) redact(ctx context.Context, e *Stored) error {
 	if err != nil {
 		return err
 	}
-	if target == nil {
+	if target == nil || target.Has(storage.FlagOutlier) {
 		b.change.Add(&storage.PendingRedactionRow{Room: b.r.nid, Target: e.Redacts, Redaction: e.Row.NID})
 		return nil
 	}
@@ -35,11 +35,12 @@ func (b *builder) redactTarget(ctx context.Context, e, target *Stored) error {
 	if err != nil || !allowed {
 		return err
 	}
-	done := &Stored{Row: target.Row, RedactedBy: e.Event}
+	done := &Stored{Row: target.Row, RedactedBy: e.Event, full: target.Event}
 	if done.Event, err = target.Redacted(); err != nil {
 		return err
 	}
 	done.Row.Flags |= storage.FlagRedacted
+	b.change.Guard(storage.DropRelation(target.Row.NID))
 	b.change.Guard(storage.RedactEvent(target.Row.NID, done.JSON, e.Row.NID)...)
 	b.redacted = append(b.redacted, done)
 	return nil
@@ -51,10 +52,40 @@ func (b *builder) mayRedact(ctx context.Context, e, target *Stored) (bool, error
 	if b.r.version.RedactionAuth || e.Sender.Server() == target.Sender.Server() {
 		return true, nil
 	}
-	state, err := b.s.authAt(ctx, b.r, e.Before(), b.view(), []matrix.StateTuple{{Type: "m.room.power_levels"},
+	state, err := b.authAt(ctx, e.Before(), []matrix.StateTuple{{Type: "m.room.power_levels"},
 		{Type: "m.room.create"}, {Type: "m.room.member", Key: string(e.Sender)}})
 	if err != nil {
 		return false, err
 	}
 	return authrules.PowerLevelOf(state, e.Sender) >= authrules.RedactPower(state), nil
+}
+
+// redactLate applies the redactions that came before their target, which is being placed.
+func (b *builder) redactLate(ctx context.Context, target *Stored) error {
+	waiting, err := b.s.db.ListPendingRedactions(ctx, b.r.nid, target.ID)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	events, err := b.s.Events(ctx, waiting)
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		allowed, err := b.mayRedact(ctx, e, target)
+		if err != nil {
+			return err
+		}
+		if !allowed {
+			continue
+		}
+		redacted, err := target.Redacted()
+		if err != nil {
+			return err
+		}
+		target.RedactedBy, target.full, target.by = e.Event, target.Event, e.Row.NID
+		target.Event = redacted
+		target.Row.Flags |= storage.FlagRedacted
+		return nil
+	}
+	return nil
 }

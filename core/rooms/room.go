@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,9 @@ type Room struct {
 	pending []*commitment
 	// tips are the ends of auth chains as far as they are known.
 	tips map[int64]int64
+	// links leave the chains that were looked at lately; bases are where branches start.
+	links map[int64][]storage.ChainLinkRow
+	bases map[int64]Version
 	// resolvedOf are the versions after the heads whose resolution tip's state is.
 	resolvedOf []Version
 }
@@ -152,14 +156,14 @@ func (r *Room) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.tip = n
+	r.tip, r.resolvedOf = n, versionsAfter(n.heads)
 	r.show(n)
 	return nil
 }
 
 // forget drops what the builder knows.
 func (r *Room) forget() {
-	r.tip, r.tips, r.resolvedOf = nil, nil, nil
+	r.tip, r.tips, r.resolvedOf, r.links, r.bases = nil, nil, nil, nil, nil
 	r.absent.clear()
 }
 
@@ -237,4 +241,16 @@ func (r *Room) snapshotNow(ctx context.Context) (*snapshot, error) {
 	}
 	r.show(n)
 	return n, nil
+}
+
+// versionsAfter are the different versions after some events.
+func versionsAfter(heads []head) []Version {
+	var out []Version
+	for _, h := range heads {
+		if !slices.Contains(out, h.after) {
+			out = append(out, h.after)
+		}
+	}
+	slices.SortFunc(out, compareVersions)
+	return out
 }

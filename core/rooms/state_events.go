@@ -16,7 +16,9 @@ type Stored struct {
 	// RedactedBy is the redaction that took effect; nil for none.
 	RedactedBy *matrix.Event
 
-	commit *commitment // while the event is on its way
+	full   *matrix.Event // the event as it came, when Event is the redacted form
+	by     int64         // the number of the redaction, for one that was there before the event
+	commit *commitment   // while the event is on its way
 }
 
 // Before is the version of the room's state before the event.
@@ -37,6 +39,16 @@ func (e *Stored) After() Version {
 		return Version{e.Row.NID, 1}
 	}
 	return Version{e.Row.Branch, e.Row.Seq + 1}
+}
+
+// unredacted is the event as it came.
+// Why: what an event authorises must not depend on whether its redaction was here already. A redaction takes the keys from a
+// third-party invite.
+func (e *Stored) unredacted() *matrix.Event {
+	if e.full != nil {
+		return e.full
+	}
+	return e.Event
 }
 
 func (e *Stored) bytes() int64 { return 768 + 2*int64(len(e.JSON)) }
@@ -115,15 +127,15 @@ func (s *Service) restore(ctx context.Context, r *storage.EventRecord) (*Stored,
 	if err != nil {
 		return nil, err
 	}
-	raw := r.JSON
-	if r.Redacted != nil {
-		raw = r.Redacted
-	}
 	e := &Stored{Row: r.EventRow}
-	if e.Event, err = room.version.ParseTrusted(r.ID, raw); err != nil {
+	if e.Event, err = room.version.ParseTrusted(r.ID, r.JSON); err != nil {
 		return nil, err
 	}
 	if r.RedactedBy != 0 {
+		e.full = e.Event
+		if e.Event, err = room.version.ParseTrusted(r.ID, r.Redacted); err != nil {
+			return nil, err
+		}
 		by, err := s.event(ctx, r.RedactedBy)
 		if err != nil {
 			return nil, err

@@ -133,23 +133,29 @@ func (s *Service) StateDelta(ctx context.Context, r *Room, afterPos, uptoPos int
 	return s.db.ListStateChanges(ctx, r.nid, afterPos, uptoPos)
 }
 
-// authAt reads pieces of the state at a version. now is the current state as far as it is built.
-func (s *Service) authAt(ctx context.Context, r *Room, v Version, now *View, tuples []matrix.StateTuple) (authEvents, error) {
+// authAt reads pieces of the state at a version, also of one that is being built.
+func (b *builder) authAt(ctx context.Context, v Version, tuples []matrix.StateTuple) (authEvents, error) {
 	out := make(authEvents, 0, len(tuples))
 	for _, t := range tuples {
-		var e *Stored
-		var err error
-		if v == now.Version() {
-			e, err = now.Stored(ctx, t)
-		} else {
-			e, err = s.KeyAt(ctx, r, v, t)
-		}
+		key, err := b.r.key(ctx, t)
 		if err != nil {
 			return nil, err
 		}
-		if e != nil {
-			out = append(out, e)
+		if key == 0 {
+			continue
 		}
+		nid, err := b.valueAt(ctx, v, key)
+		if err != nil {
+			return nil, err
+		}
+		if nid == 0 {
+			continue
+		}
+		e, err := b.event(ctx, nid)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
 	}
 	return out, nil
 }

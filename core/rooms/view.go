@@ -174,7 +174,7 @@ type authEvents []*Stored
 func (a authEvents) Event(t matrix.StateTuple) *matrix.Event {
 	for _, e := range a {
 		if e.Type == t.Type && *e.StateKey == t.Key {
-			return e.Event
+			return e.unredacted()
 		}
 	}
 	return nil
