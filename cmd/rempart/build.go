@@ -13,6 +13,7 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/sync"
 	"rempart/core/users"
 	"rempart/internal/httpx"
 	"rempart/internal/metrics"
@@ -89,6 +90,8 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
 	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local})
+	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log})
+	a.onDrain = append(a.onDrain, d.Sync.Close)
 	return d, nil
 }
 
