@@ -10,6 +10,7 @@ import (
 	"rempart/core/users"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 	"rempart/storage/storagetest"
 )
@@ -42,34 +43,16 @@ func (c *clock) Add(d time.Duration) {
 // each runs a test on both engines. Registration is open unless set changes the options.
 func each(t *testing.T, set func(*users.Options), fn func(t *testing.T, r *rig)) {
 	t.Helper()
-	b := &relay{}
-	storagetest.EachWith(t, storage.Options{Publish: b.publish}, func(t *testing.T, db *storage.DB) {
-		fn(t, newRig(t, db, b, set))
+	pgtest.Each(t, func(t *testing.T, url string) {
+		events := bus.New[storage.Batch]()
+		db := storagetest.Open(t, storage.Options{URL: url, Publish: events.Publish})
+		fn(t, newRig(t, db, events, set))
 	})
 }
 
-// relay hands batches to the bus of the present subtest.
-type relay struct {
-	mu sync.Mutex
-	to *bus.Bus[storage.Batch]
-}
-
-func (r *relay) publish(b storage.Batch) {
-	r.mu.Lock()
-	to := r.to
-	r.mu.Unlock()
-	if to != nil {
-		to.Publish(b)
-	}
-}
-
-func newRig(t *testing.T, db *storage.DB, b *relay, set func(*users.Options)) *rig {
+func newRig(t *testing.T, db *storage.DB, events *bus.Bus[storage.Batch], set func(*users.Options)) *rig {
 	t.Helper()
 	r := &rig{t: t, db: db, now: &clock{t: time.UnixMilli(1_800_000_000_000)}}
-	events := bus.New[storage.Batch]()
-	b.mu.Lock()
-	b.to = events
-	b.mu.Unlock()
 	o := users.Options{
 		DB: db, Bus: events, Servers: []matrix.ServerName{"hs1", "other.example"}, Clock: r.now.Now,
 		Registration: users.Registration{Open: true}, Argon2: users.Argon2{Time: 1, MemoryKiB: 8},
