@@ -100,8 +100,8 @@ type joinedMembers struct {
 }
 
 type memberProfile struct {
-	DisplayName *string `json:"display_name,omitempty"`
-	AvatarURL   *string `json:"avatar_url,omitempty"`
+	DisplayName *string `json:"display_name"`
+	AvatarURL   *string `json:"avatar_url"`
 }
 
 // memberContent is what a membership event says of the same; the two differ in a letter.
@@ -118,6 +118,10 @@ type messagesAnswer struct {
 }
 
 func messages(ctx context.Context, s *rooms.Service, c matrix.Caller, room *rooms.Room, p httpx.Path) (*messagesAnswer, error) {
+	// Why first: whoever may not read the room learns nothing of what was wrong with his request.
+	if err := s.MayRead(ctx, room, c.User); err != nil {
+		return nil, err
+	}
 	q := rooms.MessagesRequest{}
 	switch dir := p.Query().Get("dir"); dir {
 	case "b", "f":

@@ -29,26 +29,31 @@ func (s *Service) readable(ctx context.Context, room *Room, user matrix.UserID) 
 	if m.Forgotten || m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
 		return Version{}, notInRoom()
 	}
-	was, err := s.wasMember(ctx, room, user)
-	if err != nil || !was {
-		return Version{}, errors.Join(err, forbidUnless(err != nil, "You are not in this room, or it does not exist."))
-	}
-	left, err := s.Events(ctx, []int64{m.Event})
+	left, err := s.lastLeave(ctx, room, user)
 	if err != nil {
 		return Version{}, err
 	}
-	return left[0].After(), nil
+	if left == nil {
+		return Version{}, notInRoom()
+	}
+	return left.After(), nil
 }
 
-// wasMember reports whether the user ever had joined the room.
-func (s *Service) wasMember(ctx context.Context, room *Room, user matrix.UserID) (bool, error) {
+// lastLeave is the event by which the user last stopped being a member; nil when he never was one. What came after it,
+// such as a ban, he does not see.
+func (s *Service) lastLeave(ctx context.Context, room *Room, user matrix.UserID) (*Stored, error) {
 	history, err := s.KeyHistory(ctx, room, memberTuple(user))
+	var left *Stored
+	joined := false
 	for _, e := range history {
-		if e.Membership() == "join" {
-			return true, err
+		switch is := e.Membership() == "join"; {
+		case is:
+			joined = true
+		case joined:
+			joined, left = false, e
 		}
 	}
-	return false, err
+	return left, err
 }
 
 // State is the whole state that the user may read.
@@ -120,12 +125,12 @@ func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q
 	if err != nil {
 		return nil, err
 	}
-	if q.At != nil && q.At.Live && at == s.CurrentVersion(room) {
+	if q.At != nil && q.At.Live && at.Branch == 0 {
 		seq, err := s.db.StateSeqAt(ctx, room.NID(), q.At.Pos)
 		if err != nil {
 			return nil, err
 		}
-		at = Version{Branch: 0, Seq: seq}
+		at.Seq = min(seq, at.Seq)
 	}
 	events, err := s.stateEvents(ctx, room, at)
 	if err != nil {
@@ -192,20 +197,14 @@ func (s *Service) Context(ctx context.Context, room *Room, user matrix.UserID, i
 		if err != nil {
 			return nil, err
 		}
-		out.Before = page.Events
-		if page.End != nil {
-			out.Start = *page.End
-		}
+		out.Before, out.Start = page.Events, page.Reached
 	}
 	if n := limit - limit/2; n > 0 {
 		page, err := s.Messages(ctx, room, user, MessagesRequest{From: &here, Limit: n, Filter: f})
 		if err != nil {
 			return nil, err
 		}
-		out.After = page.Events
-		if page.End != nil {
-			out.End = *page.End
-		}
+		out.After, out.End = page.Events, page.Reached
 	}
 	last := e
 	if n := len(out.After); n > 0 {

@@ -37,7 +37,7 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 		return drafts, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, invalidState(err)
 	}
 	if q.Visibility == "public" {
 		if err := s.Publish(ctx, room, true); err != nil {
@@ -45,6 +45,14 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 		}
 	}
 	return room, s.inviteAll(ctx, room, q.inviteDrafts(c.User))
+}
+
+// invalidState tells a client that what it asked for contradicts itself. Nobody else's rules can refuse a new room.
+func invalidState(err error) error {
+	if matrix.HasCode(err, matrix.CodeForbidden) {
+		return matrix.InvalidRoomState("The room cannot begin in this state: " + matrix.AsError(err).Message).Wrap(err)
+	}
+	return err
 }
 
 func (s *Service) creatorJoin(ctx context.Context, user matrix.UserID) (json.RawMessage, error) {

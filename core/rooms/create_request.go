@@ -64,6 +64,8 @@ type plan struct {
 	create  json.RawMessage // content of m.room.create
 	events  []Draft         // everything after it, the creator's join first
 	alias   matrix.RoomAlias
+	// creators have power that m.room.power_levels must not speak of (version 12 on).
+	creators []matrix.UserID
 }
 
 // plan checks a request and turns it into events. member is the content of the creator's join.
@@ -79,12 +81,15 @@ func (q *CreateRequest) plan(creator matrix.UserID, defaultVersion string, membe
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	if p.create, err = q.createContent(p.version, creator, set.trusted); err != nil {
+	if err := p.createContent(q, set.trusted); err != nil {
 		return nil, err
 	}
 	p.state("m.room.member", string(creator), member)
 	levels, err := q.powerLevels(p.version, creator, set.trusted)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPowerLevels(levels, p.creators); err != nil {
 		return nil, err
 	}
 	p.state("m.room.power_levels", "", levels)
@@ -133,34 +138,34 @@ func (q *CreateRequest) check() error {
 	return nil
 }
 
-// createContent is the content of m.room.create: what the client asked for, with the keys that are the server's.
-func (q *CreateRequest) createContent(v *matrix.RoomVersion, creator matrix.UserID, trusted bool) (json.RawMessage, error) {
+// createContent makes the content of m.room.create: what the client asked for, with the keys that are the server's.
+func (p *plan) createContent(q *CreateRequest, trusted bool) (err error) {
 	content := map[string]json.RawMessage{}
 	for k, val := range q.CreationContent {
 		content[k] = val
 	}
 	delete(content, "creator")
-	if !v.ImplicitRoomCreator {
-		content["creator"] = quote(creator)
+	if !p.version.ImplicitRoomCreator {
+		content["creator"] = quote(p.creator)
 	}
-	content["room_version"] = quote(v.ID)
-	if raw, ok := content["additional_creators"]; v.PrivilegedCreators && (ok || trusted) {
-		more, err := additionalCreators(raw)
+	content["room_version"] = quote(p.version.ID)
+	if p.version.PrivilegedCreators {
+		more, err := additionalCreators(content["additional_creators"])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if trusted { // MSC4289: everyone invited to a trusted private chat has the creator's power
-			for _, u := range q.Invite {
-				if u != creator && !slices.Contains(more, u) {
-					more = append(more, u)
-				}
+		for _, u := range q.Invite { // MSC4289: everyone invited to a trusted private chat has the creator's power
+			if trusted && u != p.creator && !slices.Contains(more, u) {
+				more = append(more, u)
 			}
 		}
 		if len(more) > 0 {
 			content["additional_creators"], _ = json.Marshal(more)
 		}
+		p.creators = append([]matrix.UserID{p.creator}, more...)
 	}
-	return json.Marshal(content)
+	p.create, err = json.Marshal(content)
+	return err
 }
 
 func additionalCreators(raw json.RawMessage) ([]matrix.UserID, error) {

@@ -28,8 +28,12 @@ func (s *Service) Join(ctx context.Context, m MembershipChange) error {
 			return nil, nil
 		}
 		content := map[string]any{"membership": "join"}
-		if err := s.authoriseRestricted(ctx, m, v, now, content); err != nil {
+		who, err := s.authoriserOf(ctx, m.Room, m.Target, v, now)
+		if err != nil {
 			return nil, err
+		}
+		if who != "" {
+			content["join_authorised_via_users_server"] = who
 		}
 		return content, nil
 	})
@@ -153,42 +157,38 @@ func (s *Service) addProfile(ctx context.Context, m MembershipChange, content ma
 	return nil
 }
 
-// authoriseRestricted names the user by whose right a restricted room is joined.
+// authoriserOf names the user by whose right a restricted room is joined; nobody when no such right is needed.
 // Spec: client-server-api/#restricted-rooms, rooms/v8/#authorization-rules
-func (s *Service) authoriseRestricted(ctx context.Context, m MembershipChange, v *View, now *matrix.Event, content map[string]any) error {
-	if !m.Room.Version().RestrictedJoins || membershipOf(now) == "invite" {
-		return nil
+func (s *Service) authoriserOf(ctx context.Context, room *Room, user matrix.UserID, v *View, now *matrix.Event) (matrix.UserID, error) {
+	if !room.Version().RestrictedJoins || membershipOf(now) == "invite" || membershipOf(now) == "ban" {
+		return "", nil
 	}
 	rules, err := v.Get(ctx, matrix.StateTuple{Type: "m.room.join_rules"})
 	if err != nil || rules == nil {
-		return err
+		return "", err
 	}
 	jr, err := rules.JoinRules()
 	if err != nil {
-		return nil // the authorisation rules refuse it with their own words
+		return "", nil // the authorisation rules refuse it with their own words
 	}
-	if jr.Rule != "restricted" && jr.Rule != "knock_restricted" {
-		return nil
+	if jr.Rule != "restricted" && !(jr.Rule == "knock_restricted" && room.Version().KnockRestricted) {
+		return "", nil
 	}
-	known, err := s.allowedBy(ctx, m.Target, jr)
+	known, err := s.allowedBy(ctx, user, jr)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if known == allowNo {
-		return matrix.Forbidden("You are in none of the rooms whose members may join this room.")
+		return "", matrix.Forbidden("You are in none of the rooms whose members may join this room.")
 	}
 	if known == allowUnknown {
-		return matrix.UnableToAuthoriseJoin("This server is in none of the rooms whose members may join this room.")
+		return "", matrix.UnableToAuthoriseJoin("This server is in none of the rooms whose members may join this room.")
 	}
-	who, err := s.inviterOf(ctx, m.Room, v)
-	if err != nil {
-		return err
+	who, err := s.inviterOf(ctx, room, v)
+	if err == nil && who == "" {
+		err = matrix.UnableToGrantJoin("Nobody on this server may invite to this room.")
 	}
-	if who == "" {
-		return matrix.UnableToGrantJoin("Nobody on this server may invite to this room.")
-	}
-	content["join_authorised_via_users_server"] = who
-	return nil
+	return who, err
 }
 
 type allowance int

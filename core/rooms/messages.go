@@ -24,8 +24,10 @@ type MessagesRequest struct {
 type Page struct {
 	Start matrix.PageToken
 	// End is where the next page starts; nil when there is none.
-	End    *matrix.PageToken
-	Events []*Stored
+	End *matrix.PageToken
+	// Reached is how far the page goes, whether there is more or not.
+	Reached matrix.PageToken
+	Events  []*Stored
 	// State is what the page needs beside it: the senders' memberships, when members are loaded lazily.
 	State []*Stored
 }
@@ -66,8 +68,9 @@ func (s *Service) Messages(ctx context.Context, room *Room, user matrix.UserID, 
 			}
 		}
 	}
+	page.Reached = cur.at
 	if !cur.done || !q.Backward {
-		page.End = &cur.at
+		page.End = &page.Reached
 	}
 	if cur.done && len(page.Events) == 0 {
 		page.End = nil
@@ -83,6 +86,15 @@ func clampPage(n int) int {
 		return defaultPage
 	}
 	return min(n, maxPage)
+}
+
+// MayRead refuses those who may read nothing of a room at all. What they see of it is decided event by event.
+func (s *Service) MayRead(ctx context.Context, room *Room, user matrix.UserID) error {
+	v, err := s.viewerFor(ctx, room, user)
+	if err != nil {
+		return err
+	}
+	return s.mayRead(ctx, v)
 }
 
 // mayRead refuses those who never had anything to do with the room, without saying whether it exists.

@@ -19,6 +19,8 @@ type Unsigned struct {
 	ShowPrev bool
 	// Membership is the recipient's own, right after the event.
 	Membership string
+	// Relations are the members of "m.relations", ready made.
+	Relations []byte
 }
 
 // AppendClientEvent appends the whole event as a client gets it.
@@ -42,6 +44,9 @@ func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
 			dst = matrix.AppendJSONString(append(dst, `,"prev_sender":`...), u.Prev.Sender)
 		}
 	}
+	if len(u.Relations) > 0 {
+		dst = append(append(append(dst, `,"m.relations":{`...), u.Relations...), '}')
+	}
 	if e.RedactedBy != nil {
 		dst = matrix.AppendJSONString(append(dst, `,"redacted_by":`...), e.RedactedBy.ID)
 		dst = e.RedactedBy.ClientJSON(append(dst, `,"redacted_because":`...), false)
@@ -60,10 +65,14 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
+	related, err := s.bundles(ctx, v, c.UserNID, events)
+	if err != nil {
+		return nil, err
+	}
 	now := s.nowMS()
 	out := make([]json.RawMessage, len(events))
 	for i, e := range events {
-		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID]}
+		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID], Relations: related[e.Row.NID]}
 		if u.Prev, u.ShowPrev, err = v.replaced(ctx, e); err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
@@ -65,7 +64,13 @@ func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix
 			same = now.ID
 			return nil, nil
 		}
-		return []Draft{d}, nil
+		draft := d
+		if q.Type == "m.room.member" {
+			if draft.Content, err = s.memberContent(ctx, q, v, now); err != nil {
+				return nil, err
+			}
+		}
+		return []Draft{draft}, nil
 	})
 	if err != nil {
 		return "", err
@@ -76,60 +81,22 @@ func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix
 	return sent[0].ID, nil
 }
 
-// checkState refuses state that every client would stumble over, before the authorisation rules see it.
-func (s *Service) checkState(ctx context.Context, q SendRequest) error {
-	switch {
-	case q.Type == "m.room.canonical_alias" && *q.StateKey == "":
-		return s.checkCanonicalAlias(ctx, q)
-	case q.Type == "m.room.member":
-		var m struct {
-			Membership *string `json:"membership"`
-		}
-		if json.Unmarshal(q.Content, &m) != nil || m.Membership == nil {
-			return matrix.BadJSON("m.room.member needs a membership.")
-		}
-	case q.Type == "m.room.power_levels" && *q.StateKey == "":
-		return checkPowerLevels(q.Content)
+// memberContent is the content of a membership event that a client wrote itself, with the one key that only a server
+// can fill in. Spec: rooms/v8/#authorization-rules
+func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now *matrix.Event) (json.RawMessage, error) {
+	var content map[string]json.RawMessage
+	if err := json.Unmarshal(q.Content, &content); err != nil {
+		return nil, matrix.BadJSON("The content of m.room.member must be an object.")
 	}
-	return nil
-}
-
-// checkPowerLevels refuses levels that are no whole numbers in any room version: clients would break on them, and
-// a room whose levels cannot be read is lost. Spec: client-server-api/#mroompower_levels
-func checkPowerLevels(content json.RawMessage) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(content, &fields); err != nil {
-		return matrix.BadJSON("m.room.power_levels must be an object.")
+	if string(content["membership"]) != `"join"` || *q.StateKey != string(q.Sender) || membershipOf(now) == "join" {
+		return q.Content, nil
 	}
-	for _, name := range []string{"ban", "kick", "redact", "invite", "events_default", "state_default", "users_default"} {
-		if raw, ok := fields[name]; ok && !isInteger(raw) {
-			return matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be a whole number.", name))
-		}
+	who, err := s.authoriserOf(ctx, q.Room, q.Sender, v, now)
+	if err != nil || who == "" {
+		return q.Content, err
 	}
-	for _, name := range []string{"users", "events", "notifications"} {
-		raw, ok := fields[name]
-		if !ok {
-			continue
-		}
-		var levels map[string]json.RawMessage
-		if json.Unmarshal(raw, &levels) != nil || levels == nil {
-			return matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be an object.", name))
-		}
-		for key, level := range levels {
-			if !isInteger(level) {
-				return matrix.BadJSON(fmt.Sprintf("The level of %q in m.room.power_levels must be a whole number.", key))
-			}
-			if _, err := matrix.ParseUserID(key); name == "users" && err != nil {
-				return matrix.BadJSON(fmt.Sprintf("%q in the users of m.room.power_levels is not a user id.", key))
-			}
-		}
-	}
-	return nil
-}
-
-func isInteger(raw json.RawMessage) bool {
-	var n int64
-	return json.Unmarshal(raw, &n) == nil && string(raw) != "null"
+	content["join_authorised_via_users_server"] = quote(who)
+	return json.Marshal(content)
 }
 
 // Redact takes away an event's content. Spec: client-server-api/#redactions

@@ -1,0 +1,114 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"rempart/internal/matrix"
+)
+
+// checkState refuses state that every client would stumble over, before the authorisation rules see it.
+func (s *Service) checkState(ctx context.Context, q SendRequest) error {
+	switch {
+	case q.Type == "m.room.canonical_alias" && *q.StateKey == "":
+		return s.checkCanonicalAlias(ctx, q)
+	case q.Type == "m.room.member":
+		return checkMember(*q.StateKey, q.Content)
+	case q.Type == "m.room.power_levels" && *q.StateKey == "":
+		view, err := s.Current(ctx, q.Room)
+		if err != nil {
+			return err
+		}
+		creators, err := creatorsOf(ctx, view)
+		if err != nil {
+			return err
+		}
+		return checkPowerLevels(q.Content, creators)
+	}
+	return nil
+}
+
+// checkMember refuses membership events that say nothing which could be judged.
+func checkMember(stateKey string, content json.RawMessage) error {
+	var m struct {
+		Membership string `json:"membership"`
+	}
+	if json.Unmarshal(content, &m) != nil || !slices.Contains([]string{"join", "invite", "leave", "ban", "knock"}, m.Membership) {
+		return matrix.BadJSON("m.room.member needs a membership: join, invite, leave, ban or knock.")
+	}
+	if _, err := matrix.ParseUserID(stateKey); err != nil {
+		return matrix.BadJSON("The state key of m.room.member must be a user id.")
+	}
+	return nil
+}
+
+// creatorsOf lists those whose power no m.room.power_levels may name; nobody before version 12.
+// Spec: rooms/v12/#authorization-rules
+func creatorsOf(ctx context.Context, v *View) ([]matrix.UserID, error) {
+	if !v.Room().Version().PrivilegedCreators {
+		return nil, nil
+	}
+	create, err := v.Get(ctx, matrix.StateTuple{Type: "m.room.create"})
+	if err != nil || create == nil {
+		return nil, err
+	}
+	content, err := create.CreateContent()
+	if err != nil {
+		return nil, err
+	}
+	return append([]matrix.UserID{create.Sender}, content.AdditionalCreators...), nil
+}
+
+// checkPowerLevels refuses levels that are no whole numbers in any room version: clients would break on them, and
+// a room whose levels cannot be read is lost. Spec: client-server-api/#mroompower_levels
+func checkPowerLevels(content json.RawMessage, creators []matrix.UserID) error {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(content, &fields); err != nil {
+		return matrix.BadJSON("m.room.power_levels must be an object.")
+	}
+	for _, name := range []string{"ban", "kick", "redact", "invite", "events_default", "state_default", "users_default"} {
+		if raw, ok := fields[name]; ok && !isInteger(raw) {
+			return matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be a whole number.", name))
+		}
+	}
+	for _, name := range []string{"users", "events", "notifications"} {
+		raw, ok := fields[name]
+		if !ok {
+			continue
+		}
+		levels, err := checkLevels(name, raw)
+		if err != nil {
+			return err
+		}
+		for _, u := range creators {
+			if _, ok := levels[string(u)]; ok && name == "users" {
+				return matrix.BadJSON(fmt.Sprintf("%s created the room: m.room.power_levels must not name him.", u))
+			}
+		}
+	}
+	return nil
+}
+
+// checkLevels reads one of the maps of m.room.power_levels.
+func checkLevels(name string, raw json.RawMessage) (map[string]json.RawMessage, error) {
+	var levels map[string]json.RawMessage
+	if json.Unmarshal(raw, &levels) != nil || levels == nil {
+		return nil, matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be an object.", name))
+	}
+	for key, level := range levels {
+		if !isInteger(level) {
+			return nil, matrix.BadJSON(fmt.Sprintf("The level of %q in m.room.power_levels must be a whole number.", key))
+		}
+		if _, err := matrix.ParseUserID(key); name == "users" && err != nil {
+			return nil, matrix.BadJSON(fmt.Sprintf("%q in the users of m.room.power_levels is not a user id.", key))
+		}
+	}
+	return levels, nil
+}
+
+func isInteger(raw json.RawMessage) bool {
+	var n int64
+	return json.Unmarshal(raw, &n) == nil && string(raw) != "null"
+}
