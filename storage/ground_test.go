@@ -50,12 +50,17 @@ type rig struct {
 	*DB
 	mu      sync.Mutex
 	batches []Batch
+	wake    chan struct{} // has a token when a batch came
 }
 
 func (r *rig) heard(b Batch) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.batches = append(r.batches, b)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
 }
 
 // published lists the entries heard so far, in order.
@@ -71,7 +76,7 @@ func (r *rig) published() []Live {
 
 func openRig(t testing.TB, o Options) *rig {
 	t.Helper()
-	r := &rig{}
+	r := &rig{wake: make(chan struct{}, 1)}
 	if o.Publish == nil {
 		o.Publish = r.heard
 	}

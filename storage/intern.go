@@ -9,6 +9,8 @@ import (
 	"rempart/internal/matrix"
 )
 
+// Interning may happen while a room is held: new names go to the committer without a slot.
+
 // internCache remembers interned names in both directions. Each map is dropped as a whole when it is full: that
 // costs some look-ups and needs no bookkeeping on the hot path.
 type internCache struct {
@@ -76,7 +78,7 @@ func (db *DB) UserNID(ctx context.Context, id matrix.UserID) (int64, error) {
 			ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id RETURNING nid`,
 		args: []any{fresh, string(id)}, want: 1, scan: scanInto(&nid),
 	})
-	if err := db.Commit(ctx, c); err != nil {
+	if err := db.commitDirect(c); err != nil {
 		return 0, err
 	}
 	db.names.putUser(nid, id)
@@ -127,7 +129,7 @@ func (db *DB) StateKeyNID(ctx context.Context, t matrix.StateTuple) (int64, erro
 			ON CONFLICT (type, skey) DO UPDATE SET type = excluded.type RETURNING nid`,
 		args: []any{fresh, t.Type, t.Key}, want: 1, scan: scanInto(&nid),
 	})
-	if err := db.Commit(ctx, c); err != nil {
+	if err := db.commitDirect(c); err != nil {
 		return 0, err
 	}
 	db.names.putKey(nid, t)
