@@ -15,6 +15,9 @@ const (
 	FlagHighlight                        // highlights by the default push rules for everybody (@room, server notice)
 	FlagNoState                          // the state before it is not known yet: served to nobody
 	FlagLocal                            // made by a user of this installation
+	FlagOwnBranch                        // the state after it starts the branch that bears its number
+	FlagBackfill                         // history from before our stream
+	FlagHits                             // push_hits rows correct what it counts for some users
 )
 
 // EventRow is an event's row. Its JSON is an [EventJSONRow] of the same number.
@@ -42,73 +45,44 @@ func (r *EventRow) args(dst []any) []any {
 		r.Notify, r.TNotify, r.Thread, r.Chain, r.ChainSeq, encodeNIDs(r.Prev), encodeNIDs(r.Auth))
 }
 
-// EventJSONRow is the full form of an event.
+// EventJSONRow is the text of an event: its full form and, once a redaction took effect, the redacted one.
 type EventJSONRow struct {
-	NID  int64
-	JSON []byte
+	NID        int64
+	ID         matrix.EventID
+	JSON       []byte
+	Redacted   []byte // nil: not redacted
+	RedactedBy int64
 }
 
-var eventJSONTable = newTable("event_json", "nid:i json:b", 1, "")
+var eventJSONTable = newTable("event_json", "nid:i id:t json:b redacted:b redacted_by:i", 1, "")
 
-func (*EventJSONRow) table() *table          { return eventJSONTable }
-func (r *EventJSONRow) args(dst []any) []any { return append(dst, r.NID, r.JSON) }
+func (*EventJSONRow) table() *table { return eventJSONTable }
 
-// RoomRow adds a room.
-type RoomRow struct {
-	NID         int64
-	RoomID      matrix.RoomID
-	RoomVersion string
-	Created     int64
-	state       roomState
+func (r *EventJSONRow) args(dst []any) []any {
+	return append(dst, r.NID, string(r.ID), r.JSON, nullBytes(r.Redacted), r.RedactedBy)
 }
 
-var roomsTable = newTable("rooms", `nid:i room_id:t room_version:t created:i version:i heads:b depth:i state_seq:i notify:i
-	tnotify:i last_pos:i public:i`, 1, "")
-
-func (*RoomRow) table() *table { return roomsTable }
-
-func (r *RoomRow) take(s *roomState) { r.state = *s }
-
-func (r *RoomRow) args(dst []any) []any {
-	s := &r.state
-	return append(dst, r.NID, string(r.RoomID), r.RoomVersion, r.Created, s.version, encodeNIDs(s.heads), s.depth, s.stateSeq,
-		s.notify, s.tnotify, s.lastPos, int64(0))
+// nullBytes keeps "no bytes" apart from "empty".
+func nullBytes(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
 }
 
-// StateRow is one key of a version of state.
-type StateRow struct {
-	At
-	Room, Branch, StateKey, Seq int64
-	Event, Old                  int64 // 0: absent
+// PendingRedactionRow remembers a redaction that came before its target.
+type PendingRedactionRow struct {
+	Room      int64
+	Target    matrix.EventID
+	Redaction int64
 }
 
-var stateRowsTable = newTable("state_rows", "room:i branch:i skey:i seq:i event:i old:i pos:i", 4, "")
+var pendingRedactionsTable = newTable("pending_redactions", "room:i target:t redaction:i", 3, "ignore")
 
-func (*StateRow) table() *table { return stateRowsTable }
-func (r *StateRow) args(dst []any) []any {
-	return append(dst, r.Room, r.Branch, r.StateKey, r.Seq, r.Event, r.Old, r.Pos)
-}
+func (*PendingRedactionRow) table() *table { return pendingRedactionsTable }
 
-// BranchRow adds a branch or moves its head.
-type BranchRow struct {
-	Room, Branch, BaseBranch, BaseSeq, HeadSeq int64
-}
-
-var branchesTable = newTable("branches", "room:i branch:i base_branch:i base_seq:i head_seq:i", 2, "update")
-
-func (*BranchRow) table() *table { return branchesTable }
-func (r *BranchRow) args(dst []any) []any {
-	return append(dst, r.Room, r.Branch, r.BaseBranch, r.BaseSeq, r.HeadSeq)
-}
-
-// ChainLinkRow says that (Chain, Seq) reaches (ToChain, ToSeq) in the auth-chain index.
-type ChainLinkRow struct{ Room, Chain, Seq, ToChain, ToSeq int64 }
-
-var chainLinksTable = newTable("chain_links", "room:i chain:i seq:i to_chain:i to_seq:i", 4, "update")
-
-func (*ChainLinkRow) table() *table { return chainLinksTable }
-func (r *ChainLinkRow) args(dst []any) []any {
-	return append(dst, r.Room, r.Chain, r.Seq, r.ToChain, r.ToSeq)
+func (r *PendingRedactionRow) args(dst []any) []any {
+	return append(dst, r.Room, string(r.Target), r.Redaction)
 }
 
 // Membership is a user's standing in a room, as stored. Never renumber.

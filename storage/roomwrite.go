@@ -9,14 +9,11 @@ import (
 	"github.com/lib/pq"
 )
 
-// notifyChannel carries the last position of every commit to other nodes, and nothing else.
-const notifyChannel = "rempart"
-
 // roomState is a room's row as the transaction sees it, moved on by each Change of the batch.
 type roomState struct {
 	version, depth, stateSeq, notify, tnotify, lastPos int64
 	heads                                              []int64
-	moved                                              bool
+	fresh, moved                                       bool // added by this batch; changed by it
 }
 
 const roomColumns = `nid, version, heads, depth, state_seq, notify, tnotify, last_pos`
@@ -94,9 +91,11 @@ func (w *writer) applyRooms(ch *Change) {
 		r := &ch.Rooms[i]
 		now := w.rooms[r.Room]
 		if r.NewRoom != nil {
-			now = &roomState{}
+			now = &roomState{fresh: true}
+			w.rooms[r.Room] = now
+			r.NewRoom.take(now)
 		}
-		now.moved = true
+		now.moved = !now.fresh
 		now.version++
 		now.heads = slices.DeleteFunc(now.heads, func(h int64) bool { return slices.Contains(r.Remove, h) })
 		now.heads = append(now.heads, r.Add...)
@@ -113,9 +112,6 @@ func (w *writer) applyRooms(ch *Change) {
 			}
 			e.Notify, e.TNotify = now.notify, now.tnotify
 			now.lastPos = max(now.lastPos, e.Pos)
-		}
-		if r.NewRoom != nil {
-			r.NewRoom.take(now)
 		}
 	}
 }
