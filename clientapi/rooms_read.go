@@ -123,15 +123,10 @@ func messages(ctx context.Context, s *rooms.Service, c matrix.Caller, room *room
 		return nil, err
 	}
 	q := rooms.MessagesRequest{}
-	switch dir := p.Query().Get("dir"); dir {
-	case "b", "f":
-		q.Backward = dir == "b"
-	case "":
-		return nil, matrix.MissingParam("dir says in which direction to read: b or f.")
-	default:
-		return nil, matrix.InvalidParam("dir must be b or f.")
-	}
 	var err error
+	if q.Backward, err = backward(p, ""); err != nil {
+		return nil, err
+	}
 	if q.From, err = pageToken(p, "from"); err != nil {
 		return nil, err
 	}

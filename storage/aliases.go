@@ -44,3 +44,8 @@ func (db *DB) ListAliases(ctx context.Context, room int64) ([]matrix.RoomAlias, 
 	})
 	return out, err
 }
+
+// MoveAliases is the guard that gives all aliases of a room to another.
+func MoveAliases(from, to int64) Guard {
+	return Guard{sql: `UPDATE aliases SET room = $2 WHERE room = $1`, args: []any{from, to}, want: anyRows}
+}

@@ -169,3 +169,12 @@ func textOf(c map[string]any, key string) string {
 	s, _ := c[key].(string)
 	return s
 }
+
+// textIn is a text member of a content; "" when there is none.
+func textIn(content json.RawMessage, key string) string {
+	var c map[string]any
+	if json.Unmarshal(content, &c) != nil {
+		return ""
+	}
+	return textOf(c, key)
+}

@@ -1,0 +1,27 @@
+package storage
+
+import (
+	"context"
+	"errors"
+)
+
+// FindPositionByTime is about the position at which a room's events reach a time (in milliseconds): events behind it
+// are that young or younger, save for those whose clocks went wrong. It halves the span of positions, since arrival and time
+// go nearly together and an index over time would cost every event something.
+func (db *DB) FindPositionByTime(ctx context.Context, room, ts int64) (int64, error) {
+	first, last := int64(0), db.Position()+1
+	for first < last {
+		middle := first + (last-first)/2
+		var pos, at int64
+		err := db.row(ctx, `SELECT pos, ts FROM events WHERE room = $1 AND pos > $2 ORDER BY pos LIMIT 1`, []any{room, middle}, &pos, &at)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, err
+		}
+		if err == nil && at < ts {
+			first = pos
+		} else {
+			last = middle
+		}
+	}
+	return first, nil
+}
