@@ -40,6 +40,8 @@ func Register(r *httpx.Router, d Deps) {
 	roomMembership(r, d.Rooms)
 	roomCreation(r, d.Rooms)
 	roomDirectory(r, d.Rooms)
+	roomRelations(r, d.Rooms)
+	roomUpgrades(r, d.Rooms)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)
