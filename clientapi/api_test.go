@@ -13,6 +13,7 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/sync"
 	"rempart/core/users"
 	"rempart/internal/bus"
 	"rempart/internal/httpx"
@@ -55,7 +56,9 @@ func newServer(t testing.TB, url string) *server {
 		Registration: users.Registration{Open: true, SharedSecret: "complement"},
 	})
 	must(err)
+	synced := sync.New(sync.Options{DB: db, Rooms: r, Push: pushed, Bus: events})
 	t.Cleanup(func() {
+		synced.Close()
 		if err := u.Close(); err != nil {
 			t.Error(err)
 		}
@@ -63,7 +66,8 @@ func newServer(t testing.TB, url string) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, BaseURL: "https://hs1",
+		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced,
+		BaseURL: "https://hs1",
 	})
 	return &server{t, router}
 }
