@@ -94,7 +94,7 @@ func sizeFlags(fs *flag.FlagSet, s *scenario.Sizes) {
 	fs.Float64Var(&s.FanoutRate, "fanout-rate", 20, "events per second of the fanout scenario")
 	fs.DurationVar(&s.FanoutTime, "fanout-time", 20*time.Second, "length of the fanout scenario")
 	fs.IntVar(&s.SyncRooms, "sync-rooms", 100, "rooms of the account in firstsync")
-	fs.IntVar(&s.SyncRepeats, "sync-repeats", 30, "first syncs; incremental ones are ten times as many")
+	fs.IntVar(&s.SyncRepeats, "sync-repeats", 30, "first syncs; later ones are a hundred times as many")
 	fs.IntVar(&s.PageEvents, "page-events", 2000, "messages in the room of paginate")
 	fs.IntVar(&s.PageLimit, "page-limit", 50, "events on a page")
 	fs.IntVar(&s.KeyUsers, "key-users", 200, "users of the keys scenario")

@@ -32,14 +32,14 @@ func firstSync(ctx context.Context, e *Env, s *Sheet) error {
 	}
 	s.add("first sync size", "KiB", float64(len(first.Body))/1024)
 	since := first.Next
-	if _, err := e.syncs(ctx, s, c, "empty sync", 10*e.Sizes.SyncRepeats, since); err != nil {
+	if _, err := e.syncs(ctx, s, c, "empty sync", 100*e.Sizes.SyncRepeats, since); err != nil {
 		return err
 	}
 	if _, err := o.Send(ctx, path, 0); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	e.events.Add(1)
-	news, err := e.syncs(ctx, s, c, "incremental sync", 10*e.Sizes.SyncRepeats, since)
+	news, err := e.syncs(ctx, s, c, "incremental sync", 100*e.Sizes.SyncRepeats, since)
 	if err != nil {
 		return err
 	}

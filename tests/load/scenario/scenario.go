@@ -50,7 +50,7 @@ type Sizes struct {
 	FanoutRate  float64       // events per second of the one sender
 	FanoutTime  time.Duration
 	SyncRooms   int // rooms of the account in firstsync
-	SyncRepeats int // first syncs; incremental ones are ten times as many
+	SyncRepeats int // first syncs; later ones are a hundred times as many
 	PageEvents  int // events in the room of paginate
 	PageLimit   int
 	KeyUsers    int
