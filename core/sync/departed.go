@@ -2,6 +2,7 @@ package sync
 
 import (
 	"errors"
+	"math"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -122,7 +123,7 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
 		return err
 	}
-	v := &roomView{joinedRoom: joinedRoom{m.Room, m.Pos}, r: room, left: true}
+	v := &roomView{joinedRoom: joinedRoom{m.Room, m.Pos}, r: room, left: true, tailFrom: math.MaxInt64}
 	before, since, err := b.wasIn(v)
 	if err != nil {
 		return err
