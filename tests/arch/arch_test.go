@@ -103,6 +103,7 @@ func TestWhatTheLawsAllow(t *testing.T) {
 		"fixed table":         {"core/users/a.go", body + "var names = map[string]int{\"a\": 1}\n\nfunc f() int { names := 1; names++; return names }\n"},
 		"status codes":        {"core/users/a.go", body + "import \"net/http\"\n\nconst c = http.StatusOK\n"},
 		"domain act":          {"core/users/a.go", body + "// S is.\ntype S struct{}\n\n// SetName renames.\nfunc (s *S) SetName(id, name string) error { return nil }\n"},
+		"familiar method":     {"core/users/a.go", body + "// E is.\ntype E struct{}\n\nfunc (E) Error() string { return \"\" }\n"},
 		"method of no export": {"core/users/a.go", body + "type s struct{}\n\nfunc (s) Error() string { return \"\" }\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -54,7 +54,7 @@ func functions(f *File) []Breach {
 			if lines > maxFunction && !strings.HasSuffix(f.Path, "_test.go") {
 				broken = append(broken, Breach{f.where(d), fmt.Sprintf("%s has %d lines; the most is %d", d.Name.Name, lines, maxFunction)})
 			}
-			if !f.Test && d.Doc == nil && d.Name.IsExported() && exportedReceiver(d) {
+			if !f.Test && d.Doc == nil && d.Name.IsExported() && exportedReceiver(d) && !familiar(d) {
 				broken = append(broken, Breach{f.where(d), d.Name.Name + " has no comment"})
 			}
 		case *ast.GenDecl:
@@ -74,6 +74,11 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 		return true
 	}
 	return ast.IsExported(receiver(d))
+}
+
+// familiar is true for methods that every reader knows from the standard library's interfaces.
+func familiar(d *ast.FuncDecl) bool {
+	return d.Recv != nil && slices.Contains([]string{"Error", "Unwrap", "String", "Len", "Less", "Swap"}, d.Name.Name)
 }
 
 // receiver is the name of a method's type.
