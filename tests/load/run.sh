@@ -23,6 +23,7 @@ if [ -z "$engines" ]; then
 fi
 program=$(mktemp -d)
 trap 'rm -rf "$program"' EXIT
+trap 'exit 130' INT TERM
 go build -o "$program/load" ./tests/load
 set -- -spawn "$engines" -module "$root" -json "${LOAD_JSON:-$root/tests/load/results.json}" "$@"
 if [ -n "${LOAD_PEER:-}" ]; then
