@@ -92,11 +92,18 @@ func (b *build) metAnew(v *roomView, changed, left map[int64]bool) error {
 }
 
 func (b *build) noteMember(user matrix.UserID, was, is bool, changed, left map[int64]bool) error {
-	if was == is {
+	if !was && !is {
 		return nil
 	}
 	nid, err := b.s.db.FindUserNID(b.ctx, user)
 	if err != nil {
+		return err
+	}
+	if was && is { // perhaps he was away in between, and nobody told the user of his devices
+		pos, err := b.s.db.DeviceListPos(b.ctx, nid)
+		if pos > b.from.Pos {
+			changed[nid] = true
+		}
 		return err
 	}
 	if is {

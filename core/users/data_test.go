@@ -145,7 +145,8 @@ func TestFilters(t *testing.T) {
 			_, err := r.GetFilter(t.Context(), c, id)
 			refused(t, err, matrix.CodeNotFound)
 		}
-		for _, bad := range []string{`{"room":1}`, `{"room":{"timeline":{"limit":-1}}}`, `{"event_format":"x"}`, `{"presence":{"senders":"a"}}`} {
+		for _, bad := range []string{`{"room":1}`, `{"room":{"timeline":{"limit":-1}}}`, `{"event_format":"x"}`, `{"presence":{"senders":"a"}}`,
+			`{"room":{"timeline":{"rooms":["x"]}}}`, `{"room":{"timeline":{"senders":["x"]}}}`, `{"room":{"rooms":["x"]}}`} {
 			_, err := r.StoreFilter(t.Context(), c, json.RawMessage(bad))
 			refused(t, err, matrix.CodeBadJSON)
 		}

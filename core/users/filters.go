@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 
 	"rempart/internal/matrix"
@@ -85,8 +86,35 @@ func checkFilter(body json.RawMessage) error {
 		events = append(events, f.Room.Ephemeral, f.Room.State, f.Room.Timeline, f.Room.AccountData)
 	}
 	for _, e := range events {
-		if e != nil && e.Limit != nil && *e.Limit < 0 {
-			return matrix.BadJSON("The filter's limit must not be negative.")
+		if err := e.check(); err != nil {
+			return err
+		}
+	}
+	if f.Room != nil {
+		return checkRoomIDs(f.Room.Rooms, f.Room.NotRooms)
+	}
+	return nil
+}
+
+func (e *eventShape) check() error {
+	switch {
+	case e == nil:
+		return nil
+	case e.Limit != nil && *e.Limit < 0:
+		return matrix.BadJSON("The filter's limit must not be negative.")
+	}
+	for _, id := range slices.Concat(e.Senders, e.NotSenders) {
+		if _, err := matrix.ParseUserID(id); err != nil {
+			return matrix.BadJSON("The filter names a sender that is no user id.")
+		}
+	}
+	return checkRoomIDs(e.Rooms, e.NotRooms)
+}
+
+func checkRoomIDs(lists ...[]string) error {
+	for _, id := range slices.Concat(lists...) {
+		if _, err := matrix.ParseRoomID(id); err != nil {
+			return matrix.BadJSON("The filter names a room that is no room id.")
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -109,10 +108,7 @@ func profileText(name string, value json.RawMessage) (string, error) {
 	}
 	limit := maxDisplayName
 	if name == "avatar_url" {
-		limit = maxAvatarURL
-		if text != "" && !strings.HasPrefix(text, "mxc://") {
-			return "", matrix.InvalidParam("The avatar_url must be an mxc:// address: upload the picture first.")
-		}
+		limit = maxAvatarURL // Why its form is not checked: clients store other things there, and read them as strings
 	}
 	if len(text) > limit {
 		return "", errProfileTooLarge()
