@@ -2,7 +2,11 @@ package push
 
 import "encoding/json"
 
-const masterRule = ".m.rule.master"
+// Default rules that are known by name.
+const (
+	masterRule  = ".m.rule.master"
+	mentionRule = ".m.rule.is_user_mention"
+)
 
 // The actions that the default rules use.
 var (
@@ -24,7 +28,7 @@ func Defaults(user string) Ruleset {
 			rule(".m.rule.invite_for_me", actions(notify, soundDefault), match("type", "m.room.member"),
 				match("content.membership", "invite"), match("state_key", user)),
 			rule(".m.rule.member_event", nil, match("type", "m.room.member")),
-			rule(".m.rule.is_user_mention", actions(notify, soundDefault, highlight),
+			rule(mentionRule, actions(notify, soundDefault, highlight),
 				Condition{Kind: "event_property_contains", Key: `content.m\.mentions.user_ids`, Value: me}),
 			rule(".m.rule.is_room_mention", actions(notify, highlight),
 				Condition{Kind: "event_property_is", Key: `content.m\.mentions.room`, Value: json.RawMessage("true")},

@@ -139,7 +139,7 @@ func (s *Service) corrections(ctx context.Context, e *matrix.Event, g *glance, r
 	o := &occasion{event: e, members: int64(len(c.members)), mayNotify: func(key string) bool { return mayNotify(state, e.Sender, key) }}
 	for user, id := range c.custom {
 		if user != row.Sender {
-			rows = appendHit(rows, row, user, def, s.users[user].decide(o, id, hit[user], legacy))
+			rows = appendHit(rows, row, user, def, s.users[user].decide(o, id, legacy && hit[user]))
 		}
 	}
 	return rows, nil
@@ -174,7 +174,7 @@ func mentioned(c *crowd, e *matrix.Event, g *glance, legacy bool) map[int64]bool
 }
 
 // decide is what an event means to a user with preferences of his own.
-func (p *preferences) decide(o *occasion, id matrix.UserID, named, legacy bool) outcome {
+func (p *preferences) decide(o *occasion, id matrix.UserID, named bool) outcome {
 	if p.ignored[o.event.Sender] {
 		return outcome{}
 	}
@@ -183,12 +183,7 @@ func (p *preferences) decide(o *occasion, id matrix.UserID, named, legacy bool) 
 		def := Defaults(string(id))
 		rules = &def
 	}
-	out := judge{rules: rules}.decide(o)
-	mention := rules.Find(Override, ".m.rule.is_user_mention")
-	if named && legacy && !rules.Override[0].Enabled && mention != nil && mention.Enabled && out.notify {
-		return outcome{true, true}
-	}
-	return out
+	return judge{rules: rules, named: named}.decide(o)
 }
 
 func appendHit(rows []storage.Row, row *storage.EventRow, user int64, def, own outcome) []storage.Row {

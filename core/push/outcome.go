@@ -28,6 +28,8 @@ type occasion struct {
 type judge struct {
 	rules       *Ruleset
 	displayName string
+	// named says that a message without m.mentions has the user's name in its text: as good as a mention.
+	named bool
 }
 
 // decide finds the first rule that matches and says what it does.
@@ -35,7 +37,7 @@ func (j judge) decide(o *occasion) outcome {
 	for _, k := range Kinds() {
 		for i := range *j.rules.list(k) {
 			r := &(*j.rules.list(k))[i]
-			if r.Enabled && j.matches(o, k, r) {
+			if r.Enabled && (j.matches(o, k, r) || j.named && r.ID == mentionRule) {
 				return r.outcome()
 			}
 		}
