@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"rempart/config"
+	"rempart/internal/httpx"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 )
@@ -162,6 +163,15 @@ func TestSpecCoverageIsCurrent(t *testing.T) {
 	saved, err := os.ReadFile("../../docs/spec-coverage.md")
 	if err != nil || string(saved) != page {
 		t.Errorf("docs/spec-coverage.md is out of date (%v): run make docs", err)
+	}
+}
+
+func TestEveryRouteHasItsRateLimit(t *testing.T) {
+	rates := httpx.DefaultRates()
+	for _, r := range allRoutes() {
+		if _, ok := rates[r.Class]; !ok {
+			t.Errorf("%s %s is of the class %q, which has no limit", r.Method, r.Pattern, r.Class)
+		}
 	}
 }
 

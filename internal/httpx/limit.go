@@ -20,17 +20,20 @@ type Rate struct {
 func DefaultRates() map[string]Rate {
 	return map[string]Rate{
 		"":             {PerSecond: 50, Burst: 300}, // every route of no other class
-		"message":      {PerSecond: 5, Burst: 60},   // sending into rooms, state and redactions too
-		"delayed":      {PerSecond: 2, Burst: 40},   // delayed events
+		"sync":         {PerSecond: 20, Burst: 100},
+		"message":      {PerSecond: 5, Burst: 60}, // sending into rooms, state and redactions too
+		"delayed":      {PerSecond: 2, Burst: 40}, // delayed events
+		"typing":       {PerSecond: 5, Burst: 50},
+		"receipt":      {PerSecond: 10, Burst: 100}, // read markers too
+		"presence":     {PerSecond: 2, Burst: 20},
+		"keys":         {PerSecond: 20, Burst: 200}, // device keys, claims, to-device
 		"join":         {PerSecond: 1, Burst: 20},
 		"invite":       {PerSecond: 1, Burst: 30},
 		"createroom":   {PerSecond: 0.2, Burst: 20},
-		"keys":         {PerSecond: 20, Burst: 200}, // device keys, claims, to-device
-		"login":        {PerSecond: 0.2, Burst: 20},
+		"login":        {PerSecond: 0.2, Burst: 20}, // whatever asks for a password
 		"registration": {PerSecond: 0.2, Burst: 10},
-		"password":     {PerSecond: 0.1, Burst: 5},
-		"media":        {PerSecond: 10, Burst: 100},
 		"search":       {PerSecond: 2, Burst: 20},
+		"media":        {PerSecond: 10, Burst: 100},
 	}
 }
 
