@@ -63,7 +63,7 @@ func (s *Service) commitNew(ctx context.Context, b *builder) (*Room, []*Stored, 
 // newGraph builds the first events.
 func (b *builder) newGraph(ctx context.Context, creator matrix.UserID, content json.RawMessage, fn func(v *View) ([]Draft, error)) error {
 	empty := ""
-	create := []Draft{{Sender: creator, Type: "m.room.create", StateKey: &empty, Content: content}}
+	create := []Draft{{Sender: creator, Type: "m.room.create", StateKey: &empty, Content: content, OriginTS: b.s.createTS()}}
 	if err := b.need.names(ctx, b.s, create); err != nil {
 		return err
 	}
@@ -78,6 +78,17 @@ func (b *builder) newGraph(ctx context.Context, creator matrix.UserID, content j
 		return err
 	}
 	return b.drafts(ctx, drafts)
+}
+
+// createTS is the time of a create event, never the same twice.
+// Why: from room version 12 on the room's id is the event's hash, and one user may make two equal rooms in a millisecond.
+func (s *Service) createTS() int64 {
+	for {
+		last := s.lastCreate.Load()
+		if now := max(s.nowMS(), last+1); s.lastCreate.CompareAndSwap(last, now) {
+			return now
+		}
+	}
 }
 
 // newRoomID makes an id that nobody can guess. Spec: appendices/#room-ids

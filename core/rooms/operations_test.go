@@ -280,3 +280,27 @@ func TestTransactionIsOneEvent(t *testing.T) {
 		}
 	})
 }
+
+// Equal rooms made at once are different rooms, also where the id is the hash of the create event.
+func TestEqualRoomsAreTwo(t *testing.T) {
+	r := newRig(t, sqliteURL(t), nil)
+	var mu sync.Mutex
+	seen := map[matrix.RoomID]bool{}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			room, err := r.rooms.Create(t.Context(), r.caller(t, alice), &rooms.CreateRequest{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			seen[room.ID()] = true
+		})
+	}
+	all.Wait()
+	if len(seen) != 50 {
+		t.Errorf("50 creations made %d rooms", len(seen))
+	}
+}

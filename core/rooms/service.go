@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"rempart/internal/bus"
@@ -48,6 +49,8 @@ type Service struct {
 	log    *slog.Logger
 	events *eventCache
 	rooms  *roomCache
+	// lastCreate is the time of the newest create event made here, in milliseconds.
+	lastCreate atomic.Int64
 }
 
 // New makes the service and subscribes it to commits; subscribers that read rooms subscribe after it.
