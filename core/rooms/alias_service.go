@@ -30,8 +30,12 @@ func (s *Service) CreateAlias(ctx context.Context, c matrix.Caller, alias matrix
 		return err
 	}
 	room, err := s.Room(ctx, id)
-	if err != nil {
+	if err != nil && !isNotFound(err) {
 		return err
+	}
+	// Why members only: a name given by a stranger would tell him that the room exists, and mislead others.
+	if err != nil || !s.isMember(ctx, room, c) {
+		return matrix.Forbidden("You are not in this room, or it does not exist.")
 	}
 	change := &storage.Change{}
 	change.Guard(storage.InsertAlias(storage.Alias{Alias: alias, Room: room.NID(), Creator: c.UserNID, Tenant: c.Tenant}).
@@ -75,6 +79,12 @@ func (s *Service) DeleteAlias(ctx context.Context, c matrix.Caller, alias matrix
 		return err
 	}
 	return s.dropCanonicalAlias(ctx, room, c.User, alias)
+}
+
+// isMember reports whether the caller may speak for a room: its members and administrators may.
+func (s *Service) isMember(ctx context.Context, room *Room, c matrix.Caller) bool {
+	m, err := s.standingOf(ctx, room, c.User)
+	return c.Admin || err == nil && m.Membership == storage.MemberJoin
 }
 
 func forbidUnless(failed bool, msg string) error {
