@@ -2,7 +2,7 @@
 
 GO        ?= go
 GOLANGCI  := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-VULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME  ?= 30s
 # mautrix-go, the client library of tests/clients, takes its Olm in pure Go by this tag.
 TAGS      := -tags goolm
