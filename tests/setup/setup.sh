@@ -3,8 +3,6 @@
 # starts its own) and gcc for the race detector. Says loudly what it could not do; the tests that need it then fail.
 set -eu
 
-installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
-
 server() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 
 loud() {
