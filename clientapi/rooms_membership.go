@@ -2,6 +2,7 @@ package clientapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -19,6 +20,30 @@ type membershipRequest struct {
 	Address string `json:"address"`
 }
 
+// ownRequest is what someone says when he enters or leaves a room himself.
+type ownRequest map[string]json.RawMessage
+
+// change is the transition asked for. extra says that the other keys go into the membership event too, as clients expect of joins.
+func (q ownRequest) change(room *rooms.Room, c matrix.Caller, extra bool) (rooms.MembershipChange, error) {
+	m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User}
+	if raw, ok := q["reason"]; ok && json.Unmarshal(raw, &m.Reason) != nil {
+		return m, matrix.BadJSON("reason must be text.")
+	}
+	if raw, ok := q["third_party_signed"]; ok {
+		var signed struct {
+			Sender, MXID, Token *string
+			Signatures          map[string]map[string]string
+		}
+		if json.Unmarshal(raw, &signed) != nil || signed.Sender == nil || signed.MXID == nil || signed.Token == nil || signed.Signatures == nil {
+			return m, matrix.BadJSON("third_party_signed must hold sender, mxid, token and signatures.")
+		}
+	}
+	if extra {
+		m.Extra = q
+	}
+	return m, nil
+}
+
 type act func(context.Context, rooms.MembershipChange) error
 
 // roomMembership adds the routes that change who is in a room. Spec: client-server-api/#room-membership
@@ -26,8 +51,11 @@ func roomMembership(r *httpx.Router, s *rooms.Service) {
 	own := func(name, operation string, class string, do act) {
 		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
 			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
-			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in membershipRequest) (roomIDAnswer, error) {
-				m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User, Reason: in.Reason}
+			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in ownRequest) (roomIDAnswer, error) {
+				m, err := in.change(room, c, name == "join")
+				if err != nil {
+					return roomIDAnswer{}, err
+				}
 				return roomIDAnswer{room.ID()}, do(ctx, m)
 			})
 	}
@@ -72,12 +100,15 @@ func roomMembership(r *httpx.Router, s *rooms.Service) {
 func byNameOrID(r *httpx.Router, s *rooms.Service, name, operation string, do act) {
 	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
 		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
-		func(ctx context.Context, c matrix.Caller, p httpx.Path, in membershipRequest) (roomIDAnswer, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
 			room, err := roomNamed(ctx, s, p.Var("roomIDOrAlias"))
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
-			m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User, Reason: in.Reason}
+			m, err := in.change(room, c, name == "join")
+			if err != nil {
+				return roomIDAnswer{}, err
+			}
 			return roomIDAnswer{room.ID()}, do(ctx, m)
 		})
 }

@@ -410,7 +410,7 @@ func TestMembersAt(t *testing.T) {
 		count := func(token, query string) int {
 			return len(s.ok("GET", room+"/members"+query, token, "").ids("chunk"))
 		}
-		for query, want := range map[string]int{"": 3, "?at=" + at: 2, "?membership=join": 2, "?not_membership=join": 1, "?membership=ban": 0} {
+		for query, want := range map[string]int{"": 3, "?at=" + at: 2, "?membership=join": 2, "?not_membership=join": 1, "?membership=ban": 0, "?membership=leave&not_membership=leave": 3} {
 			if got := count(alice, query); got != want {
 				t.Errorf("%s lists %d members, want %d", query, got, want)
 			}

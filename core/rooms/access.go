@@ -119,6 +119,12 @@ type MembersRequest struct {
 	Membership, NotMembership string
 }
 
+// match reports whether a membership is asked for. Two conditions are joined by "or", as the specification has it.
+func (q *MembersRequest) match(m string) bool {
+	is, isNot := q.Membership != "", q.NotMembership != ""
+	return !is && !isNot || is && m == q.Membership || isNot && m != q.NotMembership
+}
+
 // Members lists membership events as the user may read them, at a point of the timeline if one is named.
 func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q MembersRequest) ([]*Stored, error) {
 	at, err := s.readable(ctx, room, user)
@@ -130,7 +136,9 @@ func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q
 		if err != nil {
 			return nil, err
 		}
-		at.Seq = min(seq, at.Seq)
+		// Why: a room's first two versions are its creation and its creator's join. A client that shows the room from its
+		// beginning asks for its members there, and before them there were none.
+		at.Seq = min(max(seq, 2), at.Seq)
 	}
 	events, err := s.stateEvents(ctx, room, at)
 	if err != nil {
@@ -141,11 +149,9 @@ func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q
 		if e.Type != "m.room.member" {
 			continue
 		}
-		m := e.Membership()
-		if q.Membership != "" && m != q.Membership || q.NotMembership != "" && m == q.NotMembership {
-			continue
+		if q.match(e.Membership()) {
+			out = append(out, e)
 		}
-		out = append(out, e)
 	}
 	return out, nil
 }

@@ -17,6 +17,8 @@ type MembershipChange struct {
 	Reason string
 	// IsDirect marks an invitation to a direct chat.
 	IsDirect bool
+	// Extra are further keys that the user wants in his own membership event. Those that are the server's do not count.
+	Extra map[string]json.RawMessage
 	// Txn is set when a client sent the membership event with a transaction id of its own.
 	Txn *Transaction
 }
@@ -127,6 +129,7 @@ func (s *Service) transition(ctx context.Context, m MembershipChange, next func(
 		if err := s.addProfile(ctx, m, content); err != nil {
 			return nil, err
 		}
+		m.addExtra(content)
 		raw, err := json.Marshal(content)
 		if err != nil {
 			return nil, err
@@ -135,6 +138,17 @@ func (s *Service) transition(ctx context.Context, m MembershipChange, next func(
 		return []Draft{{Sender: m.Sender, Type: "m.room.member", StateKey: &target, Content: raw, Txn: m.Txn}}, nil
 	})
 	return err
+}
+
+// addExtra adds what the user wrote himself, save for what only the server may say.
+func (m *MembershipChange) addExtra(content map[string]any) {
+	for key, value := range m.Extra {
+		switch key {
+		case "membership", "join_authorised_via_users_server", "third_party_invite", "third_party_signed", "reason", "is_direct":
+		default:
+			content[key] = value
+		}
+	}
 }
 
 // addProfile copies the target's display name and avatar into the content, for those memberships that show them.
