@@ -64,8 +64,10 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	d.Limits = options.Limits
 	options.Auth = clientapi.Authenticator{Users: d.Users}
-	a.client = a.router(options, d, clientapi.Register)
-	a.federation = a.router(options, d, federationRoutes)
+	client, federation := a.router(options, d, clientapi.Register), a.router(options, d, federationRoutes)
+	countOpen(registry, client, "client")
+	countOpen(registry, federation, "federation")
+	a.client, a.federation = client, federation
 	return nil
 }
 
@@ -139,9 +141,17 @@ func observer(registry *metrics.Registry) func(method, pattern string, status in
 	}
 }
 
+// countOpen shows how many requests of a router are under way.
+func countOpen(registry *metrics.Registry, r *httpx.Router, listener string) {
+	registry.Gauge("rempart_http_open", "Requests under way, waiting syncs included.",
+		func() float64 { return float64(r.Open()) }, "listener", listener)
+}
+
 // drain tells load balancers to stay away and lets go of whoever waits.
 func (a *app) drain() {
-	a.health.draining.Store(true)
+	if a.health.draining.Swap(true) {
+		return // a second call has nothing left to let go
+	}
 	for _, f := range a.onDrain {
 		f()
 	}

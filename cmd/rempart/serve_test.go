@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"rempart/config"
+	"rempart/internal/httpx"
 )
 
 // freePorts makes a start without configuration listen on ports that nobody has.
@@ -158,13 +160,65 @@ func TestReadyTurnsAwayWhileDraining(t *testing.T) {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
 	}
-	s.app.health.draining.Store(true)
+	s.app.drain()
 	if status, body := get(t, http.DefaultClient, address+"/ready"); status != 503 {
 		t.Errorf("while draining: %d %s", status, body)
 	}
 	if status, _ := get(t, http.DefaultClient, address+"/health"); status != 200 {
 		t.Errorf("health while draining: %d", status)
 	}
+}
+
+func TestStopAnswersWaitingSyncs(t *testing.T) {
+	s, address := served(t, func(*config.Config) {})
+	if code, _, errs := runCommand("long enough\n", "user", "create", "-config", s.config.File, "alice"); code != 0 {
+		t.Fatal(errs)
+	}
+	token := login(t, address, "alice", "long enough")
+	sync := address + "/_matrix/client/v3/sync?access_token=" + token
+	_, body := get(t, http.DefaultClient, sync)
+	var first struct {
+		Next string `json:"next_batch"`
+	}
+	if err := json.Unmarshal([]byte(body), &first); err != nil || first.Next == "" {
+		t.Fatalf("first sync: %s", body)
+	}
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.Get(sync + "&timeout=600000&since=" + first.Next)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	router, ok := s.app.client.(*httpx.Router)
+	for ok && router.Open() == 0 {
+		runtime.Gosched()
+	}
+	s.app.drain()
+	if status := <-answered; status != 200 {
+		t.Errorf("the waiting sync was answered %d", status)
+	}
+}
+
+// login opens a session and returns its token.
+func login(t *testing.T, address, user, password string) string {
+	t.Helper()
+	resp, err := http.Post(address+"/_matrix/client/v3/login", "application/json", strings.NewReader(
+		`{"type":"m.login.password","identifier":{"type":"m.id.user","user":"`+user+`"},"password":"`+password+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var out struct {
+		Token string `json:"access_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || out.Token == "" {
+		t.Fatalf("log in: %d %v", resp.StatusCode, err)
+	}
+	return out.Token
 }
 
 func TestMetricsAndProfilesHaveTheirOwnListeners(t *testing.T) {

@@ -70,6 +70,7 @@ func (x *exchange) fail(req *http.Request, err error) {
 
 // finish turns a panic into a 500, tells the observer and writes the debug line.
 func (x *exchange) finish(req *http.Request) {
+	defer x.router.open.Add(-1)
 	if p := recover(); p != nil {
 		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(p)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rempart/internal/matrix"
@@ -47,6 +48,7 @@ type Router struct {
 	routes  []RouteInfo
 	buffers sync.Pool // of *bytes.Buffer, for answers
 	ids     requestIDs
+	open    atomic.Int64 // requests under way
 }
 
 // New makes a router without routes.
@@ -62,11 +64,15 @@ func New(o Options) *Router {
 	return r
 }
 
+// Open is the number of requests under way, waiting syncs included.
+func (r *Router) Open() int64 { return r.open.Load() }
+
 // ServeHTTP answers one request.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{router: r, ResponseWriter: w, start: time.Now(), id: r.ids.next()}
 	x.info = requestInfo{addr: r.clientAddr(req), host: req.Host, agent: req.UserAgent()}
 	x.ctx = context.WithValue(req.Context(), infoKey{}, &x.info)
+	r.open.Add(1)
 	defer x.finish(req)
 	allowAnyOrigin(w.Header())
 	if req.Method == http.MethodOptions {
