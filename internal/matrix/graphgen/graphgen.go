@@ -164,13 +164,15 @@ func (g *generator) parents() []matrix.EventID {
 
 // recent is one of the last events, mostly an accepted one.
 func (g *generator) recent() *matrix.Event {
-	for {
+	for range 20 {
 		back := 1 + g.r.IntN(min(8, len(g.Events)))
 		e := g.Events[len(g.Events)-back]
 		if !g.Room.Rejected[e.ID] || !g.o.Tame && g.chance(20) {
 			return e
 		}
 	}
+	// Why: where nobody may do anything any more, all the last events are rejected.
+	return g.Room.Events[g.Room.Heads()[0]]
 }
 
 // members lists who has a membership in a state.

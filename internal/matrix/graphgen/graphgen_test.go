@@ -110,6 +110,17 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestTameEnds: tame rooms get done even when nothing is allowed in them any more.
+func TestTameEnds(t *testing.T) {
+	for _, v := range matrix.Versions() {
+		for seed := range uint64(60) {
+			if g := graphgen.New(seed, v, graphgen.Options{Unsigned: true, Tame: true}); len(g.Events) != 30 {
+				t.Errorf("v%s seed %d: %d events", v.ID, seed, len(g.Events))
+			}
+		}
+	}
+}
+
 // TestSides: a fork whose sides meet in the end only.
 func TestSides(t *testing.T) {
 	for _, v := range matrix.Versions() {
