@@ -44,7 +44,7 @@ type build struct {
 }
 
 // userFacts are the hub's facts about the user as of the beginning.
-type userFacts struct{ membership, account, toDevice, lists, keyCount int64 }
+type userFacts struct{ membership, account, toDevice, lists, keyCount, unmarked int64 }
 
 // roomView is what the hub knew of a room when the build began.
 type roomView struct {
@@ -59,6 +59,7 @@ type roomView struct {
 	tail                           []*tailEvent
 	tailFrom                       int64
 	summary                        *summary
+	summaries                      int64
 	newly                          bool // joined since the token: everything is new
 	left                           bool // the user is no member; pos is where he left
 }
@@ -75,7 +76,7 @@ func (s *Service) newBuild(ctx context.Context, c *matrix.Caller, u *hubUser, q 
 	defer h.mu.Unlock()
 	b.head, b.eph = h.pos, h.eph
 	b.knownUser, b.knownRooms = b.from.Pos >= u.since, b.from.Pos >= h.floor
-	b.facts = userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount}
+	b.facts = userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount, u.unmarked}
 	b.ignored = u.ignored
 	for _, j := range u.rooms {
 		if v := b.look(h, j); v != nil {
@@ -106,7 +107,8 @@ func (b *build) look(h *hub, j joinedRoom) *roomView {
 		return nil
 	}
 	v := &roomView{joinedRoom: j, last: r.last, members: r.members, receipts: r.receipts, state: r.state, hits: r.hits,
-		typed: r.typed, notify: r.notify, tnotify: r.tnotify, counted: r.counted, tail: r.tail, tailFrom: r.tailFrom, summary: r.summary}
+		typed: r.typed, notify: r.notify, tnotify: r.tnotify, counted: r.counted, tail: r.tail, tailFrom: r.tailFrom,
+		summary: r.summary, summaries: r.summaries}
 	if r.typed > b.from.Ephemeral {
 		v.typists = r.typistsOf()
 	}

@@ -43,7 +43,7 @@ func (b *build) markOf(v *roomView) (*mark, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.rooms[v.room]; r != nil && r.last == v.last && h.pos == b.head {
+	if b.u.unmarked == b.facts.unmarked {
 		b.u.marks[v.room] = m
 	}
 	return m, nil

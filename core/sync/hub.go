@@ -52,6 +52,7 @@ type hubRoom struct {
 	tailFrom                       int64 // the tail holds all events behind this position
 	typists                        map[matrix.UserID]time.Time
 	summary                        *summary // nil: to be read
+	summaries                      int64    // grows each time the summary is dropped
 }
 
 // joinedRoom is a room that a user is in, and since when.
@@ -73,6 +74,7 @@ type hubUser struct {
 	used                                           time.Time
 	ignored                                        map[matrix.UserID]bool // nil: to be read
 	marks                                          map[int64]*mark
+	unmarked                                       int64 // grows each time a mark is dropped
 	devices                                        map[int64]*device
 }
 
@@ -121,7 +123,8 @@ func (h *hub) hearLive(l *storage.Live) {
 		h.hearEvent(l)
 	case storage.KindState, storage.KindMembership:
 		r := h.room(l.Room)
-		r.last, r.state, r.members, r.summary = l.Pos, l.Pos, l.Pos, nil
+		r.last, r.state, r.members = l.Pos, l.Pos, l.Pos
+		r.dropSummary()
 		r.wake()
 		h.hearMembership(l)
 	case storage.KindReceipt:
@@ -162,9 +165,10 @@ func (h *hub) hearEvent(l *storage.Live) {
 	e, _ := l.Value.(*rooms.Stored)
 	if e == nil { // another node's: its content is in storage
 		for _, u := range r.online {
-			delete(u.marks, r.nid)
+			u.unmark(r.nid)
 		}
-		r.counted, r.hits, r.members, r.state, r.summary = false, l.Pos, l.Pos, l.Pos, nil
+		r.counted, r.hits, r.members, r.state = false, l.Pos, l.Pos, l.Pos
+		r.dropSummary()
 		r.dropTail(h, l.Pos)
 	} else {
 		r.hearStored(h, l.Pos, e)
@@ -178,16 +182,17 @@ func (h *hub) hearEvent(l *storage.Live) {
 func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 	r.notify, r.tnotify, r.counted = e.Row.Notify, e.Row.TNotify, true
 	if sender := h.users[e.Row.Sender]; sender != nil {
-		delete(sender.marks, r.nid) // what he sends he has read
+		sender.unmark(r.nid) // what he sends he has read
 	}
 	if e.Row.Flags&storage.FlagHits != 0 {
 		r.hits = pos
 	}
 	if e.Type == "m.room.member" {
-		r.members, r.summary = pos, nil
+		r.members = pos
+		r.dropSummary()
 	}
 	if e.IsState() && (e.Type == "m.room.name" || e.Type == "m.room.canonical_alias") {
-		r.summary = nil
+		r.dropSummary()
 	}
 	if len(r.online) > 0 {
 		r.addTail(h, pos, e)
@@ -198,8 +203,11 @@ func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 func (h *hub) hearMembership(l *storage.Live) {
 	if u := h.users[l.User]; u != nil && l.User != 0 {
 		u.membership, u.last, u.stale = l.Pos, l.Pos, true
-		delete(u.marks, l.Room)
+		u.unmark(l.Room)
 		u.wake()
+		if e, ok := l.Value.(*rooms.Stored); ok && e.Membership() == "join" {
+			h.introduce(u, joinedRoom{l.Room, l.Pos})
+		}
 	}
 }
 
@@ -207,7 +215,7 @@ func (h *hub) hearReceipt(l *storage.Live) {
 	r := h.room(l.Room)
 	r.receipts, r.last = l.Pos, l.Pos
 	if u := h.users[l.User]; u != nil {
-		delete(u.marks, l.Room)
+		u.unmark(l.Room)
 		u.wake()
 	}
 	if row, ok := l.Value.(*storage.ReceiptRow); !ok || row.Type == readPublic {
@@ -238,6 +246,17 @@ func (h *hub) spreadList(room, pos int64) {
 			other.wake()
 		}
 	}
+}
+
+// unmark forgets how far the user has read a room.
+func (u *hubUser) unmark(room int64) {
+	delete(u.marks, room)
+	u.unmarked++
+}
+
+func (r *hubRoom) dropSummary() {
+	r.summary = nil
+	r.summaries++
 }
 
 // wake rouses all who wait on behalf of the user. A waiter that is roused twice before it looks wakes once.

@@ -61,10 +61,7 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	if message != nil {
 		p.message = *message
 	}
-	if len(h.presence.ring) >= presenceRing {
-		h.presence.ring = append([]presenceChange(nil), h.presence.ring[presenceRing/2:]...)
-	}
-	h.presence.ring = append(h.presence.ring, presenceChange{h.eph, u.nid, *p, u.rooms})
+	h.presence.add(presenceChange{h.eph, u.nid, *p, u.rooms})
 	if p.state == offline && p.message == "" {
 		delete(h.presence.users, u.nid)
 	}
@@ -72,6 +69,23 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	for _, j := range u.rooms {
 		h.spreadPresence(j.room)
 	}
+}
+
+// introduce tells those in a room of the presence of who came in; mu is held.
+func (h *hub) introduce(u *hubUser, into joinedRoom) {
+	if p := h.presence.users[u.nid]; p != nil {
+		h.eph++
+		h.presence.add(presenceChange{h.eph, u.nid, *p, []joinedRoom{into}})
+		h.spreadPresence(into.room)
+	}
+}
+
+// add remembers a change; when there are too many the older half goes.
+func (p *presences) add(c presenceChange) {
+	if len(p.ring) >= presenceRing {
+		p.ring = append([]presenceChange(nil), p.ring[presenceRing/2:]...)
+	}
+	p.ring = append(p.ring, c)
 }
 
 func (h *hub) spreadPresence(room int64) {

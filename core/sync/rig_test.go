@@ -26,6 +26,8 @@ type rig struct {
 	rooms *rooms.Service
 	push  *push.Service
 	sync  *syncing.Service
+
+	stopped bool
 }
 
 type object = map[string]any
@@ -49,14 +51,28 @@ func newRig(t testing.TB, url string) *rig {
 		t.Fatal(err)
 	}
 	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: b})
-	t.Cleanup(func() {
-		r.sync.Close()
-		r.rooms.Close()
-		if err := r.db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(r.stop)
 	return r
+}
+
+// stop ends the process; a second call does nothing.
+func (r *rig) stop() {
+	if r.stopped {
+		return
+	}
+	r.stopped = true
+	r.sync.Close()
+	r.rooms.Close()
+	if err := r.db.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// on is the same client at another process.
+func (c *client) on(r *rig) *client {
+	other := *c
+	other.rig = r
+	return &other
 }
 
 func each(t *testing.T, fn func(t *testing.T, r *rig)) {

@@ -52,7 +52,7 @@ func (b *build) summaryOf(v *roomView) (*summary, error) {
 	h := b.s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.rooms[v.room]; r != nil && r.last == v.last && h.pos == b.head {
+	if r := h.rooms[v.room]; r != nil && r.summaries == v.summaries {
 		r.summary = s
 	}
 	return s, nil
