@@ -2,37 +2,68 @@ package storage
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 )
 
 // purgePiece bounds how many events one transaction of a purge deletes, so that live writes never wait for long.
 const purgePiece = 500
 
-// PurgeMessages deletes message events of a room with position < before, except heads, in pieces. State events stay:
-// they are the room's structure. It returns how many were deleted.
-func (db *DB) PurgeMessages(ctx context.Context, room, before int64, keep []int64) (int, error) {
-	total := 0
+// PurgeMessages deletes the message events of a room with position < before, except those to keep, in pieces; done is
+// told the numbers of each piece. State events stay: they are the room's structure. It returns how many were deleted.
+func (db *DB) PurgeMessages(ctx context.Context, room, before int64, keep []int64, done func(nids []int64)) (int, error) {
+	total, after := 0, int64(0)
 	for {
-		nids, err := db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos > 0 AND pos < $2 AND skey = 0
-			ORDER BY pos LIMIT $3`, room, before, int64(purgePiece+len(keep)))
-		if err != nil {
+		piece, err := db.purgePiece(ctx, room, after, before)
+		if err != nil || len(piece) == 0 {
 			return total, err
 		}
-		c := &Change{}
-		for _, nid := range nids {
-			if len(c.Guards) < 3*purgePiece && !slices.Contains(keep, nid) {
-				c.Guard(
-					Guard{sql: `DELETE FROM event_json WHERE nid = $1`, args: []any{nid}, want: anyRows},
-					Guard{sql: `DELETE FROM transactions WHERE event = $1`, args: []any{nid}, want: anyRows},
-					Guard{sql: `DELETE FROM events WHERE nid = $1`, args: []any{nid}, want: anyRows})
-			}
+		if slices.Contains(keep, piece[0].nid) {
+			after = piece[0].pos
+			continue
 		}
-		if len(c.Guards) == 0 {
-			return total, nil
+		if i := slices.IndexFunc(piece, func(e purged) bool { return slices.Contains(keep, e.nid) }); i > 0 {
+			piece = piece[:i]
 		}
-		if err := db.Commit(ctx, c); err != nil {
+		last := piece[len(piece)-1].pos
+		if err := db.Commit(ctx, purgeChange(room, after, last)); err != nil {
 			return total, err
 		}
-		total += len(c.Guards) / 3
+		nids := make([]int64, len(piece))
+		for i, e := range piece {
+			nids[i] = e.nid
+		}
+		done(nids)
+		total, after = total+len(piece), last
 	}
+}
+
+type purged struct{ nid, pos int64 }
+
+func (db *DB) purgePiece(ctx context.Context, room, after, before int64) ([]purged, error) {
+	var out []purged
+	err := db.each(ctx, `SELECT nid, pos FROM events WHERE room = $1 AND pos > $2 AND pos < $3 AND skey = 0 ORDER BY pos LIMIT $4`,
+		[]any{room, after, before, int64(purgePiece)}, func(r *sql.Rows) error {
+			var e purged
+			err := r.Scan(&e.nid, &e.pos)
+			out = append(out, e)
+			return err
+		})
+	return out, err
+}
+
+// purgeChange deletes the message events with after < position ≤ upto and all that hangs on them.
+func purgeChange(room, after, upto int64) *Change {
+	const those = ` IN (SELECT nid FROM events WHERE room = $1 AND pos > $2 AND pos <= $3 AND skey = 0)`
+	args := []any{room, after, upto}
+	c := &Change{}
+	for _, text := range []string{
+		`DELETE FROM event_json WHERE nid` + those,
+		`DELETE FROM transactions WHERE event` + those,
+		`DELETE FROM relations WHERE event` + those,
+		`DELETE FROM events WHERE room = $1 AND pos > $2 AND pos <= $3 AND skey = 0`,
+	} {
+		c.Guard(Guard{sql: text, args: args, want: anyRows})
+	}
+	return c
 }
