@@ -58,10 +58,11 @@ func (db *DB) FindCheckpoint(ctx context.Context, room, branch, upto int64) (seq
 }
 
 // ListStateRows lists the rows of a branch with after < seq ≤ upto, in order of seq.
+// Why the cast: SQLite would prepare the statement anew for every value, since state_rows_pos holds only branch 0.
 func (db *DB) ListStateRows(ctx context.Context, room, branch, after, upto int64) ([]StateRow, error) {
 	var out []StateRow
-	err := db.each(ctx, `SELECT skey, seq, event, old FROM state_rows WHERE room = $1 AND branch = $2 AND seq > $3 AND seq <= $4
-		ORDER BY seq, skey`, []any{room, branch, after, upto}, func(r *sql.Rows) error {
+	err := db.each(ctx, `SELECT skey, seq, event, old FROM state_rows WHERE room = $1 AND branch = CAST($2 AS BIGINT) AND seq > $3
+		AND seq <= $4 ORDER BY seq, skey`, []any{room, branch, after, upto}, func(r *sql.Rows) error {
 		s := StateRow{Room: room, Branch: branch}
 		err := r.Scan(&s.StateKey, &s.Seq, &s.Event, &s.Old)
 		out = append(out, s)
@@ -73,7 +74,7 @@ func (db *DB) ListStateRows(ctx context.Context, room, branch, after, upto int64
 // FindStateRow reads the newest row of one key on a branch with seq at most upto; ErrNotFound when there is none.
 func (db *DB) FindStateRow(ctx context.Context, room, branch, key, upto int64) (StateRow, error) {
 	s := StateRow{Room: room, Branch: branch, StateKey: key}
-	err := db.row(ctx, `SELECT seq, event, old FROM state_rows WHERE room = $1 AND branch = $2 AND skey = $3 AND seq <= $4
+	err := db.row(ctx, `SELECT seq, event, old FROM state_rows WHERE room = $1 AND branch = CAST($2 AS BIGINT) AND skey = $3 AND seq <= $4
 		ORDER BY seq DESC LIMIT 1`, []any{room, branch, key, upto}, &s.Seq, &s.Event, &s.Old)
 	return s, err
 }
