@@ -31,6 +31,8 @@ type Options struct {
 
 	// wrap stands between the pools and the driver in tests.
 	wrap func(driver.Connector) driver.Connector
+	// vfs names the file layer of SQLite in tests.
+	vfs string
 }
 
 // DB is an open database. All its methods may be called concurrently.

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,6 +30,10 @@ func (db *DB) connectSQLite(ctx context.Context) error {
 		_ = db.write.Close()
 		return err
 	}
+	if err := syncFolder(db.opts.URL); err != nil {
+		_ = db.write.Close()
+		return err
+	}
 	if db.read, err = db.openSQLite(reader, db.opts.Readers); err != nil {
 		_ = db.write.Close()
 	}
@@ -48,8 +53,21 @@ func createPrivate(path string) error {
 	return f.Close()
 }
 
+// syncFolder makes the folder's entries durable. Why: the change to WAL, the one transaction with a rollback journal,
+// removes that journal without syncing the folder; were it found again after a power cut, it would undo everything.
+func syncFolder(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
 func (db *DB) openSQLite(pragmas []string, conns int) (*sql.DB, error) {
 	q := url.Values{"_pragma": pragmas, "_txlock": {"immediate"}}
+	if db.opts.vfs != "" {
+		q.Set("vfs", db.opts.vfs)
+	}
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: db.opts.URL}).EscapedPath(), RawQuery: q.Encode()}
 	connector, err := sqlite.NewConnector(u.String())
 	if err != nil {
