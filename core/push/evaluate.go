@@ -66,10 +66,8 @@ func (s *Service) Evaluate(ctx context.Context, r *rooms.Room, v *rooms.View, e 
 
 // look reads what matters of the content; encrypted events are not parsed unless they relate or mention in the clear.
 func look(e *matrix.Event) (g glance) {
-	if e.StateKey != nil {
-		return g
-	}
-	if e.Type == "m.room.message" || bytes.Contains(e.Content, []byte(`"m.relates_to"`)) || bytes.Contains(e.Content, []byte(`"m.mentions"`)) {
+	says := func(word string) bool { return bytes.Contains(e.Content, []byte(word)) }
+	if e.Type == "m.room.message" || says(`"m.relates_to"`) || says(`"m.mentions"`) || says(`"m.notice"`) {
 		_ = json.Unmarshal(e.Content, &g) // what has another shape mentions nobody
 	}
 	return g
@@ -119,7 +117,7 @@ func (s *Service) corrections(ctx context.Context, e *matrix.Event, g *glance, r
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
-	legacy := g.Mentions == nil && g.Body != "" && e.Type == "m.room.message"
+	legacy := g.Mentions == nil && g.Body != "" && e.Type == "m.room.message" && e.StateKey == nil
 	if len(s.users) == 0 && g.Mentions == nil && !legacy {
 		return rows, nil
 	}
@@ -160,7 +158,7 @@ func mentioned(c *crowd, e *matrix.Event, g *glance, legacy bool) map[int64]bool
 		}
 	}
 	switch {
-	case g.MsgType == "m.notice", e.StateKey != nil:
+	case g.MsgType == "m.notice", e.Type == "m.room.member":
 	case g.Mentions != nil:
 		for _, id := range g.Mentions.Users {
 			if user, ok := c.members[id]; ok {
