@@ -22,7 +22,7 @@ func (b *build) departed() error {
 	write := func(name string, which func(m *storage.MembershipRow) bool, one func(m *storage.MembershipRow) error) error {
 		return b.group(name, func() error {
 			for i := range rows {
-				if m := &rows[i]; m.Pos <= b.head && !m.Forgotten && which(m) {
+				if m := &rows[i]; m.Pos <= b.head && (!m.Forgotten || !all) && which(m) {
 					if err := one(m); err != nil {
 						return err
 					}
