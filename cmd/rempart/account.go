@@ -21,7 +21,7 @@ func createAccount(ctx context.Context, cfg *config.Config, a newAccount) (err e
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, accounts.Close()) }() //nolint:contextcheck // closing goes on when ctx has ended
+	defer func() { err = errors.Join(err, accounts.Close()) }()
 	if !accounts.Local(a.User.Server()) {
 		return fmt.Errorf("%s is no server name of this installation", a.User.Server())
 	}

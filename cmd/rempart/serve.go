@@ -64,7 +64,7 @@ func start(ctx context.Context, cfg *config.Config, c console) (*server, error) 
 	}
 	s := &server{app: a, config: cfg, logger: logger, failed: make(chan error, 4)}
 	if err := s.listen(ctx, registry); err != nil {
-		return nil, errors.Join(err, s.stop()) //nolint:contextcheck // a stop has a time limit of its own
+		return nil, errors.Join(err, s.stop())
 	}
 	logger.Info("started", "server", cfg.Server.Name, "version", version(), "client", s.clientAddress())
 	if cfg.Server.Name == config.DefaultServerName {
@@ -82,7 +82,7 @@ func (s *server) wait(ctx context.Context) error {
 	case failure = <-s.failed:
 		s.logger.Error("stopping", "error", failure)
 	}
-	err := s.stop() //nolint:contextcheck // ctx has ended; a stop has a time limit of its own
+	err := s.stop()
 	s.logger.Info("stopped")
 	return errors.Join(failure, err)
 }

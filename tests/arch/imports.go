@@ -105,6 +105,7 @@ func homes() map[string][]string {
 		"github.com/spf13/viper":                  {"config"},
 		"github.com/lib/pq":                       {"storage", "internal/testkit"},
 		"modernc.org/sqlite":                      {"storage", "internal/testkit"},
+		"modernc.org/libc":                        {"storage"}, // the file layer of the power-loss proof
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
 		"github.com/livekit":                      {"sfu/media", "sfu/signal", "tests/calls"},
 		"golang.org/x/crypto":                     {"core/users"},
