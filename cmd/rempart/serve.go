@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"rempart/config"
@@ -75,6 +76,11 @@ func start(ctx context.Context, cfg *config.Config, c console) (*server, error) 
 
 // wait serves until ctx ends or a listener fails, then stops.
 func (s *server) wait(ctx context.Context) error {
+	calm, cancel := context.WithCancel(ctx)
+	var tidy sync.WaitGroup
+	tidy.Go(func() { giveBack(calm) })
+	defer tidy.Wait()
+	defer cancel()
 	var failure error
 	select {
 	case <-ctx.Done():

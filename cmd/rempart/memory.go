@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// What makes the process give memory back to the system.
+const (
+	memoryLook = 5 * time.Second
+	// memoryIdle is how much must lie unused, memoryCalm how little must have been asked for since the last look.
+	memoryIdle = 48 << 20
+	memoryCalm = 4 << 20
+)
+
+// giveBack returns memory to the system after a rush.
+// Why: when a storm of connections is over nothing asks for memory, so no collection runs, and the process would
+// hold for minutes what it needed for seconds, on a machine that it shares.
+func giveBack(ctx context.Context) {
+	tick := time.NewTicker(memoryLook)
+	defer tick.Stop()
+	sample := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
+	}
+	last := uint64(0)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(sample)
+		allocated := sample[0].Value.Uint64()
+		idle := sample[1].Value.Uint64() + sample[2].Value.Uint64()
+		dead := max(sample[3].Value.Uint64(), sample[4].Value.Uint64()) - sample[4].Value.Uint64()
+		if idle+dead > memoryIdle && allocated-last < memoryCalm {
+			debug.FreeOSMemory()
+		}
+		last = allocated
+	}
+}
