@@ -128,7 +128,7 @@ func (b *builder) receivePlaced(ctx context.Context, e *Stored, auth authEvents,
 	if linear {
 		return b.linear(ctx, e, auth)
 	}
-	if !a.Backfill {
+	if !a.Backfill && len(b.snap.heads) > 0 {
 		if o.Refused, err = b.refusedAt(ctx, e, b.snap.current()); err != nil {
 			return err
 		}

@@ -1,0 +1,58 @@
+package rooms_test
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+
+	"rempart/core/rooms"
+)
+
+// cpu is the processor time that this process has used, in seconds.
+func cpu() float64 {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
+	return seconds(u.Utime) + seconds(u.Stime)
+}
+
+// BenchmarkCompose sends messages into a room of 100 members from some senders at once.
+func BenchmarkCompose(b *testing.B) {
+	urls := map[string]string{"sqlite": sqliteURL(b)}
+	if url := os.Getenv("REMPART_TEST_POSTGRES"); url != "" {
+		urls["postgres"] = url
+	}
+	for engine, url := range urls {
+		for _, senders := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("%s/%dsenders", engine, senders), func(b *testing.B) { benchCompose(b, url, senders) })
+		}
+	}
+}
+
+func benchCompose(b *testing.B, url string, senders int) {
+	r := newRig(b, url, nil)
+	room := r.publicRoom(b, "12")
+	users := r.join(b, room, 100)
+	b.ReportAllocs()
+	b.ResetTimer()
+	start := cpu()
+	var wg sync.WaitGroup
+	for s := range senders {
+		wg.Go(func() {
+			u := users[s]
+			for i := s; i < b.N; i += senders {
+				d := text(u, "a message of an ordinary length, as people write it")
+				_, err := r.rooms.Compose(b.Context(), room, func(*rooms.View) ([]rooms.Draft, error) { return []rooms.Draft{d}, nil })
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric((cpu()-start)*1000/float64(b.N), "cpu-ms/event")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
