@@ -125,6 +125,31 @@ func TestANodeThatHangsIsLeftBehind(t *testing.T) {
 	}
 }
 
+// TestANodeThatHungGoesOn stops a node in the middle of its transaction until another has committed, which that one
+// can only after the server ended the first one's session.
+func TestANodeThatHungGoesOn(t *testing.T) {
+	url := postgresOnly(t)
+	hung, other := openRig(t, Options{URL: url}), openRig(t, Options{URL: url})
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	c := guarded(live(row(1, "hung")), onceWritten(func() { close(inside); <-goOn }))
+	submit(t, hung, c)
+	<-inside
+	other.commit(t, live(row(2, "other")))
+	close(goOn)
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	wantTexts(t, hung.texts(t), map[int64]string{1: "hung", 2: "other"})
+	for _, r := range []*rig{hung, other} {
+		if got := r.await(t, 2); got[0].Pos != 1 || got[1].Pos != 2 || len(got) != 2 {
+			t.Errorf("published %v", got)
+		}
+	}
+	if c.LastPos() != 2 {
+		t.Errorf("the change that was repeated is at %d, want 2", c.LastPos())
+	}
+}
+
 func TestARestoredDatabaseIsRefused(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r *rig) {
 		if err := r.beginAnewForTest(); err != nil {
