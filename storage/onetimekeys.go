@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"strconv"
-	"strings"
 )
 
 // KeyID names a one-time or fallback key of a device.
@@ -16,23 +14,20 @@ type KeyID struct {
 // OneTimeKey is a one-time or fallback key: its name and its JSON, a string or an object.
 type OneTimeKey struct {
 	KeyID
-	Body []byte
+	Body    []byte
+	Claimed bool // it was handed out
 }
 
-// InsertOneTimeKey adds a key; seq orders the keys of a device. A key that is there already, or was, stays as it is.
-func InsertOneTimeKey(k OneTimeKey, seq int64) Guard {
-	return Guard{sql: `INSERT INTO one_time_keys (device, algorithm, key_id, seq, body, claimed) VALUES ($1, $2, $3, $4, $5, 0)
-			ON CONFLICT DO NOTHING`,
-		args: []any{k.Device, k.Algorithm, k.ID, seq, k.Body}, want: anyRows}
-}
-
-// OneTimeKeyRow is InsertOneTimeKey as a row, for many keys at once.
+// OneTimeKeyRow adds a key; Seq orders the keys of a device. A key that is there already, or was handed out, stays as it
+// is; another key may take the name of one that was handed out.
 type OneTimeKeyRow struct {
 	OneTimeKey
 	Seq int64
 }
 
-var oneTimeKeysTable = newTable("one_time_keys", "device:i algorithm:t key_id:t seq:i body:b claimed:i", 3, "ignore")
+var oneTimeKeysTable = newTable("one_time_keys", "device:i algorithm:t key_id:t seq:i body:b claimed:i", 3,
+	`ON CONFLICT (device, algorithm, key_id) DO UPDATE SET seq = excluded.seq, body = excluded.body, claimed = 0
+	WHERE one_time_keys.claimed > 0 AND one_time_keys.body <> excluded.body`)
 
 func (*OneTimeKeyRow) table() *table { return oneTimeKeysTable }
 func (r *OneTimeKeyRow) args(dst []any) []any {
@@ -52,13 +47,13 @@ func (r *FallbackKeyRow) args(dst []any) []any {
 	return append(dst, r.Device, r.Algorithm, r.ID, r.Body, int64(0))
 }
 
-// ListOneTimeKeys lists the keys of a device, those handed out too: their Body is empty.
+// ListOneTimeKeys lists the keys of a device, those handed out too.
 func (db *DB) ListOneTimeKeys(ctx context.Context, device int64) ([]OneTimeKey, error) {
 	var out []OneTimeKey
-	err := db.each(ctx, `SELECT algorithm, key_id, body FROM one_time_keys WHERE device = $1`, []any{device},
+	err := db.each(ctx, `SELECT algorithm, key_id, body, claimed > 0 FROM one_time_keys WHERE device = $1`, []any{device},
 		func(r *sql.Rows) error {
 			k := OneTimeKey{KeyID: KeyID{Device: device}}
-			err := r.Scan(&k.Algorithm, &k.ID, &k.Body)
+			err := r.Scan(&k.Algorithm, &k.ID, &k.Body, &k.Claimed)
 			out = append(out, k)
 			return err
 		})
@@ -101,15 +96,6 @@ type Want struct {
 // Claim collects keys that were handed out. It is read after the Change is committed.
 type Claim struct{ Keys []OneTimeKey }
 
-// reset forgets what an attempt that was rolled back had taken. Why: a claim is run again when its transaction fails,
-// and another node may have taken the key in between.
-func (c *Claim) reset() Guard {
-	return Guard{sql: `SELECT 1`, want: anyRows, scan: func(*sql.Rows) error {
-		c.Keys = nil
-		return nil
-	}}
-}
-
 func (c *Claim) scan(r *sql.Rows) error {
 	var k OneTimeKey
 	err := r.Scan(&k.Device, &k.Algorithm, &k.ID, &k.Body)
@@ -117,62 +103,28 @@ func (c *Claim) scan(r *sql.Rows) error {
 	return err
 }
 
-// claimChunk is how many keys one statement claims; a shorter list repeats its last entry, which claims nothing more.
-const claimChunk = 16
-
 // ClaimOneTimeKeys hands out the oldest key of each device and algorithm: to one claimant only, on any number of nodes,
-// since the commit holds the stream's lock. An entry must not appear twice.
+// since the commit holds the stream's lock. There must be a want.
 func ClaimOneTimeKeys(wants []Want, now int64, into *Claim) []Guard {
-	// Why no RETURNING body from the UPDATE: it would return the emptied one; the key is read, then marked, under the lock.
-	return claimGuards(wants, into,
-		`SELECT k.device, k.algorithm, k.key_id, k.body FROM one_time_keys k JOIN want w ON w.device = k.device AND w.algorithm = k.algorithm
-		WHERE k.claimed = 0 AND k.seq = (SELECT MIN(m.seq) FROM one_time_keys m
-			WHERE m.device = w.device AND m.algorithm = w.algorithm AND m.claimed = 0)`,
-		`UPDATE one_time_keys SET claimed = $1, body = $2 WHERE claimed = 0 AND (device, algorithm, seq) IN (
-			SELECT w.device, w.algorithm, MIN(m.seq) FROM want w JOIN one_time_keys m ON m.device = w.device AND m.algorithm = w.algorithm
-			WHERE m.claimed = 0 GROUP BY w.device, w.algorithm)`, now, []byte{})
+	return claimGuards(wants, into, `UPDATE one_time_keys SET claimed = $3 WHERE device = $1 AND algorithm = $2 AND key_id = (
+			SELECT k.key_id FROM one_time_keys k WHERE k.device = $1 AND k.algorithm = $2 AND k.claimed = 0 ORDER BY k.seq LIMIT 1)
+		RETURNING device, algorithm, key_id, body`, now)
 }
 
 // ClaimFallbackKeys hands out fallback keys, which can be handed out again, and marks them as used.
 func ClaimFallbackKeys(wants []Want, into *Claim) []Guard {
-	return claimGuards(wants, into,
-		`SELECT k.device, k.algorithm, k.key_id, k.body FROM fallback_keys k JOIN want w ON w.device = k.device AND w.algorithm = k.algorithm`,
-		`UPDATE fallback_keys SET used = $1 WHERE used = 0 AND (device, algorithm) IN (SELECT w.device, w.algorithm FROM want w)`, int64(1))
+	return claimGuards(wants, into, `UPDATE fallback_keys SET used = $3 WHERE device = $1 AND algorithm = $2
+		RETURNING device, algorithm, key_id, body`, int64(1))
 }
 
-// claimGuards are, for each chunk of wants, a read and the update that takes what was read.
-func claimGuards(wants []Want, into *Claim, read, take string, takeArgs ...any) []Guard {
-	guards := []Guard{into.reset()}
-	for len(wants) > 0 {
-		chunk := wants[:min(claimChunk, len(wants))]
-		wants = wants[len(chunk):]
-		guards = append(guards,
-			Guard{sql: wantList(1) + read, args: wantArgs(nil, chunk), want: anyRows, scan: into.scan},
-			Guard{sql: wantList(1+len(takeArgs)) + take, args: wantArgs(takeArgs, chunk), want: anyRows})
+func claimGuards(wants []Want, into *Claim, take string, mark int64) []Guard {
+	guards := make([]Guard, len(wants))
+	for i, w := range wants {
+		guards[i] = Guard{sql: take, args: []any{w.Device, w.Algorithm, mark}, want: anyRows, scan: into.scan}
 	}
+	// Why: when the transaction is run again, another node may have taken a key in between.
+	guards[0].begin = func() { into.Keys = nil }
 	return guards
-}
-
-// wantList is the common table expression "want" with parameters from $first on.
-func wantList(first int) string {
-	var sb strings.Builder
-	sb.WriteString("WITH want (device, algorithm) AS (")
-	for i := range claimChunk {
-		if i > 0 {
-			sb.WriteString(" UNION ")
-		}
-		sb.WriteString("SELECT CAST(" + param(first+2*i) + " AS BIGINT), CAST(" + param(first+2*i+1) + " AS TEXT)")
-	}
-	return sb.String() + ") "
-}
-
-func wantArgs(before []any, chunk []Want) []any {
-	args := append([]any(nil), before...)
-	for i := range claimChunk {
-		w := chunk[min(i, len(chunk)-1)]
-		args = append(args, w.Device, w.Algorithm)
-	}
-	return args
 }
 
 // PruneClaimedKeys forgets keys of a device that were handed out before an instant.
@@ -180,6 +132,3 @@ func PruneClaimedKeys(device, before int64) Guard {
 	return Guard{sql: `DELETE FROM one_time_keys WHERE device = $1 AND claimed > 0 AND claimed < $2`,
 		args: []any{device, before}, want: anyRows}
 }
-
-// param is the n-th parameter of a statement.
-func param(n int) string { return "$" + strconv.Itoa(n) }

@@ -109,6 +109,11 @@ func TestOneTimeKeys(t *testing.T) {
 		if n := r.upload(c, `{"one_time_keys":{"signed_curve25519:1":{"key":"k1"}}}`)["signed_curve25519"]; n != 0 || r.claim(c) != "" {
 			t.Error("a key that was handed out came back")
 		}
+		// Another key may take its name.
+		r.upload(c, `{"one_time_keys":{"signed_curve25519:1":{"key":"new"}}}`)
+		if got := r.claim(c); got != `signed_curve25519:1={"key":"new"}` {
+			t.Errorf("claimed %q", got)
+		}
 		for _, bad := range []string{`{"one_time_keys":{"noalgorithm":{}}}`, `{"one_time_keys":{":x":{}}}`, `{"one_time_keys":{"x:":{}}}`} {
 			_, err := r.tryUpload(c, bad)
 			refused(t, err, matrix.CodeInvalidParam)

@@ -144,11 +144,11 @@ func (s *Service) addOneTimeKeys(ctx context.Context, change *storage.Change, c 
 	if err != nil {
 		return err
 	}
-	known := make(map[storage.KeyID][]byte, len(list))
+	known := make(map[storage.KeyID]storage.OneTimeKey, len(list))
 	left := 0
 	for _, k := range list {
-		known[k.KeyID] = k.Body
-		if len(k.Body) > 0 {
+		known[k.KeyID] = k
+		if !k.Claimed {
 			left++
 		}
 	}
@@ -161,11 +161,12 @@ func (s *Service) addOneTimeKeys(ctx context.Context, change *storage.Change, c 
 		if err != nil {
 			return err
 		}
-		if was, ok := known[key.KeyID]; ok {
-			if len(was) > 0 && !bytes.Equal(was, key.Body) {
-				return matrix.InvalidParam("There is another one-time key " + name + " already: give the new one another id.")
-			}
-			continue
+		was, ok := known[key.KeyID]
+		if ok && bytes.Equal(was.Body, key.Body) {
+			continue // there already, or handed out: it must not come back
+		}
+		if ok && !was.Claimed {
+			return matrix.InvalidParam("There is another one-time key " + name + " already: give the new one another id.")
 		}
 		change.Add(&storage.OneTimeKeyRow{OneTimeKey: key, Seq: seq})
 		seq++

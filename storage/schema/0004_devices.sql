@@ -14,7 +14,7 @@ CREATE TABLE device_lists (
 CREATE INDEX device_lists_pos ON device_lists (pos);
 
 -- Keys that are handed out once. seq keeps the order of upload. claimed: when it was handed out, 0 while it was not; a
--- claimed key stays for a while without its body, so that a repeated upload cannot bring it back.
+-- claimed key stays for a while, so that a repeated upload cannot bring it back.
 CREATE TABLE one_time_keys (
 	device    BIGINT NOT NULL,
 	algorithm TEXT NOT NULL,
