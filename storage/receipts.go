@@ -15,7 +15,8 @@ const OwnReceipt = "own"
 type ReceiptRow struct {
 	At
 	Room, User int64
-	// Type is m.read, m.read.private or OwnReceipt; Thread is "" (unthreaded), "main" or the id of a thread's root.
+	// Type is m.read, m.read.private or OwnReceipt; Thread is "" (unthreaded), "main" or the id of a thread's root, of
+	// an OwnReceipt the root's number.
 	Type, Thread string
 	EventID      matrix.EventID
 	// EventPos, Notify, TNotify are those of the event; they are taken from Event where that is set.

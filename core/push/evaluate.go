@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -59,7 +60,7 @@ func (s *Service) Evaluate(ctx context.Context, r *rooms.Room, v *rooms.View, e 
 		row.Flags |= storage.FlagHits
 	}
 	if row.Flags&storage.FlagLocal != 0 {
-		rows = append(rows, ownReceipt(r, state, e, row, g.Relates))
+		rows = append(rows, ownReceipt(r, state, e, row))
 	}
 	return rows, nil
 }
@@ -200,11 +201,11 @@ func number(b bool) int64 {
 }
 
 // ownReceipt marks what a user has sent as read by him: in its thread, or all that was before he came in.
-func ownReceipt(r *rooms.Room, state viewState, e *matrix.Event, row *storage.EventRow, rel *relation) storage.Row {
+func ownReceipt(r *rooms.Room, state viewState, e *matrix.Event, row *storage.EventRow) storage.Row {
 	thread := "main"
 	switch {
-	case row.Thread != 0 && rel.Type == "m.thread":
-		thread = string(rel.Event)
+	case row.Thread != 0:
+		thread = strconv.FormatInt(row.Thread, 10)
 	case e.Type == "m.room.member" && e.StateKeyEquals(string(e.Sender)) && e.Membership() == "join":
 		if old := state.Event(e.Tuple()); old == nil || old.Membership() != "join" {
 			thread = ""

@@ -55,7 +55,7 @@ func (b *build) readMark(v *roomView) (*mark, error) {
 		return nil, err
 	}
 	m := &mark{at: b.head}
-	threads := map[string]int64{}
+	threads := map[int64]int64{}
 	found := false
 	for i := range rows {
 		r := reading{rows[i].EventPos, rows[i].Notify, rows[i].TNotify}
@@ -65,7 +65,11 @@ func (b *build) readMark(v *roomView) (*mark, error) {
 		case "main":
 			m.main = later(m.main, r)
 		default:
-			threads[thread] = max(threads[thread], r.pos)
+			root, err := b.threadOf(v, &rows[i])
+			if err != nil {
+				return nil, err
+			}
+			threads[root] = max(threads[root], r.pos)
 		}
 	}
 	if !found { // he came in by no event of his own: what was before does not count
@@ -90,27 +94,35 @@ func later(a, b reading) reading {
 	return a
 }
 
+// threadOf is the number of the root of a receipt's thread; 0 for a thread that does not exist, which holds nothing unread.
+func (b *build) threadOf(v *roomView, r *storage.ReceiptRow) (int64, error) {
+	if r.Type == storage.OwnReceipt {
+		return strconv.ParseInt(r.Thread, 10, 64)
+	}
+	e, err := b.s.rooms.EventByID(b.ctx, v.r, matrix.EventID(r.Thread))
+	if matrix.HasCode(err, matrix.CodeNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return e.Row.NID, nil
+}
+
 // readThreads takes in the threads that are read further than the room.
-func (b *build) readThreads(v *roomView, m *mark, threads map[string]int64) error {
+func (b *build) readThreads(v *roomView, m *mark, threads map[int64]int64) error {
 	for root, pos := range threads {
-		if pos <= m.all.pos {
+		if pos <= m.all.pos || root == 0 {
 			continue
 		}
-		e, err := b.s.rooms.EventByID(b.ctx, v.r, matrix.EventID(root))
-		if matrix.HasCode(err, matrix.CodeNotFound) {
-			continue // a thread that does not exist holds nothing unread
-		}
-		if err != nil {
-			return err
-		}
-		n, err := b.s.db.CountThread(b.ctx, v.room, e.Row.NID, m.all.pos, pos)
+		n, err := b.s.db.CountThread(b.ctx, v.room, root, m.all.pos, pos)
 		if err != nil {
 			return err
 		}
 		if m.threads == nil {
 			m.threads = map[int64]int64{}
 		}
-		m.threads[e.Row.NID] = pos
+		m.threads[root] = pos
 		m.threadsRead += n
 	}
 	return nil

@@ -117,7 +117,7 @@ func talk(t *testing.T, r *rig, seed uint64) {
 		case 1:
 			check(t, n, c, room.ID())
 		default:
-			e := speak(rnd, c, users, room.ID(), roots)
+			e := speak(rnd, c, users, n.events, roots)
 			id := c.send(room, "m.room.message", e.content)
 			e.sent.id = id
 			e.sent.muted = map[*client]bool{muter: c == users[0] && !e.sent.names[muter]}
@@ -141,11 +141,17 @@ type utterance struct {
 	content object
 }
 
-func speak(rnd *rand.Rand, c *client, users []*client, _ matrix.RoomID, roots []matrix.EventID) utterance {
+func speak(rnd *rand.Rand, c *client, users []*client, said []sent, roots []matrix.EventID) utterance {
 	u := utterance{sent: sent{by: c, notify: true, names: map[*client]bool{}}, content: object{"msgtype": "m.text", "body": "words"}}
-	if rnd.IntN(3) == 0 && len(roots) > 0 {
+	switch {
+	case len(roots) == 0:
+	case rnd.IntN(3) == 0:
 		u.thread = roots[rnd.IntN(len(roots))]
 		u.content["m.relates_to"] = object{"rel_type": "m.thread", "event_id": u.thread}
+	case rnd.IntN(6) == 0: // a relation of another kind stays where its target is
+		of := said[rnd.IntN(len(said))]
+		u.thread = of.thread
+		u.content["m.relates_to"] = object{"rel_type": "m.reference", "event_id": of.id}
 	}
 	named := users[rnd.IntN(len(users))]
 	switch rnd.IntN(5) {

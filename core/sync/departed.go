@@ -88,6 +88,9 @@ func (b *build) stripped(m *storage.MembershipRow, name string) error {
 // ownEvent finds the room and the event of a membership; nil when that is no event of his own.
 func (b *build) ownEvent(m *storage.MembershipRow) (*rooms.Room, *rooms.Stored, error) {
 	room, err := b.s.rooms.RoomByNID(b.ctx, m.Room)
+	if matrix.HasCode(err, matrix.CodeNotFound) {
+		return nil, nil, nil // purged since
+	}
 	if err != nil || m.Event == 0 {
 		return room, nil, err
 	}

@@ -53,6 +53,7 @@ type hubRoom struct {
 	typists                        map[matrix.UserID]time.Time
 	summary                        *summary // nil: to be read
 	summaries                      int64    // grows each time the summary is dropped
+	size                           int64    // members, as of the last summary
 }
 
 // joinedRoom is a room that a user is in, and since when.
@@ -132,7 +133,11 @@ func (h *hub) hearLive(l *storage.Live) {
 	case storage.KindDeviceList:
 		h.hearDeviceList(l)
 	case storage.KindRoom:
-		h.room(l.Room).dropTail(h, l.Pos)
+		r := h.room(l.Room)
+		r.dropTail(h, l.Pos)
+		for _, u := range r.online {
+			u.stale = true // the room may be gone
+		}
 	case storage.KindAccountData, storage.KindToDevice, storage.KindKeyCount, storage.KindForget:
 		if u := h.users[l.User]; u != nil {
 			u.hear(l)
@@ -287,7 +292,7 @@ func (h *hub) wakeCalm(r *hubRoom) {
 
 // large reports whether the room has more members than calmSize, as far as is known.
 func (r *hubRoom) large() bool {
-	return len(r.online) > calmSize || r.summary != nil && r.summary.joined > calmSize
+	return len(r.online) > calmSize || r.size > calmSize
 }
 
 // rouse makes the ticker look after what is due.

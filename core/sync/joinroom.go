@@ -64,7 +64,11 @@ func (b *build) writeRoom(v *roomView, t *timeline, full bool, sum *summary, her
 // enter finds the room and settles whether it is new to the user since the token. False: it is not to be written.
 func (b *build) enter(v *roomView) (bool, error) {
 	var err error
-	if v.r, err = b.s.rooms.RoomByNID(b.ctx, v.room); err != nil || !b.f.Room.wants(v.r.ID()) {
+	v.r, err = b.s.rooms.RoomByNID(b.ctx, v.room)
+	if matrix.HasCode(err, matrix.CodeNotFound) {
+		return false, nil // purged since
+	}
+	if err != nil || !b.f.Room.wants(v.r.ID()) {
 		return false, err
 	}
 	if v.pos <= b.from.Pos || b.initial && v.pos <= b.head {

@@ -53,7 +53,7 @@ func (b *build) summaryOf(v *roomView) (*summary, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r := h.rooms[v.room]; r != nil && r.summaries == v.summaries {
-		r.summary = s
+		r.summary, r.size = s, s.joined
 	}
 	return s, nil
 }

@@ -1,6 +1,6 @@
 -- Receipts: the newest of each (room, user, type, thread). thread '' is unthreaded, 'main' the main timeline, otherwise
 -- the id of the thread's root. event_pos, notify, tnotify: copied from the event it points to. The type 'own' is not
--- shown to anybody (pos 0): what a user has sent he has read.
+-- shown to anybody (pos 0) and names a thread by the number of its root: what a user has sent he has read.
 CREATE TABLE receipts (
 	room      BIGINT NOT NULL,
 	usr       BIGINT NOT NULL,
