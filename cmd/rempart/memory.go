@@ -9,9 +9,9 @@ import (
 
 // What makes the process give memory back to the system.
 const (
-	memoryLook = 5 * time.Second
+	memoryLook = 2 * time.Second
 	// memoryIdle is how much must lie unused, memoryCalm how little must have been asked for since the last look.
-	memoryIdle = 48 << 20
+	memoryIdle = 32 << 20
 	memoryCalm = 4 << 20
 )
 
