@@ -478,3 +478,52 @@ func TestMembershipRefusals(t *testing.T) {
 		s.fails("GET", room+"/state/m.room.name", alice, "", 404, "M_NOT_FOUND")
 	})
 }
+
+// A space's tree, over the rooms that the caller may know of. Spec: client-server-api/#spaces
+func TestHierarchy(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		bob, _ := s.register("bob")
+		space := `"preset":"public_chat","creation_content":{"type":"m.space"}`
+		root, rootPath := s.room(alice, `{"name":"root",`+space+`}`)
+		sub, subPath := s.room(alice, `{"name":"sub",`+space+`}`)
+		open, _ := s.room(alice, `{"name":"open","preset":"public_chat"}`)
+		hidden, _ := s.room(alice, `{"name":"hidden"}`)
+		deep, _ := s.room(alice, `{"name":"deep","preset":"public_chat"}`)
+		child := func(path, id, content string) {
+			s.ok("PUT", path+"/state/m.space.child/"+url.PathEscape(id), alice, content)
+		}
+		child(rootPath, open, `{"via":["hs1"]}`)
+		child(rootPath, hidden, `{"via":["hs1"],"order":"1"}`)
+		child(rootPath, sub, `{"via":["hs1"],"order":"2","suggested":true}`)
+		child(rootPath, "!gone:hs1", `{"via":["hs1"]}`)
+		child(rootPath, deep, `{}`)
+		child(subPath, deep, `{"via":["hs1"]}`)
+		child(subPath, root, `{"via":["hs1"]}`)
+		tree := func(token, query string) (names []string, next string) {
+			a := s.ok("GET", "/_matrix/client/v1/rooms/"+url.PathEscape(root)+"/hierarchy"+query, token, "")
+			for _, r := range a.body["rooms"].([]any) {
+				names = append(names, r.(map[string]any)["name"].(string))
+			}
+			next, _ = a.body["next_batch"].(string)
+			return names, next
+		}
+		for query, want := range map[string]string{"": "[root sub deep open]", "?max_depth=1": "[root sub open]", "?suggested_only=true": "[root sub]", "?max_depth=0": "[root]"} {
+			if got, _ := tree(bob, query); fmt.Sprint(got) != want {
+				t.Errorf("%q shows %v, want %s", query, got, want)
+			}
+		}
+		if got, _ := tree(alice, ""); fmt.Sprint(got) != "[root hidden sub deep open]" {
+			t.Errorf("a member sees %v", got)
+		}
+		first, next := tree(bob, "?limit=3")
+		second, end := tree(bob, "?limit=3&from="+next)
+		if fmt.Sprint(first, second) != "[root sub deep] [open]" || end != "" {
+			t.Errorf("the pages are %v and %v, then %q", first, second, end)
+		}
+		path := "/_matrix/client/v1/rooms/" + url.PathEscape(root) + "/hierarchy?"
+		s.fails("GET", path+"max_depth=1&from="+next, bob, "", 400, "M_INVALID_PARAM")
+		s.fails("GET", path+"from=x", bob, "", 400, "M_INVALID_PARAM")
+		s.fails("GET", "/_matrix/client/v1/rooms/"+url.PathEscape(hidden)+"/hierarchy", bob, "", 403, "M_FORBIDDEN")
+	})
+}

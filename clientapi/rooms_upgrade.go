@@ -36,6 +36,31 @@ func roomUpgrades(r *httpx.Router, s *rooms.Service) {
 		})
 }
 
+// roomSpaces adds the route that walks through a space. Spec: client-server-api/#spaces
+func roomSpaces(r *httpx.Router, s *rooms.Service) {
+	roomRoute(r, s, "GET", "/_matrix/client/v1/rooms/{roomID}/hierarchy", httpx.Route{Access: httpx.UserOrGuest, Spec: "getSpaceHierarchy"},
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (hierarchyAnswer, error) {
+			q := rooms.HierarchyRequest{From: p.Query().Get("from")}
+			var err error
+			if q.SuggestedOnly, err = p.QueryBool("suggested_only", false); err != nil {
+				return hierarchyAnswer{}, err
+			}
+			if q.Limit, err = positive(p, "limit"); err != nil {
+				return hierarchyAnswer{}, err
+			}
+			if q.MaxDepth, err = p.QueryInt("max_depth", -1); err != nil || q.MaxDepth < 0 && p.Query().Has("max_depth") {
+				return hierarchyAnswer{}, matrix.InvalidParam("max_depth must not be negative.")
+			}
+			list, next, err := s.Hierarchy(ctx, room, c.User, q)
+			return hierarchyAnswer{list, next}, err
+		})
+}
+
+type hierarchyAnswer struct {
+	Rooms     []rooms.HierarchyRoom `json:"rooms"`
+	NextBatch string                `json:"next_batch,omitempty"`
+}
+
 type upgradeRequest struct {
 	Version  string          `json:"new_version"`
 	Creators []matrix.UserID `json:"additional_creators"`

@@ -26,7 +26,7 @@ type SendRequest struct {
 // Spec: client-server-api/#sending-events-to-a-room
 func (s *Service) Send(ctx context.Context, q SendRequest) (matrix.EventID, error) {
 	if q.Type == "m.room.create" {
-		return "", matrix.Forbidden("A room has one m.room.create event, made with the room.")
+		return "", matrix.BadJSON("A room has one m.room.create event, made with the room.")
 	}
 	draft := Draft{Sender: q.Sender, Type: q.Type, StateKey: q.StateKey, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn}
 	if q.Type == "m.room.redaction" {
@@ -50,25 +50,21 @@ func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix
 	if err := s.checkState(ctx, q); err != nil {
 		return "", err
 	}
-	canonical, err := matrix.CanonicalJSON(q.Content)
-	if err != nil {
-		return "", err
-	}
 	var same matrix.EventID
 	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
 		now, err := v.Get(ctx, matrix.StateTuple{Type: q.Type, Key: *q.StateKey})
 		if err != nil {
 			return nil, err
 		}
-		if now != nil && now.Sender == q.Sender && bytes.Equal(now.Content, canonical) {
-			same = now.ID
-			return nil, nil
-		}
 		draft := d
 		if q.Type == "m.room.member" {
 			if draft.Content, err = s.memberContent(ctx, q, v, now); err != nil {
 				return nil, err
 			}
+		}
+		if now != nil && now.Sender == q.Sender && sameContent(now.Content, draft.Content) {
+			same = now.ID
+			return nil, nil
 		}
 		return []Draft{draft}, nil
 	})
@@ -88,15 +84,28 @@ func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now
 	if err := json.Unmarshal(q.Content, &content); err != nil {
 		return nil, matrix.BadJSON("The content of m.room.member must be an object.")
 	}
-	if string(content["membership"]) != `"join"` || *q.StateKey != string(q.Sender) || membershipOf(now) == "join" {
+	const authorised = "join_authorised_via_users_server"
+	_, claimed := content[authorised]
+	delete(content, authorised)
+	who := matrix.UserID("")
+	if string(content["membership"]) == `"join"` && *q.StateKey == string(q.Sender) && membershipOf(now) != "join" {
+		var err error
+		if who, err = s.authoriserOf(ctx, q.Room, q.Sender, v, now); err != nil {
+			return nil, err
+		}
+	}
+	if who != "" {
+		content[authorised] = quote(who)
+	} else if !claimed {
 		return q.Content, nil
 	}
-	who, err := s.authoriserOf(ctx, q.Room, q.Sender, v, now)
-	if err != nil || who == "" {
-		return q.Content, err
-	}
-	content["join_authorised_via_users_server"] = quote(who)
 	return json.Marshal(content)
+}
+
+// sameContent compares canonical content with what a client sent.
+func sameContent(canonical, sent []byte) bool {
+	made, err := matrix.CanonicalJSON(sent)
+	return err == nil && bytes.Equal(canonical, made)
 }
 
 // Redact takes away an event's content. Spec: client-server-api/#redactions

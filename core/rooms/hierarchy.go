@@ -1,0 +1,220 @@
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// HierarchyRequest asks for a page of a space's tree. Spec: client-server-api/#get_matrixclientv1roomsroomidhierarchy
+type HierarchyRequest struct {
+	SuggestedOnly bool
+	Limit         int
+	MaxDepth      int // negative: as deep as the tree goes
+	From          string
+}
+
+// HierarchyRoom is a room of the tree.
+type HierarchyRoom struct {
+	Summary
+	ChildrenState []json.RawMessage `json:"children_state"`
+}
+
+// Bounds of a tree and of a page of it.
+const (
+	maxHierarchyDepth = 32
+	maxHierarchyRooms = 2000
+	maxHierarchyPage  = 50
+)
+
+// Hierarchy walks down from a space, depth first, over the rooms that the user may know of. next is where the next page
+// starts, "" when there is none.
+func (s *Service) Hierarchy(ctx context.Context, root *Room, user matrix.UserID, q HierarchyRequest) (list []HierarchyRoom, next string, err error) {
+	if q.Limit <= 0 || q.Limit > maxHierarchyPage {
+		q.Limit = maxHierarchyPage
+	}
+	if q.MaxDepth < 0 || q.MaxDepth > maxHierarchyDepth {
+		q.MaxDepth = maxHierarchyDepth
+	}
+	skip, err := q.skip()
+	if err != nil {
+		return nil, "", err
+	}
+	w := &spaceWalk{s: s, user: user, q: q, seen: map[matrix.RoomID]bool{root.ID(): true}, stack: []spaceStep{{root.ID(), 0}}}
+	list = []HierarchyRoom{}
+	for n := 0; n < maxHierarchyRooms; n++ {
+		r, err := w.next(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		if r == nil {
+			if n == 0 {
+				return nil, "", notInRoom()
+			}
+			return list, "", nil
+		}
+		if len(list) == q.Limit {
+			return list, fmt.Sprintf("n%d_%d_%t", n, q.MaxDepth, q.SuggestedOnly), nil
+		}
+		if n >= skip {
+			list = append(list, *r)
+		}
+	}
+	return list, "", nil
+}
+
+// skip reads the token: how many rooms were sent already. The other parameters must be those of the first page.
+func (q *HierarchyRequest) skip() (int, error) {
+	if q.From == "" {
+		return 0, nil
+	}
+	var n, depth int
+	var suggested string
+	if _, err := fmt.Sscanf(q.From, "n%d_%d_%s", &n, &depth, &suggested); err != nil || n < 0 {
+		return 0, matrix.InvalidParam("from was not given out by this server.")
+	}
+	if depth != q.MaxDepth || suggested != strconv.FormatBool(q.SuggestedOnly) {
+		return 0, matrix.InvalidParam("suggested_only and max_depth must stay the same from page to page.")
+	}
+	return n, nil
+}
+
+// spaceWalk is one walk through a tree.
+type spaceWalk struct {
+	s     *Service
+	user  matrix.UserID
+	q     HierarchyRequest
+	seen  map[matrix.RoomID]bool
+	stack []spaceStep
+	// root says that the first room has been met.
+	root bool
+}
+
+type spaceStep struct {
+	id    matrix.RoomID
+	depth int
+}
+
+// next is the next room that the user may know of; nil at the end, and when the root is none.
+func (w *spaceWalk) next(ctx context.Context) (*HierarchyRoom, error) {
+	for len(w.stack) > 0 {
+		step := w.stack[len(w.stack)-1]
+		w.stack = w.stack[:len(w.stack)-1]
+		r, children, err := w.look(ctx, step.id)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil {
+			if !w.root {
+				return nil, nil
+			}
+			continue
+		}
+		w.root = true
+		for i := len(children) - 1; i >= 0 && step.depth < w.q.MaxDepth; i-- {
+			if id := matrix.RoomID(*children[i].StateKey); !w.seen[id] {
+				w.seen[id] = true
+				w.stack = append(w.stack, spaceStep{id, step.depth + 1})
+			}
+		}
+		return r, nil
+	}
+	return nil, nil
+}
+
+// look describes a room and lists its children; nil when the user may not know of it.
+func (w *spaceWalk) look(ctx context.Context, id matrix.RoomID) (*HierarchyRoom, []*Stored, error) {
+	room, err := w.s.Room(ctx, id)
+	if isNotFound(err) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	sum, err := w.s.Summarise(ctx, room, w.user)
+	if isNotFound(err) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := w.s.standingOf(ctx, room, w.user)
+	if err != nil || m.Membership == storage.MemberBan {
+		return nil, nil, err
+	}
+	sum.Membership = ""
+	r := &HierarchyRoom{Summary: *sum, ChildrenState: []json.RawMessage{}}
+	if r.RoomType != "m.space" {
+		return r, nil, nil
+	}
+	children, err := w.children(ctx, room)
+	for _, e := range children {
+		raw := e.StrippedJSON(nil)
+		raw = strconv.AppendInt(append(raw[:len(raw)-1], `,"origin_server_ts":`...), e.OriginServerTS, 10)
+		r.ChildrenState = append(r.ChildrenState, append(raw, '}'))
+	}
+	return r, children, err
+}
+
+// children are the valid m.space.child events of a space in the order in which clients show them.
+// Spec: client-server-api/#ordering-of-children-within-a-space
+func (w *spaceWalk) children(ctx context.Context, room *Room) ([]*Stored, error) {
+	view, err := w.s.Current(ctx, room)
+	if err != nil {
+		return nil, err
+	}
+	state, err := view.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	orders := map[int64]string{}
+	var out []*Stored
+	for _, e := range state {
+		var c struct {
+			Via       []string `json:"via"`
+			Order     any      `json:"order"`
+			Suggested any      `json:"suggested"`
+		}
+		if e.Type != "m.space.child" || json.Unmarshal(e.Content, &c) != nil || c.Via == nil || w.q.SuggestedOnly && c.Suggested != true {
+			continue
+		}
+		if order, ok := c.Order.(string); ok && validOrder(order) {
+			orders[e.Row.NID] = order
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *Stored) int {
+		oa, ina := orders[a.Row.NID]
+		ob, inb := orders[b.Row.NID]
+		switch {
+		case ina && inb && oa != ob:
+			return cmp.Compare(oa, ob)
+		case ina != inb:
+			return cmp.Compare(asNumber(inb), asNumber(ina)) // those with an order come first
+		}
+		return cmp.Or(cmp.Compare(a.OriginServerTS, b.OriginServerTS), cmp.Compare(*a.StateKey, *b.StateKey))
+	})
+	return out, nil
+}
+
+func validOrder(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return len(s) <= 50
+}
+
+func asNumber(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
