@@ -42,6 +42,7 @@ func Register(r *httpx.Router, d Deps) {
 	roomDirectory(r, d.Rooms)
 	roomRelations(r, d.Rooms)
 	roomUpgrades(r, d.Rooms)
+	roomSpaces(r, d.Rooms)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)
