@@ -2,7 +2,6 @@ package sync
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"rempart/internal/matrix"
@@ -184,17 +183,4 @@ func (h *hub) concerned(u *hubUser, since matrix.SyncToken) bool {
 		}
 	}
 	return false
-}
-
-// storedFilter reads a filter by its number.
-func (s *Service) storedFilter(ctx context.Context, c *matrix.Caller, id string) ([]byte, error) {
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return nil, matrix.InvalidParam("There is no such filter.")
-	}
-	body, err := s.db.FindFilter(ctx, c.UserNID, n)
-	if err == storage.ErrNotFound {
-		return nil, matrix.InvalidParam("There is no such filter.")
-	}
-	return body, err
 }

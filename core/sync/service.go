@@ -9,7 +9,6 @@ import (
 	"rempart/core/push"
 	"rempart/core/rooms"
 	"rempart/internal/bus"
-	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -34,6 +33,7 @@ type Service struct {
 	hub   *hub
 
 	buffers sync.Pool // of *[]byte
+	filters filterCache
 	closing chan struct{}
 	ended   sync.WaitGroup
 }
@@ -111,19 +111,4 @@ func (s *Service) spreadLists() {
 		}
 		s.hub.mu.Unlock()
 	}
-}
-
-// FilterOf finds the filter that a sync names: a stored one by its number, or JSON that stands in the request.
-func (s *Service) FilterOf(ctx context.Context, c *matrix.Caller, text string) (*Filter, error) {
-	if text == "" {
-		return &Filter{}, nil
-	}
-	if text[0] == '{' {
-		return ParseFilter([]byte(text))
-	}
-	body, err := s.storedFilter(ctx, c, text)
-	if err != nil {
-		return nil, err
-	}
-	return ParseFilter(body)
 }
