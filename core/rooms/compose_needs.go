@@ -32,15 +32,11 @@ func (n *needs) satisfy(ctx context.Context, s *Service) error {
 			n.stock = append(n.stock, first+i)
 		}
 	}
-	for _, t := range n.tuples {
-		if _, err := s.db.StateKeyNID(ctx, t); err != nil {
-			return err
-		}
+	if err := s.db.InternStateKeys(ctx, n.tuples); err != nil {
+		return err
 	}
-	for _, u := range n.users {
-		if _, err := s.db.UserNID(ctx, u); err != nil {
-			return err
-		}
+	if err := s.db.InternUsers(ctx, n.users); err != nil {
+		return err
 	}
 	n.tuples, n.users = nil, nil
 	return nil
