@@ -37,6 +37,14 @@ func DeleteKeyBackup(user, version int64) []Guard {
 	}
 }
 
+// DeleteKeyBackups removes all backups of a user: he has closed his account.
+func DeleteKeyBackups(user int64) []Guard {
+	return []Guard{
+		{sql: `DELETE FROM key_backup_sessions WHERE usr = $1`, args: []any{user}, want: anyRows},
+		{sql: `DELETE FROM key_backups WHERE usr = $1`, args: []any{user}, want: anyRows},
+	}
+}
+
 const keyBackupQuery = `SELECT b.version, b.algorithm, b.auth_data, b.etag,
 	(SELECT COUNT(*) FROM key_backup_sessions s WHERE s.usr = b.usr AND s.version = b.version)
 	FROM key_backups b WHERE b.usr = $1 AND b.deleted = 0 `

@@ -60,10 +60,30 @@ func (db *DB) FindLoginByRefresh(ctx context.Context, refreshHash []byte) (Login
 	return l, err
 }
 
-// RotateSession gives a session new tokens in exchange for its refresh token; it holds for one of several who try.
-func RotateSession(oldRefresh, token, refresh []byte, expires int64) Guard {
-	return Guard{sql: `UPDATE sessions SET token_hash = $2, refresh_hash = $3, expires = $4 WHERE refresh_hash = $1`,
-		args: []any{oldRefresh, token, refresh, expires}, want: 1}
+// DeleteSuccessors ends the sessions that a session was refreshed to, but one (0: all).
+func DeleteSuccessors(parent, except int64) []Guard {
+	args := []any{parent, except}
+	return []Guard{
+		{sql: `DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE parent = $1 AND nid <> $2)`, args: args, want: anyRows},
+		{sql: `DELETE FROM sessions WHERE parent = $1 AND nid <> $2`, args: args, want: anyRows},
+	}
+}
+
+// SessionStill holds while a session exists.
+func SessionStill(nid int64) Guard {
+	return Guard{sql: `SELECT 1 FROM sessions WHERE nid = $1`, args: []any{nid}, want: 1, scan: func(*sql.Rows) error { return nil }}
+}
+
+// SettleSession makes a session stand alone: the one that it was refreshed from has ended.
+func SettleSession(nid int64) Guard {
+	return Guard{sql: `UPDATE sessions SET parent = 0 WHERE nid = $1`, args: []any{nid}, want: anyRows}
+}
+
+// DeleteDetached ends one session if it is still there.
+func DeleteDetached(nid int64) []Guard {
+	guards := DeleteSession(nid)
+	guards[1].want = anyRows
+	return guards
 }
 
 // DeleteSession ends one session; it fails when the session has ended already.

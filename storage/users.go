@@ -53,7 +53,8 @@ func UpdatePasswordFrom(user int64, old, phc string) Guard {
 	return Guard{sql: `UPDATE users SET password = $3 WHERE nid = $1 AND password = $2`, args: []any{user, old, phc}, want: 1}
 }
 
-// UpdateUserFlags sets some flags of an account and clears others.
+// UpdateUserFlags sets some flags of an account and clears others. Its Change carries an entry of KindSession, since
+// sessions are kept in memory with the flags of their users.
 func UpdateUserFlags(user int64, set, unset UserFlag) Guard {
 	return Guard{sql: `UPDATE users SET flags = (flags | $2) & ~CAST($3 AS BIGINT) WHERE nid = $1`,
 		args: []any{user, int64(set), int64(unset)}, want: 1}

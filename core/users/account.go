@@ -46,6 +46,8 @@ func (s *Service) Deactivate(ctx context.Context, c matrix.Caller, erase bool, a
 	change := &storage.Change{}
 	change.Guard(storage.UpdatePassword(c.UserNID, ""), storage.UpdateUserFlags(c.UserNID, storage.UserDeactivated, storage.UserAdmin))
 	change.Guard(storage.DeleteProfile(c.UserNID)...)
+	change.Guard(storage.DeleteCrossSigning(c.UserNID)...)
+	change.Guard(storage.DeleteKeyBackups(c.UserNID)...)
 	if erase {
 		change.Guard(storage.DeleteUserData(c.UserNID))
 	}

@@ -12,7 +12,7 @@ import (
 const maxPassword = 512
 
 // waitersPerWorker bounds how many log-ins wait for a free worker before the server says 429.
-const waitersPerWorker = 16
+const waitersPerWorker = 64
 
 // hasher computes password hashes on as many processors as there are, no more: each takes tens of megabytes.
 type hasher struct {

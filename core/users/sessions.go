@@ -22,6 +22,9 @@ func (s *Service) Authenticate(ctx context.Context, token string, from Seen, log
 		if err != nil {
 			return matrix.Caller{}, err
 		}
+		if err := s.settle(ctx, login); err != nil {
+			return matrix.Caller{}, err
+		}
 		found = &cached{hash: hash, caller: callerOf(login), flags: login.Flags, expires: login.Expires}
 		s.cache.put(found, before)
 	}
@@ -92,9 +95,6 @@ type Session struct {
 	ExpiresIn    int64  // milliseconds; 0: never
 }
 
-// accessLife is how long an access token lives that can be refreshed, in milliseconds.
-const accessLife = 5 * 60_000
-
 // maxDeviceID bounds the name of a device in bytes; maxDeviceName that of its display name.
 const (
 	maxDeviceID   = 512
@@ -138,35 +138,8 @@ func (s *Service) openSession(ctx context.Context, c *storage.Change, user stora
 	}
 	out := &Session{UserID: user.ID, DeviceID: d.id}
 	row := &storage.SessionRow{Session: storage.Session{NID: nid, User: user.NID, Tenant: user.Tenant, Created: s.nowMS()}}
-	var hash tokenHash
-	out.Token, hash = newToken("rmp_")
-	row.TokenHash = hash[:]
-	if d.refresh {
-		var refresh tokenHash
-		out.RefreshToken, refresh = newToken("rmr_")
-		out.ExpiresIn, row.RefreshHash, row.Expires = accessLife, refresh[:], s.nowMS()+accessLife
-	}
+	s.giveTokens(row, out, d.refresh)
 	c.Guard(storage.InsertDevice(storage.Device{NID: deviceNID, User: user.NID, ID: d.id, DisplayName: d.name, Created: s.nowMS()}, &row.Device))
 	c.Add(row)
 	return out, nil
-}
-
-// Refresh gives new tokens in exchange for a refresh token, once. Spec: client-server-api/#refreshing-access-tokens
-func (s *Service) Refresh(ctx context.Context, refreshToken string) (*Session, error) {
-	old := hashToken(refreshToken)
-	login, err := s.db.FindLoginByRefresh(ctx, old[:])
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil, matrix.UnknownToken(false)
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := &Session{UserID: login.UserID, DeviceID: login.DeviceID, ExpiresIn: accessLife}
-	var access, refresh tokenHash
-	out.Token, access = newToken("rmp_")
-	out.RefreshToken, refresh = newToken("rmr_")
-	c := &storage.Change{}
-	c.Guard(storage.RotateSession(old[:], access[:], refresh[:], s.nowMS()+accessLife).OrElse(matrix.UnknownToken(false)))
-	c.Live(storage.Live{Kind: storage.KindSession, User: login.User})
-	return out, s.db.Commit(ctx, c)
 }

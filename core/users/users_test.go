@@ -237,16 +237,28 @@ func TestRefresh(t *testing.T) {
 		if refused(t, err, matrix.CodeUnknownToken); matrix.AsError(err).Extra["soft_logout"] != true {
 			t.Error("an expired token must be a soft logout")
 		}
-		fresh, err := r.Refresh(t.Context(), s.RefreshToken)
+		lost, err := r.Refresh(t.Context(), s.RefreshToken)
 		if err != nil {
 			t.Fatal(err)
 		}
+		fresh, err := r.Refresh(t.Context(), s.RefreshToken) // the first answer got lost
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.gone(lost.Token)
 		if r.caller(fresh.Token).Device != device {
 			t.Error("the device changed")
 		}
-		_, err = r.Refresh(t.Context(), s.RefreshToken)
+		_, err = r.Refresh(t.Context(), s.RefreshToken) // the new session was used: the old one has ended
 		refused(t, err, matrix.CodeUnknownToken)
 		r.gone(s.Token)
+		again, err := r.Refresh(t.Context(), fresh.RefreshToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.caller(fresh.Token) // until the next one is used
+		r.caller(again.Token)
+		r.gone(fresh.Token)
 	})
 }
 

@@ -37,7 +37,8 @@ CREATE TABLE devices (
 	UNIQUE (usr, device_id)
 );
 
--- Sessions: access tokens, hashed (SHA-256), apart from devices. chain and parent: refresh-token families.
+-- Sessions: access tokens, hashed (SHA-256), apart from devices. parent: the session that this one was refreshed from,
+-- until this one is used; 0 otherwise.
 CREATE TABLE sessions (
 	nid          {{int}} NOT NULL PRIMARY KEY,
 	usr          BIGINT NOT NULL,
@@ -54,6 +55,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_user ON sessions (usr);
 CREATE INDEX sessions_device ON sessions (device);
 CREATE INDEX sessions_refresh ON sessions (refresh_hash) WHERE refresh_hash IS NOT NULL;
+CREATE INDEX sessions_parent ON sessions (parent) WHERE parent <> 0;
 
 -- When a session was last used, and from where; written in bulk, at most once a minute for each session.
 CREATE TABLE session_seen (
