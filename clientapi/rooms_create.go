@@ -10,7 +10,8 @@ import (
 )
 
 // roomCreation adds the routes by which rooms and their aliases are made.
-func roomCreation(r *httpx.Router, s *rooms.Service) {
+func roomCreation(r *httpx.Router, d Deps) {
+	s := d.Rooms
 	user := httpx.Route{Access: httpx.User, R0: true}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/createRoom", named(user, "createRoom"),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q rooms.CreateRequest) (roomIDAnswer, error) {
@@ -18,7 +19,7 @@ func roomCreation(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
-			return roomIDAnswer{room.ID()}, nil
+			return roomIDAnswer{room.ID()}, d.inherit(ctx, c, room)
 		})
 	httpx.Handle(r, "GET", "/_matrix/client/v3/directory/room/{roomAlias}", httpx.Route{R0: true, Spec: "getRoomIdByAlias"},
 		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (aliasAnswer, error) {

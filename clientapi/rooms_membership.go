@@ -47,7 +47,8 @@ func (q ownRequest) change(room *rooms.Room, c matrix.Caller, extra bool) (rooms
 type act func(context.Context, rooms.MembershipChange) error
 
 // roomMembership adds the routes that change who is in a room. Spec: client-server-api/#room-membership
-func roomMembership(r *httpx.Router, s *rooms.Service) {
+func roomMembership(r *httpx.Router, d Deps) {
+	s := d.Rooms
 	own := func(name, operation string, class string, do act) {
 		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
 			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
@@ -56,7 +57,7 @@ func roomMembership(r *httpx.Router, s *rooms.Service) {
 				if err != nil {
 					return roomIDAnswer{}, err
 				}
-				return roomIDAnswer{room.ID()}, do(ctx, m)
+				return roomIDAnswer{room.ID()}, d.enter(ctx, c, m, name, do)
 			})
 	}
 	other := func(name, operation string, class string, do act) {
@@ -83,8 +84,8 @@ func roomMembership(r *httpx.Router, s *rooms.Service) {
 	other("kick", "kick", "", s.Kick)
 	other("ban", "ban", "", s.Ban)
 	other("unban", "unban", "", s.Unban)
-	byNameOrID(r, s, "join", "joinRoom", s.Join)
-	byNameOrID(r, s, "knock", "knockRoom", s.Knock)
+	byNameOrID(r, d, "join", "joinRoom", s.Join)
+	byNameOrID(r, d, "knock", "knockRoom", s.Knock)
 	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/forget", httpx.Route{Access: httpx.User, R0: true, Spec: "forgetRoom"},
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
 			return httpx.Empty{}, s.Forget(ctx, room, c.User)
@@ -96,12 +97,20 @@ func roomMembership(r *httpx.Router, s *rooms.Service) {
 		})
 }
 
+// enter makes a transition of the caller's own; whoever joins a room that replaces another brings his settings along.
+func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.MembershipChange, name string, do act) error {
+	if err := do(ctx, m); err != nil || name != "join" {
+		return err
+	}
+	return d.inherit(ctx, c, m.Room)
+}
+
 // byNameOrID adds a route that takes a room id or an alias.
-func byNameOrID(r *httpx.Router, s *rooms.Service, name, operation string, do act) {
+func byNameOrID(r *httpx.Router, d Deps, name, operation string, do act) {
 	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
 		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
-			room, err := roomNamed(ctx, s, p.Var("roomIDOrAlias"))
+			room, err := roomNamed(ctx, d.Rooms, p.Var("roomIDOrAlias"))
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
@@ -109,7 +118,7 @@ func byNameOrID(r *httpx.Router, s *rooms.Service, name, operation string, do ac
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
-			return roomIDAnswer{room.ID()}, do(ctx, m)
+			return roomIDAnswer{room.ID()}, d.enter(ctx, c, m, name, do)
 		})
 }
 

@@ -527,3 +527,27 @@ func TestHierarchy(t *testing.T) {
 		s.fails("GET", "/_matrix/client/v1/rooms/"+url.PathEscape(hidden)+"/hierarchy", bob, "", 403, "M_FORBIDDEN")
 	})
 }
+
+// Tags and push rules of a room follow its members into the room that replaces it.
+func TestSettingsFollowAnUpgrade(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		bob, _ := s.register("bob")
+		id, room := s.room(alice, `{"preset":"public_chat","room_version":"10"}`)
+		s.ok("POST", room+"/join", bob, `{}`)
+		for user, token := range map[string]string{"@alice:hs1": alice, "@bob:hs1": bob} {
+			s.ok("PUT", v3+"/pushrules/global/room/"+url.PathEscape(id), token, `{"actions":["dont_notify"]}`)
+			s.ok("PUT", v3+"/user/"+user+"/rooms/"+url.PathEscape(id)+"/tags/u.work", token, `{"order":0.5}`)
+		}
+		next := s.ok("POST", room+"/upgrade", alice, `{"new_version":"11"}`).body["replacement_room"].(string)
+		s.ok("POST", v3+"/join/"+url.PathEscape(next), bob, `{}`)
+		for user, token := range map[string]string{"@alice:hs1": alice, "@bob:hs1": bob} {
+			if a := s.ok("GET", v3+"/pushrules/global/room/"+url.PathEscape(next), token, ""); !strings.Contains(a.raw, "dont_notify") {
+				t.Error(user, a.raw)
+			}
+			if a := s.ok("GET", v3+"/user/"+user+"/rooms/"+url.PathEscape(next)+"/tags", token, ""); a.raw != `{"tags":{"u.work":{"order":0.5}}}` {
+				t.Error(user, a.raw)
+			}
+		}
+	})
+}

@@ -10,7 +10,8 @@ import (
 
 // roomUpgrades adds the route that replaces a room, and the one that describes a room to those outside.
 // Spec: client-server-api/#room-upgrades, client-server-api/#room-summaries
-func roomUpgrades(r *httpx.Router, s *rooms.Service) {
+func roomUpgrades(r *httpx.Router, d Deps) {
+	s := d.Rooms
 	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/upgrade", httpx.Route{Access: httpx.User, R0: true, Spec: "upgradeRoom"},
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in upgradeRequest) (upgradeAnswer, error) {
 			if in.Version == "" {
@@ -20,7 +21,7 @@ func roomUpgrades(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return upgradeAnswer{}, err
 			}
-			return upgradeAnswer{next.ID()}, nil
+			return upgradeAnswer{next.ID()}, d.inherit(ctx, c, next)
 		})
 	httpx.Handle(r, "GET", "/_matrix/client/v1/room_summary/{roomIDOrAlias}",
 		httpx.Route{Access: httpx.Optional, Spec: "getRoomSummary", Unstable: []string{
