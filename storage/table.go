@@ -81,18 +81,14 @@ func (t *table) conflictClause() string {
 	return " " + t.onConflict
 }
 
-// insertValues is a multi-row insert of n rows with parameters from first on ("$1" style).
+// insertValues is a multi-row insert of n rows, as SQLite runs it.
+// Why "?": the driver looks up the name of every named parameter at each run, which "$1" would be.
 func (t *table) insertValues(n int) string {
+	row := "(?" + strings.Repeat(", ?", len(t.cols)-1) + ")"
 	var sb strings.Builder
-	sb.WriteString("INSERT INTO " + t.name + " (" + t.columnList() + ") VALUES ")
-	p := 1
-	for r := range n {
-		sb.WriteString(comma(r) + "(")
-		for i := range t.cols {
-			sb.WriteString(comma(i) + "$" + strconv.Itoa(p))
-			p++
-		}
-		sb.WriteByte(')')
+	sb.WriteString("INSERT INTO " + t.name + " (" + t.columnList() + ") VALUES " + row)
+	for range n - 1 {
+		sb.WriteString(", " + row)
 	}
 	return sb.String() + t.conflictClause()
 }
