@@ -21,7 +21,7 @@ func dialling() map[string][]string {
 			"ProxyFromEnvironment",
 		},
 		"crypto/tls": {"Dial", "DialWithDialer", "Dialer"},
-		"net/smtp":   {"Dial", "SendMail", "NewClient"},
+		"net/smtp":   {"Dial", "SendMail"}, // NewClient is handed a connection
 		"net/rpc":    {"Dial", "DialHTTP", "DialHTTPPath"},
 	}
 }
