@@ -22,6 +22,7 @@ const (
 	KindRoom        Kind = 10 // a room's row changed outside its graph: purge, directory, closure (room)
 	KindSession     Kind = 11 // a user's sessions changed: caches of tokens are stale (user)
 	KindForget      Kind = 12 // a user forgot a room (room, user)
+	KindRedaction   Kind = 13 // a redaction changed an event that was there before (room)
 )
 
 // Live is an entry of the live stream. Pos is filled in at commit.

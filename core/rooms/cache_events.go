@@ -98,6 +98,22 @@ func (s *eventShard) drop(el *list.Element) {
 	s.used -= e.bytes()
 }
 
+// removeRoom forgets all events of a room: another node changed some of them.
+func (c *eventCache) removeRoom(room int64) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for el := s.order.Front(); el != nil; {
+			next := el.Next()
+			if el.Value.(*Stored).Row.Room == room {
+				s.drop(el)
+			}
+			el = next
+		}
+		s.mu.Unlock()
+	}
+}
+
 // remove forgets an event whose row was deleted.
 func (c *eventCache) remove(nid int64) {
 	s := c.shard(nid)

@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -65,14 +66,16 @@ func (b *builder) draft(ctx context.Context, d *Draft) error {
 	if !ok {
 		return matrix.Forbidden("The sender is not a user of this server.")
 	}
-	v := b.view()
-	needed := authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, b.r.version)
-	auth, err := v.authState(ctx, needed)
+	e := &Stored{}
+	prev, err := b.parents(ctx, e)
 	if err != nil {
 		return err
 	}
-	e := &Stored{}
-	if e.Event, err = b.build(ctx, d, key, auth); err != nil {
+	auth, err := b.authFor(ctx, d, e.Before())
+	if err != nil {
+		return err
+	}
+	if e.Event, err = b.build(ctx, d, key, auth, prev); err != nil {
 		return err
 	}
 	if err := authrules.Check(e.Event, auth); err != nil {
@@ -82,26 +85,72 @@ func (b *builder) draft(ctx context.Context, d *Draft) error {
 		return err
 	}
 	e.Row.Flags |= storage.FlagLocal
-	for _, h := range b.snap.heads {
+	for _, h := range prev {
 		e.Row.Prev = append(e.Row.Prev, h.nid)
 	}
-	if err := b.linear(ctx, e, auth); err != nil {
+	if err := b.place(ctx, e, auth, len(prev) == len(b.snap.heads)); err != nil {
 		return err
 	}
 	return b.attach(d, e)
 }
 
+// parents are the heads that a local event names, with the version of state behind them: all heads, or the newest of too many.
+func (b *builder) parents(ctx context.Context, e *Stored) ([]head, error) {
+	heads := b.snap.heads
+	if len(heads) <= maxPrev {
+		e.Row.Branch, e.Row.Seq = 0, b.snap.seq
+		return heads, nil
+	}
+	if b.opened != nil {
+		return nil, storage.ErrStale // the next attempt finds fewer heads
+	}
+	heads = slices.Clone(heads)
+	slices.SortFunc(heads, func(x, y head) int { return cmp.Compare(y.depth, x.depth) })
+	heads = heads[:maxPrev]
+	b.r.drain()
+	e.Row.NID = b.need.stock[b.used]
+	b.used++
+	before, err := b.mergeBefore(ctx, e, versionsAfter(heads))
+	e.Row.Branch, e.Row.Seq = before.Branch, before.Seq
+	return heads, err
+}
+
+// authFor reads what authorises a draft in the state before it.
+func (b *builder) authFor(ctx context.Context, d *Draft, before Version) (authEvents, error) {
+	needed := authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, b.r.version)
+	if before == b.snap.current() {
+		return b.view().authState(ctx, needed)
+	}
+	if b.r.version.RoomIDIsCreateHash {
+		needed = append(needed, matrix.StateTuple{Type: "m.room.create"})
+	}
+	return b.authAt(ctx, before, needed)
+}
+
+// place puts a local event into the graph.
+func (b *builder) place(ctx context.Context, e *Stored, auth authEvents, linear bool) error {
+	if linear {
+		return b.linear(ctx, e, auth)
+	}
+	e.Row.Depth = e.Depth
+	prev, err := b.s.Events(ctx, e.Row.Prev)
+	if err != nil {
+		return err
+	}
+	return b.fork(ctx, e, auth, prev, Arrival{}, false)
+}
+
 // build makes the event itself.
-func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, auth authEvents) (*matrix.Event, error) {
+func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, auth authEvents, prev []head) (*matrix.Event, error) {
 	p := matrix.Proto{
 		RoomID: b.r.id, Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content, Redacts: d.Redacts,
 		Depth: b.nextDepth(), OriginServerTS: d.OriginTS,
-		PrevEvents: make([]matrix.EventID, 0, len(b.snap.heads)), AuthEvents: make([]matrix.EventID, 0, len(auth)),
+		PrevEvents: make([]matrix.EventID, 0, len(prev)), AuthEvents: make([]matrix.EventID, 0, len(auth)),
 	}
 	if p.OriginServerTS == 0 {
 		p.OriginServerTS = b.s.nowMS()
 	}
-	for _, h := range b.snap.heads {
+	for _, h := range prev {
 		p.PrevEvents = append(p.PrevEvents, h.id)
 	}
 	for _, a := range auth {
@@ -110,7 +159,7 @@ func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, au
 		}
 	}
 	if b.r.version.RefsWithHashes() {
-		if err := b.refHashes(ctx, &p, auth); err != nil {
+		if err := b.refHashes(ctx, &p, auth, prev); err != nil {
 			return nil, err
 		}
 	}
@@ -118,7 +167,7 @@ func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, au
 }
 
 // refHashes finds the hashes that events of versions 1 and 2 carry beside each reference.
-func (b *builder) refHashes(ctx context.Context, p *matrix.Proto, auth authEvents) error {
+func (b *builder) refHashes(ctx context.Context, p *matrix.Proto, auth authEvents, prev []head) error {
 	hashes := map[matrix.EventID][]byte{}
 	note := func(e *Stored) {
 		h := e.ReferenceHash()
@@ -127,7 +176,7 @@ func (b *builder) refHashes(ctx context.Context, p *matrix.Proto, auth authEvent
 	for _, a := range auth {
 		note(a)
 	}
-	for _, h := range b.snap.heads {
+	for _, h := range prev {
 		e, err := b.event(ctx, h.nid)
 		if err != nil {
 			return err

@@ -336,3 +336,26 @@ func countBack(t *testing.T, r *rig, room *rooms.Room, heads []matrix.EventID) i
 	}
 	return len(seen)
 }
+
+// With more heads than one event may name, local events name the newest and so join them step by step.
+func TestManyHeads(t *testing.T) {
+	m, join := joinedRemote(t, newRig(t, sqliteURL(t), nil))
+	forks := make([]*matrix.Event, 45)
+	for i := range forks {
+		d := text(carol, fmt.Sprint("fork ", i))
+		if i%2 == 0 {
+			d = state(carol, "m.room.member", string(carol), object{"membership": "join", "displayname": fmt.Sprint("Carol ", i)})
+		}
+		forks[i] = m.on(join.After(), d, join.Event)
+	}
+	m.accept(forks...) // one dummy event joins the first of them
+	for range 4 {
+		sent := m.r.must(t, m.room, text(alice, "hello"))[0]
+		if n := len(sent.PrevEvents); n > 20 {
+			t.Errorf("%d previous events", n)
+		}
+	}
+	if heads := m.now().Heads(); len(heads) != 1 {
+		t.Errorf("%d heads", len(heads))
+	}
+}

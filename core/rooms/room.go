@@ -101,6 +101,9 @@ func (c *commitment) publish() {
 	}
 	if c.snap != nil {
 		c.room.show(c.snap)
+		if c.snap.seq%64 == 0 {
+			c.room.s.rooms.touch(c.room, c.snap.bytes())
+		}
 	}
 }
 

@@ -126,15 +126,13 @@ func (s *Service) hear(b storage.Batch) {
 			if r := s.rooms.byNID(l.Room); r != nil && movesGraph(l.Kind) {
 				r.overtaken(s.opts.Clock())
 			}
+			if l.Kind == storage.KindRedaction || l.Kind == storage.KindRoom {
+				s.events.removeRoom(l.Room)
+			}
 			continue
 		}
-		switch v := l.Value.(type) {
-		case *Stored:
-			if v.commit != nil {
-				v.commit.publish()
-			}
-		case *commitment:
-			v.publish()
+		if e, ok := l.Value.(*Stored); ok && e.commit != nil {
+			e.commit.publish()
 		}
 	}
 }
