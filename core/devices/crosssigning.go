@@ -117,7 +117,7 @@ func (s *Service) crossKey(ctx context.Context, c matrix.Caller, usage string, r
 	if !errors.Is(err, storage.ErrNotFound) {
 		return out, err
 	}
-	out.Body, err = keyBody(raw)
+	out.Body, err = identityBody(raw)
 	return out, err
 }
 

@@ -248,7 +248,7 @@ func TestIdentityKeys(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		a, b := r.device("@alice:hs1", "A"), r.device("@alice:hs1", "B")
 		keys := func(user, device string) string {
-			return fmt.Sprintf(`{"device_keys":{"user_id":%q,"device_id":%q,"algorithms":["x"],"keys":{"ed25519:A":"k"},"signatures":{"@alice:hs1":{"ed25519:A":"s"}}}}`, user, device)
+			return fmt.Sprintf(`{"device_keys":{"user_id":%q,"device_id":%q,"algorithms":["x"],"keys":{"ed25519:A":"k"},"signatures":{"@alice:hs1":{"ed25519:A":"s"}},"unsigned":{"device_display_name":"forged"}}}`, user, device)
 		}
 		_, err := r.tryUpload(a, keys("@bob:hs1", "A"))
 		refused(t, err, matrix.CodeInvalidParam)
@@ -281,7 +281,7 @@ func TestIdentityKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, _ := json.Marshal(got.DeviceKeys)
-		want := `{"@alice:hs1":{"A":{"algorithms":["x"],"device_id":"A","keys":{"ed25519:A":"k"},"signatures":{"@alice:hs1":{"ed25519:A":"s"}},"unsigned":{"device_display_name":"name of A"},"user_id":"@alice:hs1"}},"@none:hs1":{}}`
+		want := `{"@alice:hs1":{"A":{"algorithms":["x"],"device_id":"A","keys":{"ed25519:A":"k"},"signatures":{"@alice:hs1":{"ed25519:A":"s"}},"user_id":"@alice:hs1","unsigned":{"device_display_name":"name of A"}}},"@none:hs1":{}}`
 		if string(text) != want || len(got.Failures) != 1 {
 			t.Errorf("got  %s\nwant %s\nfailures %v", text, want, got.Failures)
 		}

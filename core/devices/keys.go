@@ -104,7 +104,7 @@ func (s *Service) addIdentity(ctx context.Context, change *storage.Change, c mat
 	case id.Algorithms == nil || id.Keys == nil:
 		return matrix.BadJSON("The device_keys lack \"algorithms\" or \"keys\".")
 	}
-	body, err := keyBody(raw)
+	body, err := identityBody(raw)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,24 @@ func (s *Service) addIdentity(ctx context.Context, change *storage.Change, c mat
 	change.Add(&storage.DeviceKeysRow{User: c.UserNID, Device: c.Device, Body: body})
 	listChanged(change, c.UserNID)
 	return nil
+}
+
+// identityBody is an identity or cross-signing key as it is stored: canonical, without "unsigned", which is for servers
+// to write.
+func identityBody(raw json.RawMessage) ([]byte, error) {
+	var key map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &key); err != nil {
+		return nil, matrix.BadJSON("A key must be an object.")
+	}
+	if _, ok := key["unsigned"]; !ok {
+		return keyBody(raw)
+	}
+	delete(key, "unsigned")
+	text, err := json.Marshal(key)
+	if err != nil {
+		return nil, matrix.BadJSON("A key is not JSON that can be signed.")
+	}
+	return keyBody(text)
 }
 
 // keyBody is a key in canonical form, which is how keys are stored and compared.

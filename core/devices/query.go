@@ -135,8 +135,12 @@ func (q *query) addCrossSigning(k storage.CrossSigningKey) error {
 // merge adds to a key the signatures that were uploaded apart from it, and what the server says about it.
 func (q *query) merge(body []byte, which signed, unsigned json.RawMessage) (json.RawMessage, error) {
 	sigs := q.sigs[which]
-	if len(sigs) == 0 && unsigned == nil {
+	switch {
+	case len(sigs) == 0 && unsigned == nil:
 		return body, nil
+	case len(sigs) == 0: // Why text: stored keys are canonical objects that are not empty, and never have this field
+		out := append(make([]byte, 0, len(body)+len(unsigned)+16), body[:len(body)-1]...)
+		return append(append(append(out, `,"unsigned":`...), unsigned...), '}'), nil
 	}
 	var key map[string]json.RawMessage
 	if err := json.Unmarshal(body, &key); err != nil {
@@ -144,24 +148,23 @@ func (q *query) merge(body []byte, which signed, unsigned json.RawMessage) (json
 	}
 	if unsigned != nil {
 		key["unsigned"] = unsigned
-	} else {
-		delete(key, "unsigned")
 	}
-	if len(sigs) > 0 {
-		all := map[matrix.UserID]map[string]string{}
-		_ = json.Unmarshal(key["signatures"], &all) // Why no error: what a device wrote there is its own business
-		for _, sig := range sigs {
-			signer := q.users[sig.Signer]
-			if all[signer] == nil {
-				all[signer] = map[string]string{}
-			}
-			all[signer][sig.KeyID] = sig.Signature
-		}
-		merged, err := json.Marshal(all)
-		if err != nil {
-			return nil, err
-		}
-		key["signatures"] = merged
+	var all map[matrix.UserID]map[string]string
+	_ = json.Unmarshal(key["signatures"], &all) // Why no error: what a device wrote there is its own business
+	if all == nil {
+		all = map[matrix.UserID]map[string]string{}
 	}
+	for _, sig := range sigs {
+		signer := q.users[sig.Signer]
+		if all[signer] == nil {
+			all[signer] = map[string]string{}
+		}
+		all[signer][sig.KeyID] = sig.Signature
+	}
+	merged, err := json.Marshal(all)
+	if err != nil {
+		return nil, err
+	}
+	key["signatures"] = merged
 	return json.Marshal(key)
 }
