@@ -36,6 +36,11 @@ type errUnderWay struct{ c *commitment }
 
 func (errUnderWay) Error() string { return "this transaction is under way" }
 
+// errMade says which event a transaction id made before.
+type errMade struct{ event int64 }
+
+func (errMade) Error() string { return "this transaction was made before" }
+
 // Compose appends local events to a room. It calls fn with the newest state, builds the drafts that fn returns one on
 // the other, authorises them (M_FORBIDDEN with the rule broken), hashes, signs and writes them as one Change, and returns
 // when they are committed. fn runs under the room's mutex, perhaps several times: it must not write, wait or enter a room.
@@ -53,7 +58,11 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 			return b.drafts(ctx, drafts)
 		})
 		var way errUnderWay
+		var made errMade
 		switch {
+		case errors.As(err, &made):
+			e, err := s.event(ctx, made.event)
+			return []*Stored{e}, err
 		case errors.Is(err, errNeeds):
 			continue
 		case errors.As(err, &way):
@@ -104,6 +113,9 @@ func (s *Service) firstOf(ctx context.Context, c *commitment, err error) ([]*Sto
 	if err != nil {
 		return nil, err
 	}
+	t := *c.txns[0]
+	t.Event = nid
+	s.txns.add(&t)
 	e, err := s.event(ctx, nid)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,9 @@ func (b *builder) draft(ctx context.Context, d *Draft) error {
 	if c := b.r.sameTransaction(d.Txn); c != nil {
 		return errUnderWay{c}
 	}
+	if nid := b.s.txns.find(d.Txn); nid != 0 {
+		return errMade{nid}
+	}
 	key, ok := b.s.opts.Keys.SigningKey(d.Sender.Server())
 	if !ok {
 		return matrix.Forbidden("The sender is not a user of this server.")

@@ -159,6 +159,16 @@ func TestTransactionOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		other := newRig(t, url, nil)
+		for _, service := range []*rig{r, other, other} {
+			again, err := service.rooms.Room(t.Context(), room.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := text(alice, "once")
+			d.Txn = &storage.TransactionRow{Device: 7, Endpoint: 8, TxnID: "x"}
+			seen[service.must(t, again, d)[0].ID]++
+		}
 		if len(seen) != 1 {
 			t.Errorf("one transaction made %d events", len(seen))
 		}

@@ -99,6 +99,9 @@ func (c *commitment) publish() {
 	for _, e := range c.redacted {
 		c.room.s.events.replace(e)
 	}
+	for _, t := range c.txns {
+		c.room.s.txns.add(t)
+	}
 	if c.snap != nil {
 		c.room.show(c.snap)
 		if c.snap.seq%64 == 0 {

@@ -49,6 +49,7 @@ type Service struct {
 	log    *slog.Logger
 	events *eventCache
 	rooms  *roomCache
+	txns   txnCache
 	// lastCreate is the time of the newest create event made here, in milliseconds.
 	lastCreate atomic.Int64
 }
