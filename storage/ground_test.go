@@ -259,10 +259,11 @@ func TestUpsertsOfOneTransactionFollowEachOther(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r *rig) {
 		errs := r.together(t, live(&upserted{*row(1, "a")}, &joined{*row(2, "a")}, &ignored{*row(3, "a")}),
 			live(&upserted{*row(1, "b")}, &joined{*row(2, "b")}, &ignored{*row(3, "b")}),
-			live(&upserted{*row(1, "c")}, &joined{*row(2, "c")}, &joined{*row(9, "z")}))
+			live(&upserted{*row(1, "c")}, &joined{*row(2, "c")}, &joined{*row(9, "z")}),
+			live(&upserted{*row(4, "a")}, &upserted{*row(4, "b")}, &joined{*row(5, "a")}, &joined{*row(5, "b")}))
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		wantTexts(t, r.texts(t), map[int64]string{1: "c", 2: "abc", 3: "a", 9: "z"})
+		wantTexts(t, r.texts(t), map[int64]string{1: "c", 2: "abc", 3: "a", 4: "b", 5: "ab", 9: "z"})
 	})
 }
