@@ -59,10 +59,13 @@ func roomDirectory(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return nil, err
 			}
-			return s.Directory(ctx, rooms.DirectoryRequest{Limit: limit, Since: p.Query().Get("since")})
+			return s.Directory(ctx, rooms.DirectoryRequest{
+				Limit: limit, Since: p.Query().Get("since"), Server: matrix.ServerName(p.Query().Get("server")),
+			})
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/publicRooms", httpx.Route{Access: httpx.UserOrGuest, R0: true, Spec: "queryPublicRooms"},
-		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
+		func(ctx context.Context, _ matrix.Caller, p httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
+			q.Server = matrix.ServerName(p.Query().Get("server"))
 			return s.Directory(ctx, q)
 		})
 	roomRoute(r, s, "GET", "/_matrix/client/v3/directory/list/room/{roomID}", httpx.Route{R0: true, Spec: "getRoomVisibilityOnDirectory"},
@@ -70,8 +73,12 @@ func roomDirectory(r *httpx.Router, s *rooms.Service) {
 			public, err := s.IsPublished(ctx, room)
 			return visibilityOf(public), err
 		})
-	roomRoute(r, s, "PUT", "/_matrix/client/v3/directory/list/room/{roomID}", httpx.Route{Access: httpx.User, R0: true, Spec: "setRoomVisibilityOnDirectory"},
-		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in visibility) (httpx.Empty, error) {
+	httpx.Handle(r, "PUT", "/_matrix/client/v3/directory/list/room/{roomID}", httpx.Route{Access: httpx.User, R0: true, Spec: "setRoomVisibilityOnDirectory"},
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, in visibility) (httpx.Empty, error) {
+			room, err := roomNamed(ctx, s, p.Var("roomID"))
+			if err != nil {
+				return httpx.Empty{}, err
+			}
 			if in.Visibility != "" && in.Visibility != "public" && in.Visibility != "private" {
 				return httpx.Empty{}, matrix.InvalidParam("visibility must be public or private.")
 			}
@@ -122,6 +129,9 @@ func roomRoute[In, Out any](r *httpx.Router, s *rooms.Service, method, pattern s
 			return none, err
 		}
 		room, err := s.Room(ctx, id)
+		if isCode(err, matrix.CodeNotFound) && p.Var("eventID") != "" {
+			return none, matrix.NotFound("There is no such event, or you may not see it.")
+		}
 		if err != nil {
 			return none, hideRoom(c, err)
 		}

@@ -282,8 +282,11 @@ func TestDirectory(t *testing.T) {
 			}
 		}
 		s.fails("POST", v3+"/publicRooms", bob, `{"since":"x"}`, 400, "M_INVALID_PARAM")
+		s.fails("GET", v3+"/publicRooms?server=elsewhere", "", "", 404, "M_NOT_FOUND")
+		s.ok("GET", v3+"/publicRooms?server=hs1", "", "")
 		listed := v3 + "/directory/list/room/"
 		s.fails("GET", listed+"!none:hs1", "", "", 404, "M_NOT_FOUND")
+		s.fails("PUT", listed+"!none:hs1", alice, `{}`, 404, "M_NOT_FOUND")
 		s.fails("PUT", listed+url.PathEscape(space), bob, `{"visibility":"private"}`, 403, "M_FORBIDDEN")
 		s.fails("PUT", listed+url.PathEscape(space), alice, `{"visibility":"x"}`, 400, "M_INVALID_PARAM")
 		s.ok("PUT", listed+url.PathEscape(space), alice, `{"visibility":"private"}`)
@@ -473,6 +476,10 @@ func TestMembershipRefusals(t *testing.T) {
 		s.fails("POST", room+"/forget", alice, `{}`, 400, "M_UNKNOWN")
 		s.fails("POST", room+"/leave", bob, `{}`, 403, "M_FORBIDDEN")
 		s.fails("GET", v3+"/rooms/!none:hs1/messages?dir=b", bob, "", 403, "M_FORBIDDEN")
+		for _, path := range []string{v3 + "/rooms/!none:hs1", room} { // whoever is outside cannot tell the one from the other
+			s.fails("GET", path+"/event/$none", bob, "", 404, "M_NOT_FOUND")
+			s.fails("GET", path+"/context/$none", bob, "", 404, "M_NOT_FOUND")
+		}
 		s.fails("GET", room+"/state", bob, "", 403, "M_FORBIDDEN")
 		s.fails("GET", room+"/state/m.room.name", bob, "", 403, "M_FORBIDDEN")
 		s.fails("GET", room+"/state/m.room.name", alice, "", 404, "M_NOT_FOUND")
@@ -549,5 +556,32 @@ func TestSettingsFollowAnUpgrade(t *testing.T) {
 				t.Error(user, a.raw)
 			}
 		}
+	})
+}
+
+// A repeated request hears what it heard first, whatever happened meanwhile; the same reaction counts once.
+func TestRepetitions(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		bob, _ := s.register("bob")
+		_, room := s.room(alice, `{"preset":"public_chat"}`)
+		s.ok("POST", room+"/join", bob, `{}`)
+		first := s.send(bob, room, "t", `{"body":"x"}`)
+		react := `{"m.relates_to":{"rel_type":"m.annotation","event_id":"` + first + `","key":"+"}}`
+		one := s.ok("PUT", room+"/send/m.reaction/r1", bob, react)
+		s.fails("PUT", room+"/send/m.reaction/r2", bob, react, 400, "M_DUPLICATE_ANNOTATION")
+		if again := s.ok("PUT", room+"/send/m.reaction/r1", bob, react); again.raw != one.raw {
+			t.Error(again.raw)
+		}
+		s.ok("PUT", room+"/send/m.reaction/r1", alice, react)
+		s.ok("PUT", room+"/redact/"+url.PathEscape(one.body["event_id"].(string))+"/x", bob, `{}`)
+		s.ok("PUT", room+"/send/m.reaction/r3", bob, react)
+		s.ok("POST", room+"/kick", alice, `{"user_id":"@bob:hs1"}`)
+		if again := s.send(bob, room, "t", `{"body":"x"}`); again != first {
+			t.Errorf("%s, want %s", again, first)
+		}
+		s.ok("PUT", room+"/redact/"+url.PathEscape(one.body["event_id"].(string))+"/x", bob, `{}`)
+		s.fails("PUT", room+"/send/m.room.message/u", bob, `{}`, 403, "M_FORBIDDEN")
+		s.fails("PUT", room+"/redact/"+url.PathEscape(first)+"/y", bob, `{}`, 403, "M_FORBIDDEN")
 	})
 }

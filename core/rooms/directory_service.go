@@ -53,8 +53,10 @@ type PublicRoom struct {
 
 // DirectoryRequest asks for a page of the directory.
 type DirectoryRequest struct {
-	Limit  int    `json:"limit"`
-	Since  string `json:"since"`
+	// Server names the server whose rooms are asked for; "" is this one.
+	Server matrix.ServerName `json:"-"`
+	Limit  int               `json:"limit"`
+	Since  string            `json:"since"`
 	Filter struct {
 		Term  string    `json:"generic_search_term"`
 		Types []*string `json:"room_types"`
@@ -71,6 +73,9 @@ type DirectoryPage struct {
 
 // Directory reads a page of the public rooms of this server.
 func (s *Service) Directory(ctx context.Context, q DirectoryRequest) (*DirectoryPage, error) {
+	if _, ours := s.opts.Keys.SigningKey(q.Server); q.Server != "" && !ours {
+		return nil, matrix.NotFound("The rooms of other servers cannot be listed.")
+	}
 	listed, err := s.db.ListPublicRooms(ctx)
 	if err != nil {
 		return nil, err

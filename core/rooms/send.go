@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
+	"rempart/storage"
 )
 
 // SendRequest asks for one event of a client's own making.
@@ -35,15 +37,31 @@ func (s *Service) Send(ctx context.Context, q SendRequest) (matrix.EventID, erro
 	if q.StateKey != nil {
 		return s.sendState(ctx, q, draft)
 	}
-	return s.sendOne(ctx, q.Room, draft)
-}
-
-func (s *Service) sendOne(ctx context.Context, room *Room, d Draft) (matrix.EventID, error) {
-	sent, err := s.Compose(ctx, room, func(*View) ([]Draft, error) { return []Draft{d}, nil })
+	if err := s.checkAnnotation(ctx, q); err != nil {
+		return s.sentBefore(ctx, q.Txn, err)
+	}
+	sent, err := s.Compose(ctx, q.Room, func(*View) ([]Draft, error) { return []Draft{draft}, nil })
 	if err != nil {
-		return "", err
+		return s.sentBefore(ctx, q.Txn, err)
 	}
 	return sent[0].ID, nil
+}
+
+// sentBefore answers a request that was refused with the event that it made the first time: whoever repeats a request
+// hears the same, even if he could not make it any more.
+func (s *Service) sentBefore(ctx context.Context, t *Transaction, refusal error) (matrix.EventID, error) {
+	if t == nil {
+		return "", refusal
+	}
+	nid, err := s.db.FindTransaction(ctx, t)
+	if err != nil {
+		return "", refusal
+	}
+	e, err := s.event(ctx, nid)
+	if err != nil {
+		return "", refusal
+	}
+	return e.ID, nil
 }
 
 func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix.EventID, error) {
@@ -137,6 +155,10 @@ func (s *Service) sendRedaction(ctx context.Context, q SendRequest, d Draft) (ma
 // and it takes effect only with the power to redact or on an event of one's own. Spec: rooms/v3/#handling-redactions
 func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.EventID, d Draft) (matrix.EventID, error) {
 	d.Redacts = target
+	// Why first: a stranger must not learn which events there are.
+	if m, err := s.standingOf(ctx, q.Room, q.Sender); err != nil || m.Membership != storage.MemberJoin {
+		return s.sentBefore(ctx, q.Txn, errors.Join(err, unlessFailed(err, notInRoom())))
+	}
 	e, err := s.EventByID(ctx, q.Room, target)
 	if err != nil {
 		if isNotFound(err) {
@@ -157,7 +179,7 @@ func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.Event
 		return []Draft{d}, nil
 	})
 	if err != nil {
-		return "", err
+		return s.sentBefore(ctx, q.Txn, err)
 	}
 	return sent[0].ID, nil
 }

@@ -4,10 +4,32 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
+
+// checkAnnotation refuses what its sender said of the same event in the same words already.
+// Spec: client-server-api/#avoiding-duplicate-annotations
+func (s *Service) checkAnnotation(ctx context.Context, q SendRequest) error {
+	r, ok := relationIn(q.Content)
+	if !ok || r.RelType != "m.annotation" || r.Key == "" {
+		return nil
+	}
+	list, err := s.relatingTo(ctx, r.EventID, storage.RelationQuery{Room: q.Room.NID(), RelType: r.RelType, Type: q.Type, After: -1,
+		Upto: s.db.Position(), Backward: true, Limit: maxRelated})
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if old, ok := relationIn(e.Content); ok && e.Sender == q.Sender && old.Key == r.Key && old.EventID == r.EventID {
+			return matrix.NewError(http.StatusBadRequest, "M_DUPLICATE_ANNOTATION", "You said the same of this event already.")
+		}
+	}
+	return nil
+}
 
 // checkState refuses state that every client would stumble over, before the authorisation rules see it.
 func (s *Service) checkState(ctx context.Context, q SendRequest) error {

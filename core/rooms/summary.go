@@ -60,7 +60,7 @@ func (s *Service) Summarise(ctx context.Context, room *Room, user matrix.UserID)
 }
 
 // unlessFailed is the refusal, unless an error stands in its place.
-func unlessFailed(err error, refusal *matrix.Error) error {
+func unlessFailed(err, refusal error) error {
 	if err != nil {
 		return nil
 	}
