@@ -26,15 +26,22 @@ func BenchmarkCompose(b *testing.B) {
 	}
 	for engine, url := range urls {
 		for _, senders := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("%s/%dsenders", engine, senders), func(b *testing.B) { benchCompose(b, url, senders) })
+			b.Run(fmt.Sprintf("%s/%dsenders", engine, senders), func(b *testing.B) { benchCompose(b, url, senders, 100) })
 		}
 	}
 }
 
-func benchCompose(b *testing.B, url string, senders int) {
+// BenchmarkComposeMembers does the same with 8 senders in rooms of different sizes: the cost must not follow the size.
+func BenchmarkComposeMembers(b *testing.B) {
+	for _, members := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(members), func(b *testing.B) { benchCompose(b, sqliteURL(b), 8, members) })
+	}
+}
+
+func benchCompose(b *testing.B, url string, senders, members int) {
 	r := newRig(b, url, nil)
 	room := r.publicRoom(b, "12")
-	users := r.join(b, room, 100)
+	users := r.crowd(b, room, members)
 	b.ReportAllocs()
 	b.ResetTimer()
 	start := cpu()

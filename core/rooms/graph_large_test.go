@@ -15,14 +15,7 @@ func BenchmarkLargeFork(b *testing.B) {
 	r := newRig(b, sqliteURL(b), nil)
 	room := r.publicRoom(b, "12")
 	const members, sides = 50_000, 10
-	for i := 0; i < members; i += 500 {
-		var joins []rooms.Draft
-		for k := range 500 {
-			u := matrix.UserID(fmt.Sprintf("@user%d:home.example", i+k))
-			joins = append(joins, state(u, "m.room.member", string(u), object{"membership": "join"}))
-		}
-		r.must(b, room, joins...)
-	}
+	r.crowd(b, room, members)
 	m := r.remote(b, room)
 	base := r.must(b, room, text(alice, "base"))[0]
 	tips := make([]*rooms.Stored, sides)

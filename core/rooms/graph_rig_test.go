@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"rempart/core/rooms"
 	"rempart/internal/bus"
@@ -137,6 +136,22 @@ func (r *rig) join(t testing.TB, room *rooms.Room, n int) []matrix.UserID {
 	return users
 }
 
+// crowd lets many users in, some hundred with each commit.
+func (r *rig) crowd(t testing.TB, room *rooms.Room, n int) []matrix.UserID {
+	t.Helper()
+	users := make([]matrix.UserID, 0, n)
+	for len(users) < n {
+		var joins []rooms.Draft
+		for range min(n-len(users), 500) {
+			u := matrix.UserID(fmt.Sprintf("@user%d:home.example", len(users)))
+			users = append(users, u)
+			joins = append(joins, state(u, "m.room.member", string(u), object{"membership": "join"}))
+		}
+		r.must(t, room, joins...)
+	}
+	return users
+}
+
 func eachVersion(t *testing.T, fn func(t *testing.T, version string)) {
 	for _, v := range matrix.Versions() {
 		t.Run("v"+v.ID, func(t *testing.T) { fn(t, v.ID) })
@@ -145,6 +160,3 @@ func eachVersion(t *testing.T, fn func(t *testing.T, version string)) {
 
 // proving reports whether the long forms of proofs are asked for.
 func proving(get func(string) string) bool { return get("REMPART_PROVE") == "1" }
-
-// hour stands for "for ever" in tests.
-const hour = time.Hour
