@@ -58,18 +58,16 @@ func has(list []storage.AccountData, typ string) bool {
 }
 
 // writeRoomAccount writes the user's data for a room: what is new, or all of it when the room is new to him.
-func (b *build) writeRoomAccount(v *roomView) bool {
+func (b *build) writeRoomAccount(v *roomView) (bool, error) {
 	list := b.account[v.room]
 	if v.newly {
-		if all, err := b.s.db.ListRoomAccountData(b.ctx, b.u.nid, v.room); err == nil {
-			list = all
+		var err error
+		if list, err = b.s.db.ListRoomAccountData(b.ctx, b.u.nid, v.room); err != nil {
+			return false, err
 		}
 	}
 	f := b.f.Room.AccountData
-	if f != nil && !f.MatchRoom(v.r.ID()) {
-		return false
-	}
-	return b.writeData(list, f)
+	return f.MatchRoom(v.r.ID()) && b.writeData(list, f), nil
 }
 
 // writeData writes a list of account data and reports whether any passed the filter.

@@ -154,7 +154,9 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 		return err
 	}
 	b.writeState(state)
-	b.writeRoomAccount(v)
+	if _, err := b.writeRoomAccount(v); err != nil {
+		return err
+	}
 	b.out[len(b.out)-1] = '}'
 	b.out = append(b.out, ',')
 	return nil

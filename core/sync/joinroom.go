@@ -48,7 +48,10 @@ func (b *build) writeRoom(v *roomView, t *timeline, full bool, sum *summary, her
 	if err != nil {
 		return err
 	}
-	account := b.writeRoomAccount(v)
+	account, err := b.writeRoomAccount(v)
+	if err != nil {
+		return err
+	}
 	if !full && len(t.lines) == 0 && !t.limited && len(state) == 0 && !ephemeral && !account && sum == nil {
 		b.out = b.out[:start]
 		return nil

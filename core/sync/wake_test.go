@@ -267,3 +267,30 @@ func TestEphemeral(t *testing.T) {
 		}
 	})
 }
+
+// In a large room a receipt and typing wake nobody at once, but are not lost: they come with the next tick.
+func TestLargeRoomIsCalm(t *testing.T) {
+	r := newRig(t, sqliteURL(t))
+	alice := r.user("alice")
+	room := alice.public()
+	var bob *client
+	for i := range 55 {
+		bob = r.user(fmt.Sprint("member", i))
+		bob.join(room)
+		bob.next()
+	}
+	id := alice.say(room, "x")
+	for name, act := range map[string]func(){
+		"receipt": func() { r.receipt(alice, room.ID(), "m.read", id, "") },
+		"typing":  func() { r.type_(alice, room.ID(), true) },
+	} {
+		bob.next()
+		bob.next()
+		done := make(chan *answer)
+		go func() { done <- bob.ask(syncing.Request{Timeout: eventually}) }()
+		act()
+		if a := <-done; a.Rooms.Join[room.ID()] == nil {
+			t.Errorf("%s: %s", name, a.raw)
+		}
+	}
+}
