@@ -17,6 +17,8 @@ const (
 	UserGuest                            // has the few rights of a guest
 	UserLocked                           // may do nothing but log out
 	UserSuspended                        // may read and leave, not write
+	UserExpired                          // its time has run out; may do nothing until it is renewed
+	UserErased                           // closed, and its owner wants what he wrote to be shown to nobody new
 )
 
 // User is a local account.
@@ -130,4 +132,23 @@ func (f UserFlag) Has(some UserFlag) bool { return f&some == some }
 func UserStill(user int64, password string) Guard {
 	return Guard{sql: `SELECT 1 FROM users WHERE nid = $1 AND password = $2 AND flags & 2 = 0`,
 		args: []any{user, password}, want: 1, scan: func(*sql.Rows) error { return nil }}
+}
+
+// SetFirstPassword gives a password to an account that has none yet and is open.
+func SetFirstPassword(user int64, phc string) Guard {
+	return Guard{sql: `UPDATE users SET password = $2 WHERE nid = $1 AND password = '' AND flags & 2 = 0`, args: []any{user, phc}, want: 1}
+}
+
+// ListUsers lists accounts of all tenants by id, after one, whose id holds a text.
+func (db *DB) ListUsers(ctx context.Context, after matrix.UserID, like string, limit int) ([]User, error) {
+	var out []User
+	err := db.each(ctx, `SELECT `+userColumns+` FROM users u JOIN user_ids i ON i.nid = u.nid
+		WHERE i.user_id > $1 AND LOWER(i.user_id) LIKE $2 ESCAPE '\' ORDER BY i.user_id LIMIT $3`,
+		[]any{string(after), "%" + like + "%", int64(limit)}, func(r *sql.Rows) error {
+			var u User
+			err := r.Scan(u.dest()...)
+			out = append(out, u)
+			return err
+		})
+	return out, err
 }
