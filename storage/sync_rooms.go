@@ -40,27 +40,6 @@ func (db *DB) ListMovedRooms(ctx context.Context, user, after, upto int64) ([]in
 		ORDER BY m.room`, user, int64(MemberJoin), after, upto)
 }
 
-// MemberCounts says how many are in a room and how many are invited.
-type MemberCounts struct{ Joined, Invited int64 }
-
-// CountPresent counts who is in a room and who is invited to it.
-func (db *DB) CountPresent(ctx context.Context, room int64) (MemberCounts, error) {
-	var c MemberCounts
-	err := db.each(ctx, `SELECT membership, COUNT(*) FROM memberships WHERE room = $1 AND membership IN ($2, $3) GROUP BY membership`,
-		[]any{room, int64(MemberJoin), int64(MemberInvite)}, func(r *sql.Rows) error {
-			var m Membership
-			var n int64
-			err := r.Scan(&m, &n)
-			if m == MemberJoin {
-				c.Joined = n
-			} else {
-				c.Invited = n
-			}
-			return err
-		})
-	return c, err
-}
-
 // ListHeroes lists the first members of a room: who is in it or invited, or, when present is false, who is gone.
 func (db *DB) ListHeroes(ctx context.Context, room int64, present bool, limit int) ([]int64, error) {
 	first, second := MemberJoin, MemberInvite
