@@ -36,11 +36,12 @@ func (r *rig) remote(t testing.TB, room *rooms.Room) *remote {
 func (m *remote) on(at rooms.Version, d rooms.Draft, prev ...*matrix.Event) *matrix.Event {
 	m.t.Helper()
 	p := matrix.Proto{RoomID: m.room.ID(), Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content,
-		OriginServerTS: 1_700_000_000_000, Redacts: d.Redacts}
+		Redacts: d.Redacts}
 	for _, e := range prev {
 		p.PrevEvents = append(p.PrevEvents, e.ID)
 		p.Depth = max(p.Depth, e.Depth+1)
 	}
+	p.OriginServerTS = 1_700_000_000_000 + p.Depth
 	for _, t := range authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, m.room.Version()) {
 		e, err := m.r.rooms.KeyAt(m.t.Context(), m.room, at, t)
 		if err != nil {

@@ -27,13 +27,14 @@ func (k keyring) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) 
 type rig struct {
 	db    *storage.DB
 	rooms *rooms.Service
+	url   string
 	// lives are all live entries, in the order in which they were published.
 	lives []storage.Live
 }
 
 func newRig(t testing.TB, url string, change func(*rooms.Options)) *rig {
 	t.Helper()
-	r := &rig{}
+	r := &rig{url: url}
 	b := bus.New[storage.Batch]()
 	var err error
 	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish}); err != nil {
