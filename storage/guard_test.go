@@ -54,12 +54,12 @@ func TestGuardsSeeTheRowsOfChangesBefore(t *testing.T) {
 	eachEngine(t, func(t *testing.T, r *rig) {
 		var claimed int64
 		claim := Guard{sql: `DELETE FROM sample WHERE id = $1 RETURNING id`, args: []any{int64(1)}, want: 1, scan: scanInto(&claimed)}
-		errs := r.together(t, live(row(1, "key")), guarded(live(), claim), guarded(live(row(1, "again")), Guard{
+		errs := r.together(t, live(row(1, "key")), guarded(live(), claim), guarded(live(row(2, "again")), Guard{
 			sql: `SELECT 1 FROM sample WHERE id = 1`, want: 0}))
 		if err := errors.Join(errs...); err != nil || claimed != 1 {
 			t.Errorf("outcomes %v, claimed %d", errs, claimed)
 		}
-		wantTexts(t, r.texts(t), map[int64]string{1: "again"})
+		wantTexts(t, r.texts(t), map[int64]string{2: "again"})
 	})
 }
 
