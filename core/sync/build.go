@@ -64,16 +64,20 @@ type roomView struct {
 	left                           bool // the user is no member; pos is where he left
 }
 
-// newBuild notes what the hub knows. Everything is read up to the hub's position at this moment.
+// newBuild notes what the hub knows. Everything is read up to the hub's position at this moment. It yields nil when the
+// user's list of rooms is older than that.
 func (s *Service) newBuild(ctx context.Context, c *matrix.Caller, u *hubUser, q *Request, since *matrix.SyncToken) *build {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u.stale {
+		return nil
+	}
 	buf, _ := s.buffers.Get().(*[]byte)
 	b := &build{s: s, ctx: ctx, c: c, u: u, q: q, f: q.Filter, now: s.now(), initial: since == nil, buf: buf, out: (*buf)[:0]}
 	if since != nil {
 		b.from = *since
 	}
-	h := s.hub
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	b.head, b.eph = h.pos, h.eph
 	b.knownUser, b.knownRooms = b.from.Pos >= u.since, b.from.Pos >= h.floor
 	b.facts = userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount, u.unmarked}

@@ -67,6 +67,7 @@ type hubUser struct {
 
 	since                                          int64
 	loaded, stale                                  bool
+	moves                                          int64        // counts what made the list of rooms stale
 	rooms                                          []joinedRoom // by number
 	last                                           int64        // anything that concerns the user beside his rooms
 	membership, account, toDevice, lists, keyCount int64
@@ -136,13 +137,19 @@ func (h *hub) hearLive(l *storage.Live) {
 		r := h.room(l.Room)
 		r.dropTail(h, l.Pos)
 		for _, u := range r.online {
-			u.stale = true // the room may be gone
+			u.outdate() // the room may be gone
 		}
 	case storage.KindAccountData, storage.KindToDevice, storage.KindKeyCount, storage.KindForget:
 		if u := h.users[l.User]; u != nil {
 			u.hear(l)
 		}
 	}
+}
+
+// outdate notes that the list of rooms must be read again; mu is held.
+func (u *hubUser) outdate() {
+	u.stale = true
+	u.moves++
 }
 
 // hear notes what concerns the user alone.
@@ -207,7 +214,8 @@ func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 // hearMembership notes that a user came into a room or went.
 func (h *hub) hearMembership(l *storage.Live) {
 	if u := h.users[l.User]; u != nil && l.User != 0 {
-		u.membership, u.last, u.stale = l.Pos, l.Pos, true
+		u.membership, u.last = l.Pos, l.Pos
+		u.outdate()
 		u.unmark(l.Room)
 		u.wake()
 		if e, ok := l.Value.(*rooms.Stored); ok && e.Membership() == "join" {

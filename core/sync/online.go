@@ -38,17 +38,17 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser) error {
 		h.mu.Unlock()
 		return nil
 	}
-	first, pos := !u.loaded, h.pos
-	u.stale = false
+	first, pos, moves := !u.loaded, h.pos, u.moves
 	h.mu.Unlock()
 	rows, err := s.db.ListJoinedPositions(ctx, u.nid)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
-		u.stale = true
 		return err
 	}
 	h.enter(u, rows)
+	// Why not before: until here another of the user's syncs would take the old list for the present one.
+	u.stale = u.moves != moves
 	if first {
 		u.since, u.eph, u.loaded = pos, h.eph, true
 	}

@@ -74,6 +74,9 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 				return Answer{}, err
 			}
 			b := s.newBuild(ctx, c, u, &q, since)
+			if b == nil {
+				continue
+			}
 			found, err := b.run()
 			if err != nil {
 				b.answer().Release()
