@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -583,5 +584,30 @@ func TestRepetitions(t *testing.T) {
 		s.ok("PUT", room+"/redact/"+url.PathEscape(one.body["event_id"].(string))+"/x", bob, `{}`)
 		s.fails("PUT", room+"/send/m.room.message/u", bob, `{}`, 403, "M_FORBIDDEN")
 		s.fails("PUT", room+"/redact/"+url.PathEscape(first)+"/y", bob, `{}`, 403, "M_FORBIDDEN")
+	})
+}
+
+// Whoever made a room finds it in the sync that he asks for next, also while his other devices sync and make rooms.
+func TestNewRoomIsInTheNextSync(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 15 {
+					since := s.do("GET", v3+`/sync?filter={"room":{"timeline":{"limit":1}}}`, alice, "")
+					next, _ := since.body["next_batch"].(string)
+					id, _ := s.do("POST", v3+"/createRoom", alice, `{}`).body["room_id"].(string)
+					for _, from := range []string{"", "&since=" + next} {
+						a := s.do("GET", v3+`/sync?filter={"room":{"timeline":{"limit":1}}}`+from, alice, "")
+						if !strings.Contains(a.raw, `"`+id+`":{`) {
+							t.Errorf("the room is not in the sync%s", from)
+							return
+						}
+					}
+				}
+			})
+		}
+		all.Wait()
 	})
 }
