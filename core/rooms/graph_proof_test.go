@@ -3,6 +3,7 @@ package rooms_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"rempart/core/rooms"
@@ -69,6 +70,7 @@ func checkGraph(t *testing.T, r *rig, g *graphgen.Graph, events []*matrix.Event)
 		return false
 	}
 	names := newNames(t, r)
+	soft := false
 	for _, e := range events {
 		s, err := r.rooms.EventByID(t.Context(), room, e.ID)
 		if err != nil {
@@ -79,6 +81,7 @@ func checkGraph(t *testing.T, r *rig, g *graphgen.Graph, events []*matrix.Event)
 			t.Errorf("%s (%s) rejected: %v (%v), want %v (%v)", e.ID, e.Type, got, refused[e.ID], want, g.Room.Why[e.ID])
 			return false
 		}
+		soft = soft || s.Has(storage.FlagSoftFailed)
 		if !names.same(room, "before "+string(e.ID)+" "+e.Type, s.Before(), g.Room.Before[e.ID]) {
 			return false
 		}
@@ -91,7 +94,18 @@ func checkGraph(t *testing.T, r *rig, g *graphgen.Graph, events []*matrix.Event)
 		t.Error(err)
 		return false
 	}
+	if heads := view.Heads(); !soft && !sameIDs(heads, g.Room.Heads()) {
+		t.Errorf("heads %v, want %v", heads, g.Room.Heads())
+		return false
+	}
 	return names.same(room, "current", view.Version(), g.Room.StateAfter(view.Heads())) && names.members(room, view)
+}
+
+func sameIDs(a, b []matrix.EventID) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
 }
 
 // names turns numbers into names to compare with the oracle.
