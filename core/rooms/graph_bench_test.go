@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"rempart/core/push"
 	"rempart/core/rooms"
 )
 
@@ -39,7 +40,13 @@ func BenchmarkComposeMembers(b *testing.B) {
 }
 
 func benchCompose(b *testing.B, url string, senders, members int) {
-	r := newRig(b, url, nil)
+	r := newRig(b, url, func(o *rooms.Options) {
+		rules, err := push.New(b.Context(), push.Options{DB: o.DB, Bus: o.Bus})
+		if err != nil {
+			b.Fatal(err)
+		}
+		o.Push = rules
+	})
 	room := r.publicRoom(b, "12")
 	users := r.crowd(b, room, members)
 	b.ReportAllocs()
