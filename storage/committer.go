@@ -143,7 +143,7 @@ func (c *committer) persist(batch []*Change) error {
 		if time.Since(began) > retryFor {
 			return err
 		}
-		time.Sleep(wait)
+		time.Sleep(wait) //nolint:forbidigo // Why: nothing tells when a database is back; it can only be asked again
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 const membershipColumns = `usr, room, membership, event, pos, forgotten`
 
 // scan reads membershipColumns.
-func (m *MembershipRow) scan(r *sql.Rows) error {
+func (r *MembershipRow) scan(rows *sql.Rows) error {
 	var forgotten int64
-	err := r.Scan(&m.User, &m.Room, &m.Membership, &m.Event, &m.Pos, &forgotten)
-	m.Forgotten = forgotten != 0
+	err := rows.Scan(&r.User, &r.Room, &r.Membership, &r.Event, &r.Pos, &forgotten)
+	r.Forgotten = forgotten != 0
 	return err
 }
 

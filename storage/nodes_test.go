@@ -257,7 +257,11 @@ func TestCommitsNeedNoReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = rows.Close() }()
+		defer func() {
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
 		other.commit(t, live(row(1, "a")))
 		r.commit(t, live(row(2, "b")))
 		if got := r.published(); len(got) != 2 || got[0].Pos != 1 || got[1].Pos != 2 {

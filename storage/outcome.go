@@ -20,7 +20,7 @@ func (c *committer) outcome(ctx context.Context, cause error) (committed bool) {
 			return batch == c.batch
 		}
 		c.db.log.Error("still asking for the outcome of a commit", "error", err)
-		time.Sleep(wait)
+		time.Sleep(wait) //nolint:forbidigo // Why: nothing tells when a database is back; it can only be asked again
 	}
 }
 
@@ -49,7 +49,7 @@ func (c *committer) publishLocked(ctx context.Context, b Batch) {
 			continue
 		}
 		c.db.log.Error("read changes of other nodes", "error", err)
-		time.Sleep(wait)
+		time.Sleep(wait) //nolint:forbidigo // Why: nothing tells when a database is back; it can only be asked again
 		if err := c.reconnect(ctx); err != nil {
 			c.db.log.Error("reconnect to the database", "error", err)
 		}

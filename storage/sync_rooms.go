@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // JoinedRoom is a room that a user is in, with the position of his membership.
@@ -67,7 +68,7 @@ func (db *DB) FindCountsAt(ctx context.Context, room, pos int64) (RoomCounts, er
 	var c RoomCounts
 	err := db.row(ctx, `SELECT notify, tnotify, pos FROM events WHERE room = $1 AND pos <= $2 AND pos > 0 ORDER BY pos DESC LIMIT 1`,
 		[]any{room, pos}, &c.Notify, &c.TNotify, &c.LastPos)
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) {
 		return c, nil
 	}
 	return c, err

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // StateChange is one key of a room's current state that took another value between two positions.
@@ -38,7 +39,7 @@ func (db *DB) FindStateEvent(ctx context.Context, room, key, pos int64) (int64, 
 	var event int64
 	err := db.row(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND pos <= $3
 		ORDER BY seq DESC LIMIT 1`, []any{room, key, pos}, &event)
-	if err == ErrNotFound {
+	if errors.Is(err, ErrNotFound) {
 		return 0, nil
 	}
 	return event, err

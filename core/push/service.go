@@ -8,6 +8,7 @@ package push
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -169,7 +170,7 @@ func (s *Service) refresh(ctx context.Context) error {
 		delete(s.users, user)
 		for _, typ := range [...]string{"m.push_rules", "m.ignored_user_list"} {
 			data, err := s.db.FindAccountData(ctx, user, 0, typ)
-			if err == storage.ErrNotFound {
+			if errors.Is(err, storage.ErrNotFound) {
 				continue
 			}
 			if err != nil {

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -91,7 +92,7 @@ func (r *hubRoom) typistsOf() []matrix.UserID {
 // memberOf refuses who is not in a room.
 func (s *Service) memberOf(ctx context.Context, user, room int64) error {
 	m, err := s.db.FindMembership(ctx, user, room)
-	if err != nil && err != storage.ErrNotFound {
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
 	if m.Membership != storage.MemberJoin {

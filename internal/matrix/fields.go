@@ -154,11 +154,10 @@ func (v *RoomVersion) refs(raw []byte) ([]EventID, bool) {
 
 // appendText adds the text of a canonical string value.
 func appendText(b *strings.Builder, v []byte) bool {
-	s, ok := v, len(v) >= 2 && v[0] == '"'
-	if !ok {
+	if len(v) < 2 || v[0] != '"' {
 		return false
 	}
-	s = v[1 : len(v)-1]
+	s := v[1 : len(v)-1]
 	for _, c := range s {
 		if c == '\\' {
 			b.Write(appendUnescaped(nil, s))

@@ -96,8 +96,12 @@ func (e *Env) query(ctx context.Context, s *Sheet, people []csapi.User) error {
 		return err
 	}
 	for _, a := range answers {
-		if n, err := csapi.QueriedUsers(a); err != nil || n != len(people) {
-			return fmt.Errorf("a query for %d users found the devices of %d (%v)", len(people), n, err)
+		n, err := csapi.QueriedUsers(a)
+		if err != nil {
+			return fmt.Errorf("read the answer of a key query: %w", err)
+		}
+		if n != len(people) {
+			return fmt.Errorf("a query for %d users found the devices of %d", len(people), n)
 		}
 	}
 	return nil
