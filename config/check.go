@@ -22,6 +22,7 @@ func (c *Config) check() Mistakes {
 	c.checkServer(say)
 	c.checkListen(say)
 	c.checkLimits(say)
+	c.checkMedia(say)
 	if u := c.Database.URL; u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		say("database.url: must start with postgres:// (leave it empty for SQLite and set database.path).")
 	}
@@ -139,6 +140,12 @@ func (c *Config) checkLimits(say sayer) {
 	}
 	if c.Limits.CacheMiB < 8 {
 		say("limits.cache_mib: %d is too small; the least is 8.", c.Limits.CacheMiB)
+	}
+}
+
+func (c *Config) checkMedia(say sayer) {
+	if m := c.Media; m.MaxUploadMiB < 1 || m.QuotaMiB < 0 || m.ImageMemoryMiB < 16 {
+		say("media: max_upload_mib must be at least 1, quota_mib not below 0 and image_memory_mib at least 16.")
 	}
 }
 

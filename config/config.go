@@ -13,6 +13,7 @@ type Config struct {
 	Registration Registration `key:"registration"`
 	Password     Password     `key:"password"`
 	Rooms        Rooms        `key:"rooms"`
+	Media        Media        `key:"media"`
 	Limits       Limits       `key:"limits"`
 	Log          Log          `key:"log"`
 
@@ -74,6 +75,16 @@ type Rooms struct {
 	DefaultVersion string `key:"default_version"`
 }
 
+// Media says where uploaded files are kept and how many there may be.
+type Media struct {
+	Path           string `key:"path"`
+	MaxUploadMiB   int    `key:"max_upload_mib"`
+	QuotaMiB       int    `key:"quota_mib"`
+	Legacy         bool   `key:"legacy"`
+	ImageMemoryMiB int    `key:"image_memory_mib"`
+	Clamd          string `key:"clamd"`
+}
+
 // Limits bounds what clients may do and what caches may hold.
 type Limits struct {
 	Enabled      bool   `key:"enabled"`
@@ -104,6 +115,7 @@ func Default() *Config {
 		Database: Database{Connections: 20},
 		Password: Password{Argon2Time: 2, Argon2MemoryKiB: 19456},
 		Rooms:    Rooms{DefaultVersion: "12"},
+		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
 		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 64, TokenInQuery: true},
 		Log:      Log{Level: "info", Format: "text"},
 	}
@@ -137,11 +149,14 @@ func (c *Config) resolve(base string) {
 	if c.Database.Path == "" {
 		c.Database.Path = filepath.Join(data, "rempart.db")
 	}
+	if c.Media.Path == "" {
+		c.Media.Path = filepath.Join(data, "media")
+	}
 	for i := range c.Server.Tenants {
 		t := &c.Server.Tenants[i]
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))
 	}
-	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Registration.SharedSecretFile} {
+	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Registration.SharedSecretFile, &c.Media.Path, &c.Media.Clamd} {
 		*path = under(base, *path, "")
 	}
 }

@@ -64,7 +64,11 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	d.Limits = options.Limits
 	options.Auth = clientapi.Authenticator{Users: d.Users}
-	client, federation := a.router(options, d, clientapi.Register), a.router(options, d, federationRoutes)
+	m, err := a.media(ctx, cfg, g, d.Users.Local)
+	if err != nil {
+		return err
+	}
+	client, federation := a.router(options, d, clientRoutes(m)), a.router(options, d, federationRoutes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation

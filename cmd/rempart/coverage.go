@@ -12,6 +12,7 @@ import (
 
 	"rempart/clientapi"
 	"rempart/internal/httpx"
+	"rempart/mediaapi"
 )
 
 // operation is one line of the list of the specification's operations.
@@ -47,7 +48,7 @@ func specCoverage(_ context.Context, args []string, c console) error {
 // allRoutes lists the routes of both routers. No service is behind them.
 func allRoutes() []httpx.RouteInfo {
 	a := &app{health: &health{}}
-	client := a.router(httpx.Options{}, clientapi.Deps{}, clientapi.Register)
+	client := a.router(httpx.Options{}, clientapi.Deps{}, clientRoutes(mediaapi.Deps{}))
 	federation := a.router(httpx.Options{}, clientapi.Deps{}, federationRoutes)
 	return append(client.Routes(), federation.Routes()...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -41,6 +42,14 @@ func (x *exchange) Write(b []byte) (int, error) {
 		x.status = http.StatusOK
 	}
 	return x.ResponseWriter.Write(b)
+}
+
+// ReadFrom lets the connection take a file by itself, which the kernel then sends.
+func (x *exchange) ReadFrom(r io.Reader) (int64, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return io.Copy(x.ResponseWriter, r)
 }
 
 // Unwrap gives http.ResponseController the connection's own writer.

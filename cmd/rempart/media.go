@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"rempart/clientapi"
+	"rempart/config"
+	"rempart/core/media"
+	"rempart/internal/clamd"
+	"rempart/internal/egress"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+	"rempart/mediaapi"
+)
+
+// media opens the store of files and starts what serves them.
+func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local func(matrix.ServerName) bool) (mediaapi.Deps, error) {
+	const mib = 1 << 20
+	d := mediaapi.Deps{MaxUpload: int64(cfg.Media.MaxUploadMiB) * mib, Legacy: cfg.Media.Legacy}
+	store, err := media.NewDisk(cfg.Media.Path)
+	if err != nil {
+		return d, err
+	}
+	o := media.Options{
+		DB: g.db, Store: store, Local: local, MaxUpload: d.MaxUpload, Quota: int64(cfg.Media.QuotaMiB) * mib,
+		ImageBytes: int64(cfg.Media.ImageMemoryMiB) * mib, Log: g.log,
+	}
+	if cfg.Media.Clamd != "" {
+		o.Scanner = scanner(cfg.Media.Clamd)
+	}
+	d.Media = media.New(ctx, o)
+	a.onDrain = append(a.onDrain, d.Media.Close)
+	a.onClose = append(a.onClose, closing(d.Media.Close))
+	return d, nil
+}
+
+// scanner asks the virus scanner that listens on a unix socket.
+func scanner(socket string) *clamd.Client {
+	return &clamd.Client{Dial: func(ctx context.Context) (net.Conn, error) {
+		return egress.Dialer{}.DialContext(ctx, "unix", socket)
+	}}
+}
+
+// clientRoutes adds every route of the client address.
+func clientRoutes(m mediaapi.Deps) func(*httpx.Router, clientapi.Deps) {
+	return func(r *httpx.Router, d clientapi.Deps) {
+		clientapi.Register(r, d)
+		mediaapi.Register(r, m)
+	}
+}

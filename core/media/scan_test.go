@@ -1,0 +1,79 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rempart/internal/matrix"
+)
+
+// scanner finds files that say "virus". While it is away it has no verdict.
+type scanner struct {
+	away atomic.Bool
+	gate chan struct{} // a scan takes one
+}
+
+func (s *scanner) Scan(ctx context.Context, file io.Reader) (bool, error) {
+	select {
+	case <-s.gate:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if s.away.Load() {
+		return false, errors.New("no scanner")
+	}
+	data, err := io.ReadAll(file)
+	return !bytes.Contains(data, []byte("virus")), err
+}
+
+func TestFilesWaitForTheScanner(t *testing.T) {
+	s := &scanner{}
+	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
+		clean := r.upload(user(1), []byte("a letter"))
+		r.refuses(clean, matrix.CodeNotYetUploaded)
+		s.gate <- struct{}{}
+		if f, err := r.Open(r.t.Context(), clean, time.Minute); err != nil {
+			r.t.Error(err)
+		} else {
+			_ = f.Content.Close()
+		}
+		sick := r.upload(user(1), []byte("a virus"))
+		s.gate <- struct{}{}
+		if _, err := r.Open(r.t.Context(), sick, time.Minute); !matrix.HasCode(err, matrix.CodeForbidden) {
+			r.t.Errorf("a virus: %v", err)
+		}
+		if used, err := r.DB.GetMediaUsage(r.t.Context(), 1); used != 8 || err != nil {
+			r.t.Errorf("%d bytes are counted, want those of the letter: %v", used, err)
+		}
+		r.ageAll()
+		if n := r.sweep(); n != 1 {
+			r.t.Errorf("%d files went, want the virus", n)
+		}
+	})
+}
+
+func TestFilesOutlastTheScannersAbsence(t *testing.T) {
+	s := &scanner{}
+	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
+		s.away.Store(true)
+		a := r.upload(user(1), []byte("a letter"))
+		s.gate <- struct{}{} // no verdict
+		r.refuses(a, matrix.CodeNotYetUploaded)
+		s.away.Store(false)
+		b := r.upload(user(1), []byte("another letter"))
+		s.gate <- struct{}{}
+		s.gate <- struct{}{}
+		for _, x := range []Address{a, b} {
+			if f, err := r.Open(r.t.Context(), x, time.Minute); err != nil {
+				r.t.Error(err)
+			} else {
+				_ = f.Content.Close()
+			}
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package mediaapi
+
+import (
+	"net/http"
+	"time"
+
+	"rempart/core/media"
+	"rempart/core/media/picture"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// downloads serves files. public is set at the paths that need no token, frozen when those are closed.
+type downloads struct {
+	media          *media.Service
+	public, frozen bool
+}
+
+// download serves a file. Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid
+func (d downloads) download(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
+	a, wait, err := d.asked(p)
+	if err != nil {
+		return err
+	}
+	f, err := d.media.Open(req.Context(), a, wait)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Content.Close() }()
+	if name := media.CleanName(p.Var("fileName")); name != "" {
+		f.Name = name
+	}
+	d.serve(w, req, f, disposition(f.Type, f.Name))
+	return nil
+}
+
+// thumbnail serves a small picture of a file.
+// Spec: client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid
+func (d downloads) thumbnail(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
+	a, wait, err := d.asked(p)
+	if err != nil {
+		return err
+	}
+	want, err := wanted(p)
+	if err != nil {
+		return err
+	}
+	f, err := d.media.Thumbnail(req.Context(), a, want, wait)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Content.Close() }()
+	d.serve(w, req, f, disposition(f.Type, thumbnailName(f.Type)))
+	return nil
+}
+
+// asked reads the address, and how long the client would wait for its content.
+func (d downloads) asked(p httpx.Path) (media.Address, time.Duration, error) {
+	if d.frozen {
+		return media.Address{}, 0, matrix.NotFound("Media is served with an access token only.")
+	}
+	a, err := media.ParseAddress(p.Var("serverName"), p.Var("mediaId"))
+	if err != nil {
+		return a, 0, err
+	}
+	ms, err := p.QueryInt("timeout_ms", -1)
+	return a, time.Duration(min(ms, longestWait)) * time.Millisecond, err
+}
+
+// longestWait bounds what a client may ask for, in milliseconds; the core has a bound of its own.
+const longestWait = 1 << 20
+
+func wanted(p httpx.Path) (w picture.Want, err error) {
+	if w.Width, err = p.QueryInt("width", 0); err != nil {
+		return w, err
+	}
+	if w.Height, err = p.QueryInt("height", 0); err != nil {
+		return w, err
+	}
+	switch p.Query().Get("method") {
+	case "", "scale":
+	case "crop":
+		w.Crop = true
+	default:
+		return w, matrix.InvalidParam("The method of a thumbnail is crop or scale.")
+	}
+	w.Animated, err = p.QueryBool("animated", false)
+	return w, err
+}
+
+// serve answers with a file or the ranges of it that are asked for.
+func (d downloads) serve(w http.ResponseWriter, req *http.Request, f *media.File, disposition string) {
+	safeHeaders(w.Header(), f, disposition)
+	if d.public {
+		w.Header().Set("Cache-Control", "public, max-age=86400")
+	}
+	paced := &pacedWriter{w, http.NewResponseController(w)}
+	defer paced.done()
+	http.ServeContent(paced, req, "", f.Created, f.Content)
+}
