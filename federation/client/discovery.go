@@ -1,0 +1,193 @@
+package client
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rempart/internal/egress"
+	"rempart/internal/matrix"
+)
+
+// place is where a server is.
+type place struct {
+	target egress.Target
+	host   string // the Host header
+	pool   string // what tells its connections from those to others
+}
+
+// defaultPort is that of servers that name none.
+const defaultPort = 8448
+
+// Bounds of what is remembered about where servers are.
+const (
+	maxPlaces = 4096
+	placeTime = 10 * time.Minute // how long service records are believed
+)
+
+// discovery finds servers by their names and remembers where they are.
+type discovery struct {
+	egress *egress.Egress
+	wk     wellKnown
+	now    func() time.Time
+
+	mu     sync.Mutex
+	places map[matrix.ServerName]*entry
+}
+
+// entry is what is known about one server. Its fields are guarded by its own mutex, which is held while one asks, so
+// that others wait for the answer instead of asking too.
+type entry struct {
+	lock  chan struct{} // holds a token while free
+	place place
+	until time.Time // when place must be found again
+	wk    delegation
+}
+
+func newDiscovery(e *egress.Egress, now func() time.Time, agent string) *discovery {
+	return &discovery{
+		egress: e, now: now, places: map[matrix.ServerName]*entry{},
+		wk: wellKnown{http: e.HTTP(egress.WellKnown), now: now, agent: agent},
+	}
+}
+
+// find says where a server is. Spec: server-server-api/#resolving-server-names
+func (d *discovery) find(ctx context.Context, server matrix.ServerName) (place, error) {
+	if _, err := matrix.ParseServerName(string(server)); err != nil {
+		return place{}, err
+	}
+	if err := d.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server, Host: bare(server.Host())}); err != nil {
+		return place{}, err
+	}
+	if p, ok := fixed(server, server); ok {
+		return p, nil
+	}
+	e := d.entryOf(server)
+	select {
+	case <-e.lock:
+	case <-ctx.Done():
+		return place{}, ctx.Err()
+	}
+	defer func() { e.lock <- struct{}{} }()
+	now := d.now()
+	if now.Before(e.until) {
+		return e.place, nil
+	}
+	if !now.Before(e.wk.until) {
+		e.wk = d.wk.fetch(ctx, server, e.wk)
+	}
+	if ctx.Err() != nil {
+		return place{}, ctx.Err()
+	}
+	e.place = d.locate(ctx, server, e.wk.to)
+	e.until = now.Add(placeTime)
+	if e.wk.until.Before(e.until) {
+		e.until = e.wk.until
+	}
+	return e.place, nil
+}
+
+// locate finds a server that may be delegated to another name.
+func (d *discovery) locate(ctx context.Context, server, delegated matrix.ServerName) place {
+	if delegated == "" {
+		delegated = server
+	} else if p, ok := fixed(server, delegated); ok {
+		return p
+	}
+	host := delegated.Host()
+	p := place{host: string(delegated), pool: pool(server)}
+	p.target = egress.Target{Server: server, TLSName: host, Endpoints: []egress.Endpoint{{Host: host, Port: defaultPort}}}
+	for _, service := range []string{"matrix-fed", "matrix"} {
+		intent := egress.Intent{Kind: egress.Federation, Server: server, Host: host}
+		records, err := d.egress.LookupSRV(ctx, intent, service, host)
+		if err != nil || len(records) == 0 {
+			continue // Why: no record and no answer look alike to many resolvers; the next step is the same
+		}
+		p.target.Endpoints = endpointsOf(records)
+		return p
+	}
+	return p
+}
+
+// maxRecords bounds how many service records are tried.
+const maxRecords = 4
+
+func endpointsOf(records []*net.SRV) []egress.Endpoint {
+	var out []egress.Endpoint
+	for _, r := range records[:min(len(records), maxRecords)] {
+		if host := strings.TrimSuffix(r.Target, "."); host != "" { // "." says that there is no such service
+			out = append(out, egress.Endpoint{Host: host, Port: r.Port})
+		}
+	}
+	return out
+}
+
+// fixed is the place of a name that needs no look-up of records: an address, or a name with a port.
+func fixed(server, name matrix.ServerName) (place, bool) {
+	host, port := bare(name.Host()), uint16(defaultPort)
+	_, err := netip.ParseAddr(host)
+	if name.Port() == "" && err != nil {
+		return place{}, false
+	}
+	if name.Port() != "" {
+		n, err := strconv.ParseUint(name.Port(), 10, 16)
+		if err != nil {
+			return place{}, false
+		}
+		port = uint16(n)
+	}
+	return place{
+		target: egress.Target{Server: server, TLSName: host, Endpoints: []egress.Endpoint{{Host: host, Port: port}}},
+		host:   string(name), pool: pool(server),
+	}, true
+}
+
+// bare is a host without the brackets of an IPv6 address.
+func bare(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
+
+// pool is the authority under which the connections to a server are kept.
+// Why port 0: a server "a" and a server "a:443" may be two, and nothing is ever dialled by this.
+func pool(server matrix.ServerName) string {
+	if server.Port() == "" {
+		return string(server) + ":0"
+	}
+	return string(server)
+}
+
+func (d *discovery) entryOf(server matrix.ServerName) *entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e := d.places[server]; e != nil {
+		return e
+	}
+	for name := range d.places { // Go's map order is random, so anyone may be forgotten
+		if len(d.places) < maxPlaces {
+			break
+		}
+		delete(d.places, name)
+	}
+	e := &entry{lock: make(chan struct{}, 1)}
+	e.lock <- struct{}{}
+	d.places[server] = e
+	return e
+}
+
+// failed forgets the records of a server that could not be reached; what its well-known file said stays.
+func (d *discovery) failed(server matrix.ServerName) {
+	d.mu.Lock()
+	e := d.places[server]
+	d.mu.Unlock()
+	if e == nil {
+		return
+	}
+	select {
+	case <-e.lock:
+		e.until = time.Time{}
+		e.lock <- struct{}{}
+	default: // somebody is finding it anew
+	}
+}
