@@ -33,10 +33,12 @@ func accountRoutes(r *httpx.Router, s *users.Service) {
 		func(_ context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (whoami, error) {
 			return whoami{c.User, c.Device, c.Guest}, nil
 		})
-	httpx.Handle(r, "POST", "/_matrix/client/v3/account/password", limited(ofUser("changePassword"), "login"),
+	httpx.Handle(r, "POST", "/_matrix/client/v3/account/password", limited(httpx.Route{Access: httpx.Optional, R0: true, Spec: "changePassword"}, "login"),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q passwordRequest) (httpx.Empty, error) {
 			keep := q.LogoutDevices != nil && !*q.LogoutDevices
-			return httpx.Empty{}, s.ChangePassword(ctx, c, q.NewPassword, keep, q.Auth)
+			return httpx.Empty{}, s.ChangePassword(ctx, c, users.PasswordChange{
+				NewPassword: q.NewPassword, KeepOthers: keep, Auth: q.Auth, Host: httpx.Host(ctx),
+			})
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/account/deactivate", limited(ofUser("deactivateAccount"), "login"),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q deactivateRequest) (map[string]string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -27,6 +28,7 @@ type LoginRequest struct {
 	DeviceName string
 	Refresh    bool
 	Host       string // the host the request was made to, which decides the tenant
+	IP         string // where the request came from; "" when unknown
 }
 
 // errLogin is the one answer to every log-in that fails: it tells nobody which part was wrong.
@@ -59,7 +61,7 @@ func (id Identifier) userID(server matrix.ServerName) (matrix.UserID, error) {
 		if id.Medium == "" || id.Address == "" {
 			return "", matrix.MissingParam("A third-party identifier needs \"medium\" and \"address\".")
 		}
-		return "", errLogin() // Why: no address is bound to an account yet, and that must look as any wrong one
+		return "", nil // whose it is, the database says
 	case "m.id.phone":
 		if id.Country == "" || id.Phone == "" {
 			return "", matrix.MissingParam("A phone identifier needs \"country\" and \"phone\".")
@@ -77,11 +79,12 @@ func (s *Service) Login(ctx context.Context, q LoginRequest) (*Session, error) {
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	id, err := s.Name(q.Identifier, q.Host)
+	tenant, server := s.Tenant(q.Host)
+	id, err := s.name(ctx, q.Identifier, tenant, server)
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.checkPassword(ctx, id, q.Password)
+	user, err := s.limitedPassword(ctx, id, q)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +105,9 @@ func (s *Service) checkPassword(ctx context.Context, id matrix.UserID, password 
 		return storage.User{}, errLogin()
 	}
 	user, err := s.db.FindUser(ctx, id)
+	if id == "" {
+		err = storage.ErrNotFound
+	}
 	if small := lower(id); errors.Is(err, storage.ErrNotFound) && small != id {
 		user, err = s.db.FindUser(ctx, small)
 	}
@@ -115,8 +121,8 @@ func (s *Service) checkPassword(ctx context.Context, id matrix.UserID, password 
 		return user, err
 	case !ok:
 		return user, errLogin()
-	case user.Is(storage.UserDeactivated):
-		return user, matrix.UserDeactivated()
+	case mayLogin(user) != nil:
+		return user, mayLogin(user)
 	case stale:
 		return s.rehash(ctx, user, password)
 	}
@@ -141,4 +147,54 @@ func lower(id matrix.UserID) matrix.UserID {
 		return id
 	}
 	return matrix.UserID("@" + strings.ToLower(id.Localpart()) + ":" + string(id.Server()))
+}
+
+// How many log-ins may fail at no cost, and by how much each further one makes an account, or an address, wait.
+const (
+	failuresFree = 10
+	failureStep  = 30 * time.Second
+)
+
+// How many letters an address may be sent at no cost, and how long each further one has to wait.
+const (
+	lettersFree = 5
+	letterStep  = 12 * time.Minute
+)
+
+// name is the user id that an identifier names; "" for an address that nobody has.
+func (s *Service) name(ctx context.Context, id Identifier, tenant int64, server matrix.ServerName) (matrix.UserID, error) {
+	user, err := id.userID(server)
+	if err != nil || id.Type != "m.id.thirdparty" {
+		return user, err
+	}
+	return s.byAddress(ctx, id, tenant)
+}
+
+// limitedPassword checks a password unless this account, or this address, has failed too often of late.
+// Why a success forgives the account only: whoever has one account could go on guessing at others.
+func (s *Service) limitedPassword(ctx context.Context, id matrix.UserID, q LoginRequest) (storage.User, error) {
+	names := []string{string(lower(id))}
+	if id == "" {
+		names[0] = q.Identifier.Medium + " " + strings.ToLower(q.Identifier.Address)
+	}
+	if q.IP != "" {
+		names = append(names, "from "+q.IP)
+	}
+	if !s.people.ManyFailures {
+		for _, name := range names {
+			if err := s.failed.check(name, s.now()); err != nil {
+				return storage.User{}, err
+			}
+		}
+	}
+	user, err := s.checkPassword(ctx, id, q.Password)
+	switch {
+	case err == nil:
+		s.failed.forgive(names[0])
+	case matrix.HasCode(err, matrix.CodeForbidden):
+		for _, name := range names {
+			s.failed.fail(name, s.now())
+		}
+	}
+	return user, err
 }

@@ -20,12 +20,13 @@ type hasher struct {
 	places  chan struct{} // those who work or wait
 	workers chan struct{}
 	decoy   phc
+	pepper  string // of imported bcrypt hashes
 }
 
-func newHasher(cost Argon2) *hasher {
+func newHasher(cost Argon2, pepper string) *hasher {
 	cost = cost.orDefault()
 	n := runtime.GOMAXPROCS(0)
-	h := &hasher{cost: cost, places: make(chan struct{}, n*(1+waitersPerWorker)), workers: make(chan struct{}, n)}
+	h := &hasher{cost: cost, pepper: pepper, places: make(chan struct{}, n*(1+waitersPerWorker)), workers: make(chan struct{}, n)}
 	h.decoy = phc{cost: cost, threads: 1, salt: make([]byte, saltLen), key: make([]byte, keyLen)}
 	return h
 }
@@ -57,6 +58,10 @@ func (h *hasher) hash(ctx context.Context, password string) (text string, err er
 // check compares a password with a stored hash; stale says that the hash should be made anew at today's cost. An account
 // without a password ("") takes as long as any other.
 func (h *hasher) check(ctx context.Context, stored, password string) (ok, stale bool, err error) {
+	if isBcrypt(stored) {
+		err = h.work(ctx, func() { ok = matchesBcrypt(stored, password, h.pepper) })
+		return ok, true, err
+	}
 	p, parseErr := parsePHC(stored)
 	if parseErr != nil {
 		p = h.decoy

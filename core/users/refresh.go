@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"errors"
+	"time"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -31,10 +32,13 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string) (*Session, e
 	hash := hashToken(refreshToken)
 	old, err := s.db.FindLoginByRefresh(ctx, hash[:])
 	if errors.Is(err, storage.ErrNotFound) {
-		return nil, matrix.UnknownToken(false)
+		return nil, s.replayed(ctx, hash)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if old.Flags&(storage.UserLocked|storage.UserExpired) != 0 {
+		return nil, matrix.UserLocked()
 	}
 	if err := s.settle(ctx, old); err != nil {
 		return nil, err
@@ -65,7 +69,31 @@ func (s *Service) settle(ctx context.Context, used storage.Login) error {
 	c := &storage.Change{}
 	c.Guard(storage.SessionStill(used.NID).OrElse(matrix.UnknownToken(false)), storage.SettleSession(used.NID))
 	c.Guard(storage.DeleteSuccessors(used.Parent, used.NID)...)
+	c.Guard(storage.SpendRefresh(used.Parent, s.nowMS()))
 	c.Guard(storage.DeleteDetached(used.Parent)...)
 	c.Live(storage.Live{Kind: storage.KindSession, User: used.User})
 	return s.db.Commit(ctx, c)
+}
+
+// spentKept is how long a refresh token that has served is remembered.
+const spentKept = 90 * 24 * time.Hour
+
+// replayed answers a refresh token that opens no session. One that has served already was copied, by whoever shows it
+// now or by whoever used it: nobody can tell, so all sessions of its device end, and the owner logs in once more.
+func (s *Service) replayed(ctx context.Context, hash tokenHash) error {
+	user, device, err := s.db.FindSpentRefresh(ctx, hash[:])
+	if errors.Is(err, storage.ErrNotFound) {
+		return matrix.UnknownToken(false)
+	}
+	if err != nil {
+		return err
+	}
+	c := &storage.Change{}
+	c.Guard(storage.EndDeviceSessions(user, device)...)
+	c.Live(storage.Live{Kind: storage.KindSession, User: user})
+	if err := s.db.Commit(ctx, c); err != nil {
+		return err
+	}
+	s.log.Warn("a refresh token was used twice: its device's sessions have ended", "user_nid", user)
+	return matrix.UnknownToken(true)
 }

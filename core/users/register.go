@@ -40,11 +40,17 @@ func (s *Service) Register(ctx context.Context, q RegisterRequest) (*Session, er
 		return nil, err
 	}
 	a.id = id
-	token, err := s.Interact(ctx, Interaction{Operation: "register", Flows: flows, Auth: q.Auth})
+	if q.Password != "" { // Spec: it may come with the last request only
+		if err := s.newPassword(q.Password, id); err != nil {
+			return nil, err
+		}
+	}
+	a.shown, err = s.interact(ctx, Interaction{Operation: "register", Flows: flows, Auth: q.Auth, EmailFor: ForRegistration, Tenant: tenant})
 	if err != nil {
 		return nil, err
 	}
-	if token != "" {
+	a.self = true
+	if token := a.shown.token; token != "" {
 		a.guards = append(a.guards, storage.UseRegistrationToken(token, s.nowMS()).
 			OrElse(matrix.Unauthorized("This registration token is unknown or used up.")))
 	}
@@ -56,15 +62,15 @@ func (s *Service) Register(ctx context.Context, q RegisterRequest) (*Session, er
 
 // registrationFlows are the ways by which somebody may register now; M_FORBIDDEN when there is none.
 func (s *Service) registrationFlows(ctx context.Context) ([][]string, error) {
-	if s.reg.Open {
-		return [][]string{{StageDummy}}, nil
+	if flows := s.registrationStages(); s.reg.Open && len(flows) > 0 {
+		return flows, nil
 	}
 	tokens, err := s.db.HasRegistrationTokens(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if tokens {
-		return [][]string{{StageToken}}, nil
+	if flows := s.registrationStages(StageToken); tokens && len(flows) > 0 {
+		return flows, nil
 	}
 	return nil, matrix.Forbidden("Registration is closed on this server. Its operator can make you an account with " +
 		"\"rempart user create\", give you a registration token, or open registration in the configuration.").
@@ -120,6 +126,8 @@ type NewAccount struct {
 	device *deviceRequest // nil opens no session
 	guards []storage.Guard
 	audit  *storage.Audit
+	self   bool  // by its owner, who showed what is in shown
+	shown  shown // what he showed for it
 }
 
 // create makes the account and its first session in one Change: of several who want one name, one gets it.
@@ -147,6 +155,14 @@ func (s *Service) create(ctx context.Context, a NewAccount) (*Session, error) {
 	c := &storage.Change{}
 	c.Guard(storage.InsertUser(user).OrElse(errInUse()))
 	c.Guard(a.guards...)
+	if a.self {
+		if err := s.accept(ctx, c, user, a.shown); err != nil {
+			return nil, err
+		}
+	}
+	if row := s.startsNow(nid); row != nil && !a.Admin {
+		c.Add(row)
+	}
 	out := &Session{UserID: a.id}
 	if a.device != nil {
 		if out, err = s.openSession(ctx, c, user, *a.device); err != nil {

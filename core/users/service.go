@@ -19,6 +19,7 @@ type Options struct {
 	// Servers are the server names of this installation, each a tenant's; the first is the default.
 	Servers      []matrix.ServerName
 	Registration Registration
+	People       People
 	Argon2       Argon2
 	// Members writes changed profiles into rooms; nil leaves rooms alone.
 	Members Members
@@ -43,6 +44,7 @@ type Service struct {
 	log     *slog.Logger
 	now     func() time.Time
 	reg     Registration
+	people  People
 	hasher  *hasher
 	tenants tenants
 	cache   *sessionCache
@@ -50,6 +52,9 @@ type Service struct {
 	nonces  nonces
 	members Members
 	profile chan struct{} // wakes the worker that writes profiles into rooms
+	letters chan struct{} // wakes the worker that sends letters
+	failed  *throttle     // failed log-ins, by account and by address
+	mailed  *throttle     // letters, by address
 
 	stop   context.CancelFunc
 	ending sync.WaitGroup
@@ -64,9 +69,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
-		db: o.DB, log: o.Log, now: o.Clock, reg: o.Registration, hasher: newHasher(o.Argon2),
-		cache: newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members,
-		profile: make(chan struct{}, 1),
+		db: o.DB, log: o.Log, now: o.Clock, reg: o.Registration, people: o.People,
+		hasher: newHasher(o.Argon2, o.People.BcryptPepper),
+		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members,
+		profile: make(chan struct{}, 1), letters: make(chan struct{}, 1),
+		failed: newThrottle(failuresFree, failureStep), mailed: newThrottle(lettersFree, letterStep),
 	}
 	s.seen.rows = map[int64]*storage.SessionSeenRow{}
 	var err error
@@ -82,6 +89,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s.ending.Go(func() { s.maintain(run) })
 	if s.members != nil {
 		s.ending.Go(func() { s.propagate(run) })
+	}
+	if s.people.Mail != nil {
+		s.ending.Go(func() { s.sendLetters(run) })
 	}
 	return s, nil
 }
@@ -113,11 +123,12 @@ func (s *Service) maintain(ctx context.Context) {
 			return
 		case <-minute.C:
 		}
-		err := s.flushSeen(ctx)
+		err := errors.Join(s.flushSeen(ctx), s.leaveDue(ctx))
 		if n%60 == 0 {
 			c := &storage.Change{}
 			c.Guard(storage.DeleteOldUIASessions(s.now().Add(-uiaLife).UnixMilli()))
-			err = errors.Join(err, s.db.Commit(ctx, c))
+			c.Guard(storage.DeleteExpired(s.nowMS(), s.now().Add(-spentKept).UnixMilli())...)
+			err = errors.Join(err, s.db.Commit(ctx, c), s.expire(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("keep accounts tidy", "error", err)

@@ -34,6 +34,8 @@ func (s *Service) Authenticate(ctx context.Context, token string, from Seen, log
 		return matrix.Caller{}, matrix.UnknownToken(true)
 	case found.flags&storage.UserDeactivated != 0:
 		return matrix.Caller{}, matrix.UnknownToken(false)
+	case found.flags&storage.UserExpired != 0 && !loggingOut:
+		return matrix.Caller{}, errExpired()
 	case found.flags&storage.UserLocked != 0 && !loggingOut:
 		return matrix.Caller{}, matrix.UserLocked()
 	}

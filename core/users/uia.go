@@ -33,6 +33,9 @@ type Interaction struct {
 	Flows [][]string
 	// Auth is the request's "auth" object; nil when it has none.
 	Auth json.RawMessage
+	// EmailFor and Tenant say which proofs of an address the e-mail stage takes.
+	EmailFor EmailPurpose
+	Tenant   int64
 }
 
 // uiaState is what is stored of an authentication in progress.
@@ -42,6 +45,8 @@ type uiaState struct {
 	User      matrix.UserID `json:"user,omitempty"`
 	Completed []string      `json:"completed,omitempty"`
 	Token     string        `json:"token,omitempty"` // the registration token that was shown
+	Email     *EmailCreds   `json:"email,omitempty"` // the proof of an address that was shown
+	EmailUser int64         `json:"email_user,omitempty"`
 }
 
 // authData is the "auth" object. Spec: client-server-api/#user-interactive-api-in-the-rest-api
@@ -52,35 +57,42 @@ type authData struct {
 	User       string     `json:"user"` // before "identifier" existed
 	Password   string     `json:"password"`
 	Token      string     `json:"token"`
+	Email      EmailCreds `json:"threepid_creds"`
 }
 
 // Interact lets a request pass once a flow is completed; until then it answers 401 with what is missing. token is the
 // registration token that was shown, if one was. Spec: client-server-api/#user-interactive-authentication-api
 func (s *Service) Interact(ctx context.Context, in Interaction) (token string, err error) {
+	got, err := s.interact(ctx, in)
+	return got.token, err
+}
+
+// interact is Interact with all that was shown.
+func (s *Service) interact(ctx context.Context, in Interaction) (got shown, err error) {
 	var auth authData
 	if len(in.Auth) == 0 || string(in.Auth) == "null" {
-		return "", s.challenge(ctx, in, &uiaState{}, nil)
+		return got, s.challenge(ctx, in, &uiaState{}, nil)
 	}
 	if err := json.Unmarshal(in.Auth, &auth); err != nil {
-		return "", matrix.BadJSON("The \"auth\" object has the wrong form.")
+		return got, matrix.BadJSON("The \"auth\" object has the wrong form.")
 	}
 	state, err := s.uiaState(ctx, in, auth.Session)
 	if err != nil {
-		return "", err
+		return got, err
 	}
 	if auth.Type != "" {
 		refusal, err := s.stage(ctx, in, auth, state)
 		if err != nil {
-			return "", err
+			return got, err
 		}
 		if refusal != nil {
-			return "", s.challenge(ctx, in, state, refusal)
+			return got, s.challenge(ctx, in, state, refusal)
 		}
 	}
-	if !slices.ContainsFunc(in.Flows, func(flow []string) bool { return containsAll(state.Completed, flow) }) {
-		return "", s.challenge(ctx, in, state, nil)
+	if !slices.ContainsFunc(in.Flows, func(flow []string) bool { return slices.Equal(state.Completed, flow) }) {
+		return got, s.challenge(ctx, in, state, nil)
 	}
-	return state.Token, s.endUIA(ctx, state)
+	return shown{state.Token, state.Email, state.EmailUser}, s.endUIA(ctx, state)
 }
 
 // stage tries one stage: a refusal lets the client try again, an error ends the request.
@@ -88,13 +100,21 @@ func (s *Service) stage(ctx context.Context, in Interaction, auth authData, stat
 	if !slices.ContainsFunc(in.Flows, func(flow []string) bool { return slices.Contains(flow, auth.Type) }) {
 		return matrix.NewError(http.StatusUnauthorized, matrix.CodeUnrecognized, "This request cannot be authenticated that way."), nil
 	}
+	if slices.Contains(state.Completed, auth.Type) {
+		return nil, nil
+	}
+	if !mayFollow(in.Flows, state.Completed, auth.Type) {
+		return matrix.NewError(http.StatusUnauthorized, matrix.CodeForbidden, "Another stage comes first."), nil
+	}
 	switch auth.Type {
+	case StageEmail:
+		refusal, err = s.emailStage(ctx, in, auth.Email, state)
 	case StagePassword:
 		refusal, err = s.passwordStage(ctx, in, auth)
 	case StageToken:
 		refusal, err = s.tokenStage(ctx, auth, state)
 	}
-	if refusal == nil && err == nil && !slices.Contains(state.Completed, auth.Type) {
+	if refusal == nil && err == nil {
 		state.Completed = append(state.Completed, auth.Type)
 	}
 	return refusal, err
@@ -106,7 +126,10 @@ func (s *Service) passwordStage(ctx context.Context, in Interaction, auth authDa
 	if id.Type == "" && auth.User != "" {
 		id = Identifier{Type: "m.id.user", User: auth.User}
 	}
-	who, err := id.userID(in.User.Server)
+	if err := s.failed.check(string(in.User.User), s.now()); err != nil && !s.people.ManyFailures {
+		return nil, err
+	}
+	who, err := s.name(ctx, id, in.User.Tenant, in.User.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +144,7 @@ func (s *Service) passwordStage(ctx context.Context, in Interaction, auth authDa
 	if err != nil || ok {
 		return nil, err
 	}
+	s.failed.fail(string(in.User.User), s.now())
 	return matrix.Forbidden("Wrong password.").French("Mot de passe incorrect."), nil
 }
 
@@ -189,7 +213,7 @@ func (s *Service) challenge(ctx context.Context, in Interaction, state *uiaState
 		answer = refusal.With("completed", append([]string{}, state.Completed...))
 		answer.Status = http.StatusUnauthorized
 	}
-	return answer.With("flows", flows).With("params", map[string]any{}).With("session", state.id)
+	return answer.With("flows", flows).With("params", s.stageParams(in.Flows)).With("session", state.id)
 }
 
 // endUIA forgets an authentication that has served, so that it serves once; whoever comes second begins anew.
@@ -200,13 +224,4 @@ func (s *Service) endUIA(ctx context.Context, state *uiaState) error {
 	c := &storage.Change{}
 	c.Guard(storage.DeleteUIASession(state.id).OrElse(matrix.Forbidden("This authentication has been used already.")))
 	return s.db.Commit(ctx, c)
-}
-
-func containsAll(have, want []string) bool {
-	for _, w := range want {
-		if !slices.Contains(have, w) {
-			return false
-		}
-	}
-	return true
 }

@@ -36,12 +36,12 @@ func TestPasswordChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session := challenge(t, r.ChangePassword(t.Context(), c, "new", false, nil))
-		wrong := r.ChangePassword(t.Context(), c, "new", false, passwordAuth("alice", "wrong", session))
+		session := challenge(t, r.ChangePassword(t.Context(), c, users.PasswordChange{NewPassword: "new"}))
+		wrong := r.ChangePassword(t.Context(), c, users.PasswordChange{NewPassword: "new", KeepOthers: false, Auth: passwordAuth("alice", "wrong", session)})
 		if refused(t, wrong, matrix.CodeForbidden); challenge(t, wrong) != session {
 			t.Error("the session changed after a wrong password")
 		}
-		if err := r.ChangePassword(t.Context(), c, "new", false, passwordAuth("@alice:hs1", "secret", session)); err != nil {
+		if err := r.ChangePassword(t.Context(), c, users.PasswordChange{NewPassword: "new", KeepOthers: false, Auth: passwordAuth("@alice:hs1", "secret", session)}); err != nil {
 			t.Fatal(err)
 		}
 		r.gone(other.Token)
@@ -51,7 +51,7 @@ func TestPasswordChange(t *testing.T) {
 		if other, err = r.login("alice", "new", ""); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.ChangePassword(t.Context(), c, "third", true, passwordAuth("alice", "new", "")); err != nil {
+		if err := r.ChangePassword(t.Context(), c, users.PasswordChange{NewPassword: "third", KeepOthers: true, Auth: passwordAuth("alice", "new", "")}); err != nil {
 			t.Fatal(err)
 		}
 		r.caller(other.Token) // kept as wished

@@ -249,9 +249,7 @@ func TestRefresh(t *testing.T) {
 		if r.caller(fresh.Token).Device != device {
 			t.Error("the device changed")
 		}
-		_, err = r.Refresh(t.Context(), s.RefreshToken) // the new session was used: the old one has ended
-		refused(t, err, matrix.CodeUnknownToken)
-		r.gone(s.Token)
+		r.gone(s.Token) // the new session was used: the old one has ended
 		again, err := r.Refresh(t.Context(), fresh.RefreshToken)
 		if err != nil {
 			t.Fatal(err)
@@ -259,7 +257,27 @@ func TestRefresh(t *testing.T) {
 		r.caller(fresh.Token) // until the next one is used
 		r.caller(again.Token)
 		r.gone(fresh.Token)
+		_, err = r.Refresh(t.Context(), s.RefreshToken) // somebody has a copy: the whole chain ends
+		if refused(t, err, matrix.CodeUnknownToken); matrix.AsError(err).Extra["soft_logout"] != true {
+			t.Error("the owner must be told to keep his keys")
+		}
+		r.gone(again.Token)
+		_, err = r.Refresh(t.Context(), again.RefreshToken)
+		refused(t, err, matrix.CodeUnknownToken)
+		if _, err := r.db.FindDevice(t.Context(), r.mustUser("alice"), device); err != nil {
+			t.Error("the device went with its sessions", err)
+		}
 	})
+}
+
+// mustUser is the number of an account.
+func (r *rig) mustUser(name string) int64 {
+	r.t.Helper()
+	u, err := r.GetUser(r.t.Context(), matrix.UserID("@"+name+":hs1"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return u.NID
 }
 
 func TestLastSeenIsWritten(t *testing.T) {
