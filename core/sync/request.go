@@ -100,20 +100,6 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 	}
 }
 
-// begin makes a build on the user's rooms as they are at its position. Why a loop: a room that is joined between the
-// reading of the rooms and the noting of the position would be in neither this answer nor the next.
-func (s *Service) begin(ctx context.Context, c *matrix.Caller, q *Request, since *matrix.SyncToken) (*build, error) {
-	for {
-		u, err := s.follow(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		if b := s.newBuild(ctx, c, u, q, since); b != nil {
-			return b, nil
-		}
-	}
-}
-
 // start reads the token, takes what it proves, and notes that the user is here. Nil: start from nothing, since there is
 // no token, or one that tells nothing here.
 func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Request) (*matrix.SyncToken, error) {
