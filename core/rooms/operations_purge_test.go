@@ -49,18 +49,33 @@ func TestPurge(t *testing.T) {
 		if got := r.reads(t, other, alice); got != "stays" {
 			t.Errorf("the other room reads %q", got)
 		}
-		// Heads stay, even when the purge reaches beyond them.
-		last := r.must(t, room, text(alice, "head"))[0].ID
 		join := r.must(t, other, text(alice, "later"))
-		if n, err = r.rooms.Purge(t.Context(), room, last); err != nil || n != 100 {
-			t.Errorf("purged %d, %v; want 100", n, err)
-		}
-		if got := r.reads(t, room, alice); got != "head" {
-			t.Errorf("the room reads %q, want its head", got)
-		}
-		r.must(t, room, text(alice, "on"))
 		if _, err := r.rooms.Purge(t.Context(), room, join[0].ID); !matrix.HasCode(err, matrix.CodeNotFound) {
 			t.Errorf("an event of another room: %v", err)
+		}
+	})
+}
+
+// A head stays, also when it is older than the end of the purge: the next event refers to it.
+func TestPurgeKeepsHeads(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		r := newRig(t, url, nil)
+		room := r.publicRoom(t, "10")
+		const carol = matrix.UserID("@carol:other.example")
+		join := r.must(t, room, state(carol, "m.room.member", string(carol), object{"membership": "join"}))[0]
+		gone := r.must(t, room, text(alice, "gone"))[0]
+		one, two := r.foreign(t, room, carol, gone, "one head"), r.foreign(t, room, carol, join, "another head")
+		if _, err := r.rooms.Receive(t.Context(), room.ID(), []*matrix.Event{one, two}, rooms.Arrival{From: "other.example"}); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.rooms.Purge(t.Context(), room, two.ID); err != nil || n != 1 {
+			t.Fatalf("purged %d, %v; want 1", n, err)
+		}
+		if got := r.reads(t, room, alice); got != "one head another head" {
+			t.Errorf("the room reads %q, want both heads", got)
+		}
+		if last := r.must(t, room, text(alice, "on"))[0]; len(last.PrevEvents) != 2 {
+			t.Errorf("the next event refers to %v, want both heads", last.PrevEvents)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rempart/core/rooms"
+	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -303,4 +304,50 @@ func TestEqualRoomsAreTwo(t *testing.T) {
 	if len(seen) != 50 {
 		t.Errorf("50 creations made %d rooms", len(seen))
 	}
+}
+
+// A transaction id is known again by a process that was not there when it was used, even if its sender is out by now.
+func TestTransactionOutlivesTheProcess(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		r := newRig(t, url, nil)
+		room := r.create(t, &rooms.CreateRequest{Preset: "public_chat"})
+		const bob = matrix.UserID("@bob:home.example")
+		m := rooms.MembershipChange{Room: room, Sender: bob, Target: bob}
+		if err := r.rooms.Join(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		send := func(s *rooms.Service, room *rooms.Room) (matrix.EventID, error) {
+			return s.Send(t.Context(), rooms.SendRequest{Room: room, Sender: bob, Type: "m.room.message", Content: []byte(`{"body":"x"}`),
+				Txn: rooms.NewTransaction(r.caller(t, bob).DeviceNID, room.ID(), "send/m.room.message", "t1")})
+		}
+		first, err := send(r.rooms, room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Sender = alice
+		if err := r.rooms.Kick(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		later, err := rooms.New(t.Context(), rooms.Options{DB: r.db, Bus: bus.New[storage.Batch](), Keys: signs(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer later.Close()
+		same, err := later.Room(t.Context(), room.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := send(later, same); err != nil || again != first {
+			t.Errorf("%s, %v; want %s", again, err, first)
+		}
+	})
+}
+
+func signs(t testing.TB) rooms.Keys {
+	t.Helper()
+	key, err := matrix.GenerateSigningKey("home.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keyring{key}
 }
