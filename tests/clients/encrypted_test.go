@@ -172,10 +172,3 @@ func TestEncryptedTalk(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) { talk(t, live.Options{}) })
 	t.Run("postgres", func(t *testing.T) { talk(t, live.Options{Postgres: pgtest.New(t)}) })
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
