@@ -21,7 +21,8 @@ type createAnswer struct {
 
 // uploadRoutes adds uploads, in one step and in two.
 func uploadRoutes(r *httpx.Router, d Deps) {
-	route := httpx.Route{Access: httpx.User, Class: "media", MaxBody: d.MaxUpload, R0: true}
+	// Why one byte more: the core says what is too large.
+	route := httpx.Route{Access: httpx.User, Class: "media", MaxBody: d.MaxUpload + 1, R0: true}
 	one := route
 	one.Spec, one.Unstable = "uploadContent", []string{legacyV1 + "/upload"}
 	// Spec: client-server-api/#post_matrixmediav3upload
