@@ -45,8 +45,4 @@ func accountRoutes(r *httpx.Router, s *users.Service) {
 			// Why "no-support": no identity server is used, so none can be asked to unbind anything.
 			return map[string]string{"id_server_unbind_result": "no-support"}, s.Deactivate(ctx, c, q.Erase, q.Auth)
 		})
-	httpx.Handle(r, "GET", "/_matrix/client/v3/account/3pid", ofUser("getAccount3PIDs"),
-		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
-			return map[string]any{"threepids": []struct{}{}}, nil
-		})
 }

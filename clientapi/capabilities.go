@@ -2,6 +2,7 @@ package clientapi
 
 import (
 	"context"
+	"maps"
 
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
@@ -28,17 +29,23 @@ func capabilitiesRoutes(r *httpx.Router, d Deps) {
 			versions.Available[v.ID] = "stable"
 		}
 	}
-	answer := map[string]any{"capabilities": map[string]any{
+	capable := map[string]any{
 		"m.room_versions":   versions,
 		"m.change_password": enabled{true},
 		"m.set_displayname": enabled{true},
 		"m.set_avatar_url":  enabled{true},
 		"m.profile_fields":  enabled{true},
-		"m.3pid_changes":    enabled{false},
-		"m.get_login_token": enabled{false},
-	}}
+		"m.3pid_changes":    enabled{d.Users.HasMail()},
+		"m.get_login_token": enabled{true},
+	}
+	moderating := maps.Clone(capable)
+	// Only administrators are told. Spec: client-server-api/#maccount_moderation-capability
+	moderating["m.account_moderation"] = map[string]bool{"lock": true, "suspend": true}
 	httpx.Handle(r, "GET", "/_matrix/client/v3/capabilities", ofUser("getCapabilities"),
-		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
-			return answer, nil
+		func(_ context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (map[string]any, error) {
+			if c.Admin {
+				return map[string]any{"capabilities": moderating}, nil
+			}
+			return map[string]any{"capabilities": capable}, nil
 		})
 }

@@ -26,6 +26,8 @@ type Deps struct {
 	BaseURL string
 	// DefaultRoomVersion is the version that new rooms get.
 	DefaultRoomVersion string
+	// Support is what is told about help with this server; empty when nothing is.
+	Support Support
 }
 
 // Register adds all routes of the client-server API, those that are asked most often first.
@@ -50,11 +52,16 @@ func Register(r *httpx.Router, d Deps) {
 	filterRoutes(r, d.Users)
 	versionsRoutes(r)
 	wellKnownRoutes(r, d)
+	supportRoutes(r, d.Support)
 	capabilitiesRoutes(r, d)
 	registerRoutes(r, d.Users)
 	adminRegisterRoutes(r, d.Users)
 	loginRoutes(r, d)
 	accountRoutes(r, d.Users)
+	threepidRoutes(r, d.Users)
+	shortTokenRoutes(r, d.Users)
+	moderationRoutes(r, d.Users)
+	accountPages(r, d.Users)
 	deviceRoutes(r, d)
 	crossSigningRoutes(r, d)
 	keyBackupRoutes(r, d.Devices)

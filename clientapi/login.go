@@ -18,6 +18,7 @@ type loginRequest struct {
 	DeviceID     matrix.DeviceID  `json:"device_id"`
 	DeviceName   string           `json:"initial_device_display_name"`
 	RefreshToken bool             `json:"refresh_token"`
+	Token        string           `json:"token"` // of type m.login.token
 }
 
 // identifier is who logs in, in the form of today. Spec: client-server-api/#identifier-types
@@ -34,8 +35,12 @@ func (q *loginRequest) identifier() users.Identifier {
 }
 
 type loginFlow struct {
-	Type string `json:"type"`
+	Type          string `json:"type"`
+	GetLoginToken bool   `json:"get_login_token,omitempty"`
 }
+
+// loginByToken is the type of a log-in by a token that another device of the user asked for.
+const loginByToken = "m.login.token"
 
 type refreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
@@ -52,7 +57,7 @@ func loginRoutes(r *httpx.Router, d Deps) {
 	s := d.Users
 	httpx.Handle(r, "GET", "/_matrix/client/v3/login", public("getLoginFlows"),
 		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
-			return map[string]any{"flows": []loginFlow{{users.StagePassword}}}, nil
+			return map[string]any{"flows": []loginFlow{{Type: users.StagePassword}, {Type: loginByToken, GetLoginToken: true}}}, nil
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/login", limited(public("login"), "login"),
 		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q loginRequest) (sessionAnswer, error) {
@@ -82,21 +87,26 @@ func loginRoutes(r *httpx.Router, d Deps) {
 
 // login checks how often this account was tried, then the password.
 func (d Deps) login(ctx context.Context, q loginRequest) (sessionAnswer, error) {
+	out := users.LoginRequest{
+		Identifier: q.identifier(), Password: q.Password, DeviceID: q.DeviceID, DeviceName: q.DeviceName,
+		Refresh: q.RefreshToken, Host: httpx.Host(ctx), IP: seen(ctx).IP,
+	}
 	switch q.Type {
 	case users.StagePassword:
+	case loginByToken:
+		if q.Token == "" {
+			return sessionAnswer{}, matrix.MissingParam("The request lacks \"token\".")
+		}
+		return answerOf(d.Users.LoginByToken(ctx, q.Token, out))
 	case "":
 		return sessionAnswer{}, matrix.MissingParam("Say how you log in by \"type\".")
 	default:
 		return sessionAnswer{}, matrix.NewError(400, matrix.CodeUnknown, "This server does not know that way to log in.")
 	}
-	id := q.identifier()
-	if name, err := d.Users.Name(id, httpx.Host(ctx)); err == nil && d.Limits != nil {
+	if name, err := d.Users.Name(out.Identifier, httpx.Host(ctx)); err == nil && d.Limits != nil {
 		if err := d.Limits.TakeName("login", string(name)); err != nil {
 			return sessionAnswer{}, err
 		}
 	}
-	return answerOf(d.Users.Login(ctx, users.LoginRequest{
-		Identifier: id, Password: q.Password, DeviceID: q.DeviceID, DeviceName: q.DeviceName,
-		Refresh: q.RefreshToken, Host: httpx.Host(ctx),
-	}))
+	return answerOf(d.Users.Login(ctx, out))
 }

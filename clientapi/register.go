@@ -43,7 +43,7 @@ func registerRoutes(r *httpx.Router, s *users.Service) {
 			switch p.Query().Get("kind") {
 			case "", "user":
 			case "guest":
-				return sessionAnswer{}, matrix.Forbidden("This server has no guest accounts. Register an account of your own.")
+				return answerOf(s.RegisterGuest(ctx, q.DeviceName, httpx.Host(ctx)))
 			default:
 				return sessionAnswer{}, matrix.InvalidParam("The kind of account must be \"user\".")
 			}

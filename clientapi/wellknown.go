@@ -26,3 +26,27 @@ func wellKnownRoutes(r *httpx.Router, d Deps) {
 			return wellKnown{baseURL{d.BaseURL}}, nil
 		})
 }
+
+// Support is where people find help with this server. Spec: client-server-api/#getwell-knownmatrixsupport
+type Support struct {
+	Contacts []Contact `json:"contacts,omitempty"`
+	Page     string    `json:"support_page,omitempty"`
+}
+
+// Contact is one way to reach those who run the server.
+type Contact struct {
+	MatrixID string `json:"matrix_id,omitempty"`
+	Email    string `json:"email_address,omitempty"`
+	Role     string `json:"role"`
+}
+
+// supportRoutes tells people where to find help.
+func supportRoutes(r *httpx.Router, s Support) {
+	httpx.Handle(r, "GET", "/.well-known/matrix/support", httpx.Route{Spec: "getWellknownSupport"},
+		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (Support, error) {
+			if len(s.Contacts) == 0 && s.Page == "" {
+				return s, matrix.NotFound("This server publishes no contacts: set support.contacts or support.page.")
+			}
+			return s, nil
+		})
+}

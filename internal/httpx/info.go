@@ -14,8 +14,8 @@ import (
 
 // requestInfo is what the context of a request carries.
 type requestInfo struct {
-	addr        netip.Addr
-	host, agent string
+	addr                  netip.Addr
+	host, agent, language string
 }
 
 type infoKey struct{}
@@ -41,6 +41,14 @@ func Host(ctx context.Context) string {
 func UserAgent(ctx context.Context) string {
 	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
 		return info.agent
+	}
+	return ""
+}
+
+// Language is the Accept-Language of this context's request; "" outside requests and when the client says nothing.
+func Language(ctx context.Context) string {
+	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return info.language
 	}
 	return ""
 }
