@@ -29,7 +29,7 @@ type Draft struct {
 }
 
 // maxRebuilds bounds how often a request is built again because the room moved on.
-const maxRebuilds = 8
+const maxRebuilds = 32
 
 // errUnderWay asks for the outcome of a write of the same transaction id.
 type errUnderWay struct{ c *commitment }
@@ -71,6 +71,8 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 				return way.c.stored, nil
 			}
 			err = way.c.err
+		case errors.Is(err, storage.ErrStale):
+			// what the build rested on failed under it
 		case err != nil:
 			return nil, err
 		case c == nil:

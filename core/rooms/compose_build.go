@@ -25,6 +25,7 @@ type builder struct {
 	rows     []*storage.EventRow // those that enter the timeline
 	exact    bool
 	newRoom  *storage.RoomRow
+	relay    bool // the other servers in the room hear of events from us, though a remote user made them
 	tips     map[int64]int64
 	links    []*storage.ChainLinkRow
 	// opened is the branch that this Change starts, branchRows are rows on branches other than the main one.
@@ -110,12 +111,23 @@ func (b *builder) parents(ctx context.Context, e *Stored) ([]head, error) {
 	heads = slices.Clone(heads)
 	slices.SortFunc(heads, func(x, y head) int { return cmp.Compare(y.depth, x.depth) })
 	heads = heads[:maxPrev]
-	b.r.drain()
+	if err := b.drained(); err != nil {
+		return nil, err
+	}
 	e.Row.NID = b.need.stock[b.used]
 	b.used++
 	before, err := b.mergeBefore(ctx, e, versionsAfter(heads))
 	e.Row.Branch, e.Row.Seq = before.Branch, before.Seq
 	return heads, err
+}
+
+// drained waits until nothing is under way; ErrStale when something failed that this build rests on.
+func (b *builder) drained() error {
+	b.r.drain()
+	if b.r.stale.Load() && b.newRoom == nil {
+		return storage.ErrStale
+	}
+	return nil
 }
 
 // authFor reads what authorises a draft in the state before it.

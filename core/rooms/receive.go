@@ -20,6 +20,8 @@ type Arrival struct {
 	Backfill bool
 	// State is the whole state before the events, where their prev_events are not known here; known events.
 	State []matrix.EventID
+	// Relay says that the other servers in the room are to hear of the events from us.
+	Relay bool
 }
 
 // Outcome is what became of one event.
@@ -121,10 +123,12 @@ func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Ou
 		switch {
 		case errors.Is(err, errNeeds):
 			continue
+		case errors.Is(err, storage.ErrStale):
 		case err != nil || c == nil:
 			return err
+		default:
+			err = c.finish()
 		}
-		err = c.finish()
 		if err == nil {
 			if fresh != nil {
 				s.rooms.add(r)

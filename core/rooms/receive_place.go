@@ -14,12 +14,13 @@ func (b *builder) receive(ctx context.Context, ev *matrix.Event, a Arrival, o *O
 	if b.newRoom != nil {
 		b.change.Add(b.newRoom)
 	}
+	b.relay = a.Relay
 	e := &Stored{Event: ev}
 	known, err := b.find(ctx, ev.ID)
 	if err != nil {
 		return err
 	}
-	if known != nil && (a.Outliers || !known.Has(storage.FlagOutlier)) {
+	if known != nil && (a.Outliers || !known.Has(storage.FlagOutlier)) && !known.Has(outOfBand) {
 		o.Known, o.Stored = true, known
 		return nil
 	}
@@ -106,7 +107,9 @@ func (b *builder) receivePlaced(ctx context.Context, e *Stored, auth authEvents,
 	linear := a.State == nil && !a.Backfill && b.namesAllHeads(e.Row.Prev)
 	if !linear {
 		// Why: what lies between versions is read from the database.
-		b.r.drain()
+		if err := b.drained(); err != nil {
+			return err
+		}
 	}
 	before, err := b.before(ctx, e, prev, linear, a)
 	if err != nil {

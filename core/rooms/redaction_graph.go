@@ -14,7 +14,9 @@ func (b *builder) redact(ctx context.Context, e *Stored) error {
 		return nil
 	}
 	// Why: the target's row must be written before it can be changed.
-	b.r.drain()
+	if err := b.drained(); err != nil {
+		return err
+	}
 	target, err := b.s.findEvent(ctx, b.r, e.Redacts)
 	if err != nil {
 		return err

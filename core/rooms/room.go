@@ -30,7 +30,9 @@ type Room struct {
 	// foreign is when another node last wrote to the room, in Unix milliseconds.
 	foreign   atomic.Int64
 	committed atomic.Pointer[snapshot]
-	absent    absentKeys
+	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
+	prior  atomic.Pointer[snapshot]
+	absent absentKeys
 
 	mu sync.Mutex // the actor; guards all below
 	// tip is the newest state of the graph, written or on its way; nil: not loaded.
@@ -140,7 +142,9 @@ func (r *Room) overtaken(now time.Time) {
 	r.foreign.Store(now.UnixMilli())
 	r.stale.Store(true)
 	r.absent.clear()
-	r.committed.Store(nil)
+	if n := r.committed.Swap(nil); n != nil {
+		r.prior.Store(n)
+	}
 }
 
 // ready gets the room's graph up to date; mu is held. A write under way that failed, or another node's, makes it
@@ -215,7 +219,7 @@ func (r *Room) load(ctx context.Context) (*snapshot, error) {
 		return nil, fmt.Errorf("load room %s: %w", r.id, err)
 	}
 	n := &snapshot{version: info.Version, depth: info.Depth, seq: info.StateSeq, joined: info.Joined, invited: info.Invited}
-	if n.state, err = r.s.loadState(ctx, r.nid, 0, info.StateSeq); err != nil {
+	if n.state, err = r.loadCurrent(ctx, info.StateSeq); err != nil {
 		return nil, fmt.Errorf("load state of room %s: %w", r.id, err)
 	}
 	heads, err := r.s.Events(ctx, info.Heads)
@@ -230,6 +234,23 @@ func (r *Room) load(ctx context.Context) (*snapshot, error) {
 	}
 	r.s.rooms.touch(r, n.bytes())
 	return n, nil
+}
+
+// loadCurrent reads the current state, or what changed since it was last in memory: rows of the main branch are only added.
+func (r *Room) loadCurrent(ctx context.Context, seq int64) (stateMap, error) {
+	prior := r.committed.Load()
+	if prior == nil {
+		prior = r.prior.Load()
+	}
+	if prior == nil || prior.seq > seq {
+		return r.s.loadState(ctx, r.nid, 0, seq)
+	}
+	rows, err := r.s.db.ListStateRows(ctx, r.nid, 0, prior.seq, seq)
+	changes := make([]statePair, len(rows))
+	for i, row := range rows {
+		changes[i] = statePair{row.StateKey, row.Event}
+	}
+	return prior.state.with(changes...), err
 }
 
 func headOf(e *Stored) head {
