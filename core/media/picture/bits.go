@@ -2,6 +2,7 @@ package picture
 
 import (
 	"bufio"
+	"encoding/binary"
 	"io"
 )
 
@@ -21,12 +22,14 @@ type bitReader struct {
 // refill makes at least 48 bits available.
 func (b *bitReader) refill() {
 	for b.n <= 48 {
-		if b.pos+8 < len(b.window) {
-			if c := b.window[b.pos]; c != 0xff {
-				b.acc |= uint64(c) << (56 - b.n)
-				b.n += 8
-				b.pos++
-				continue
+		if b.pos+8 <= len(b.window) {
+			v := binary.BigEndian.Uint64(b.window[b.pos:])
+			if none := ^v; (none-0x0101010101010101)&v&0x8080808080808080 == 0 { // no byte is ff
+				b.acc |= v >> b.n // bits beyond those counted come again, the same
+				whole := (63 - b.n) >> 3
+				b.n += 8 * whole
+				b.pos += whole
+				return
 			}
 		}
 		b.acc |= uint64(b.slow()) << (56 - b.n)

@@ -114,7 +114,9 @@ func (d *scaledDecoder) readBlock(i int, c *jpegComponent) {
 	d.block[0] = d.dc[i] * q[0]
 	ac := d.huff[1][c.ta]
 	for k := 1; k < 64; k++ {
-		b.refill()
+		if b.n < 32 { // a code and its value take 31 at most
+			b.refill()
+		}
 		s := b.symbol(ac)
 		size := int(s & 15)
 		if size == 0 {
