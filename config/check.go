@@ -21,7 +21,10 @@ func (c *Config) check() Mistakes {
 	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	c.checkServer(say)
 	c.checkListen(say)
+	c.checkFederation(say)
 	c.checkLimits(say)
+	c.checkEmail(say)
+	c.checkAccounts(say)
 	c.checkMedia(say)
 	if u := c.Database.URL; u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		say("database.url: must start with postgres:// (leave it empty for SQLite and set database.path).")
@@ -42,6 +45,17 @@ func (c *Config) check() Mistakes {
 		say("log.format: %q is neither text nor json.", c.Log.Format)
 	}
 	return found
+}
+
+func (c *Config) checkFederation(say sayer) {
+	for i, name := range c.Federation.Allow {
+		if _, err := matrix.ParseServerName(name); name != "*" && err != nil {
+			say("federation.allow[%d]: %q is neither a server name nor \"*\".", i, name)
+		}
+	}
+	if _, err := os.Stat(c.Federation.CA); c.Federation.CA != "" && err != nil {
+		say("federation.ca: the file %s cannot be opened.", c.Federation.CA)
+	}
 }
 
 type sayer func(format string, args ...any)
@@ -163,18 +177,7 @@ func (l Limits) RateLimits() map[string]httpx.Rate {
 
 // readSecrets reads the secrets that stand in files of their own.
 func (c *Config) readSecrets() Mistakes {
-	path := c.Registration.SharedSecretFile
-	if path == "" {
-		return nil
-	}
-	if c.Registration.SharedSecret != "" {
-		return Mistakes{"registration: shared_secret and shared_secret_file are both set; keep one."}
-	}
-	b, err := os.ReadFile(path)
-	secret := strings.TrimSpace(string(b))
-	if err != nil || secret == "" {
-		return Mistakes{fmt.Sprintf("registration.shared_secret_file: the file %s cannot be read or is empty.", path)}
-	}
-	c.Registration.SharedSecret = secret
-	return nil
+	found := readSecret(&c.Registration.SharedSecret, c.Registration.SharedSecretFile, "registration.shared_secret")
+	found = append(found, readSecret(&c.Email.Password, c.Email.PasswordFile, "email.password")...)
+	return append(found, readSecret(&c.Password.BcryptPepper, c.Password.BcryptPepperFile, "password.bcrypt_pepper")...)
 }

@@ -12,8 +12,12 @@ type Config struct {
 	Database     Database     `key:"database"`
 	Registration Registration `key:"registration"`
 	Password     Password     `key:"password"`
+	Accounts     Accounts     `key:"accounts"`
+	Email        Email        `key:"email"`
+	Support      Support      `key:"support"`
 	Rooms        Rooms        `key:"rooms"`
 	Media        Media        `key:"media"`
+	Federation   Federation   `key:"federation"`
 	Limits       Limits       `key:"limits"`
 	Log          Log          `key:"log"`
 
@@ -49,6 +53,13 @@ type Listen struct {
 	ProxyProtocol  bool           `key:"proxy_protocol"`
 }
 
+// Federation says with which other servers this one speaks.
+type Federation struct {
+	Allow        []string `key:"allow"`
+	AllowPrivate bool     `key:"allow_private"`
+	CA           string   `key:"ca"`
+}
+
 // Database names the database: a PostgreSQL URL, or else a SQLite file.
 type Database struct {
 	URL         string `key:"url"`
@@ -62,12 +73,19 @@ type Registration struct {
 	Tokens           []string `key:"tokens"`
 	SharedSecret     string   `key:"shared_secret"`
 	SharedSecretFile string   `key:"shared_secret_file"`
+	EmailRequired    bool     `key:"email_required"`
+	Emails           []string `key:"emails"`
 }
 
-// Password is the cost of hashing a password with argon2id.
+// Password is the cost of hashing a password with argon2id, what new passwords must be like, and the pepper of bcrypt
+// hashes that came from another server.
 type Password struct {
-	Argon2Time      int `key:"argon2_time"`
-	Argon2MemoryKiB int `key:"argon2_memory_kib"`
+	Argon2Time       int    `key:"argon2_time"`
+	Argon2MemoryKiB  int    `key:"argon2_memory_kib"`
+	MinLength        int    `key:"min_length"`
+	MinKinds         int    `key:"min_kinds"`
+	BcryptPepper     string `key:"bcrypt_pepper"`
+	BcryptPepperFile string `key:"bcrypt_pepper_file"`
 }
 
 // Rooms holds what new rooms get.
@@ -113,7 +131,9 @@ func Default() *Config {
 		Server:   Server{Name: DefaultServerName},
 		Listen:   Listen{Client: "127.0.0.1:8008", Metrics: "127.0.0.1:9464"},
 		Database: Database{Connections: 20},
-		Password: Password{Argon2Time: 2, Argon2MemoryKiB: 19456},
+		Password: Password{Argon2Time: 2, Argon2MemoryKiB: 19456, MinLength: 8},
+		Accounts: Accounts{RemindDays: 14},
+		Email:    Email{Security: "starttls", Language: "en"},
 		Rooms:    Rooms{DefaultVersion: "12"},
 		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
 		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 64, TokenInQuery: true},
@@ -156,7 +176,8 @@ func (c *Config) resolve(base string) {
 		t := &c.Server.Tenants[i]
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))
 	}
-	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Registration.SharedSecretFile, &c.Media.Path, &c.Media.Clamd} {
+	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Registration.SharedSecretFile,
+		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd} {
 		*path = under(base, *path, "")
 	}
 }

@@ -57,7 +57,12 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	a.onClose = append(a.onClose, g.close)
 	a.health.checks = append(a.health.checks, g.check)
 
+	f, err := a.federate(cfg, g, keys)
+	if err != nil {
+		return err
+	}
 	options := routerOptions(cfg, logger, registry)
+	options.ServerAuth = f.authenticator()
 	d, err := a.core(ctx, cfg, g, keys)
 	if err != nil {
 		return err
@@ -68,7 +73,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	client, federation := a.router(options, d, clientRoutes(m)), a.router(options, d, federationRoutes)
+	client, federation := a.router(options, d, clientRoutes(m)), a.router(options, d, f.routes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation

@@ -49,7 +49,7 @@ func specCoverage(_ context.Context, args []string, c console) error {
 func allRoutes() []httpx.RouteInfo {
 	a := &app{health: &health{}}
 	client := a.router(httpx.Options{}, clientapi.Deps{}, clientRoutes(mediaapi.Deps{}))
-	federation := a.router(httpx.Options{}, clientapi.Deps{}, federationRoutes)
+	federation := a.router(httpx.Options{}, clientapi.Deps{}, (&outside{}).routes)
 	return append(client.Routes(), federation.Routes()...)
 }
 

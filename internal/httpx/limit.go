@@ -34,6 +34,7 @@ func DefaultRates() map[string]Rate {
 		"registration": {PerSecond: 0.2, Burst: 10},
 		"search":       {PerSecond: 2, Burst: 20},
 		"media":        {PerSecond: 10, Burst: 100},
+		"federation":   {PerSecond: 200, Burst: 1000}, // for each server, and for each address
 	}
 }
 

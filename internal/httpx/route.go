@@ -21,11 +21,13 @@ const (
 	Optional
 	// Admin routes need the token of a server administrator.
 	Admin
+	// Server routes need the signature of another server.
+	Server
 )
 
 // String names the access for documents and logs.
 func (a Access) String() string {
-	return [...]string{"public", "user", "guest", "optional", "admin"}[a]
+	return [...]string{"public", "user", "guest", "optional", "admin", "server"}[a]
 }
 
 // Route is what a route declares besides its method and path. The zero value is a public route of the default

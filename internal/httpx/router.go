@@ -22,10 +22,18 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error)
 }
 
+// ServerAuthenticator tells which other server has signed a request. body is the whole body, nil when there is none. It
+// answers a request without a good signature with M_UNAUTHORIZED.
+type ServerAuthenticator interface {
+	AuthenticateServer(ctx context.Context, r *http.Request, body []byte) (matrix.Caller, error)
+}
+
 // Options is what a router is made of.
 type Options struct {
 	// Auth may be nil when every route is public.
 	Auth Authenticator
+	// ServerAuth may be nil when no route is for servers.
+	ServerAuth ServerAuthenticator
 	// Limits bounds how often each caller may call; nil turns rate limits off.
 	Limits *Limiter
 	// MaxBody bounds request bodies in bytes; 0 means [DefaultMaxBody].
@@ -102,6 +110,9 @@ func (r *Router) dispatch(x *exchange, req *http.Request) error {
 
 // admit authenticates the caller and takes one request from his rate limit. Without a token the address is limited.
 func (r *Router) admit(x *exchange, req *http.Request) error {
+	if x.endpoint.Access == Server {
+		return r.admitServer(x, req)
+	}
 	if err := r.authenticate(x, req); err != nil {
 		return err
 	}

@@ -2,15 +2,17 @@ package matrix
 
 // Caller is who makes a request, as the authenticator found it. Entrances hand it to the core unchanged.
 type Caller struct {
-	Tenant     int64
-	User       UserID
-	UserNID    int64 // interned number of User
-	Device     DeviceID
-	DeviceNID  int64      // number of the (user, device) row; 0 without a device
-	Session    int64      // number of the access-token row
-	Server     ServerName // the tenant's server name that User belongs to
-	Admin      bool
-	Guest      bool
-	Scopes     []string
-	DecisionID string // policy decision that admitted the request; empty until the judge exists
+	Tenant    int64
+	User      UserID
+	UserNID   int64 // interned number of User
+	Device    DeviceID
+	DeviceNID int64      // number of the (user, device) row; 0 without a device
+	Session   int64      // number of the access-token row
+	Server    ServerName // the tenant's server name that User belongs to; of a request by another server, that one
+	// Destination is the server of this installation that another server addressed.
+	Destination ServerName
+	Admin       bool
+	Guest       bool
+	Scopes      []string
+	DecisionID  string // policy decision that admitted the request; empty until the judge exists
 }

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+
+	"rempart/clientapi"
+	"rempart/config"
+	"rempart/federation/client"
+	"rempart/federation/inbound"
+	"rempart/federation/keys"
+	"rempart/internal/egress"
+	"rempart/internal/httpx"
+	"rempart/internal/matrix"
+)
+
+// outside is how this server and others reach one another.
+type outside struct {
+	egress *egress.Egress
+	client *client.Client
+	keys   *keys.Ring
+}
+
+// federate makes the way out, the client that uses it, and the key ring.
+func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outside, error) {
+	roots, err := authorities(cfg.Federation.CA)
+	if err != nil {
+		return nil, err
+	}
+	o := &outside{egress: egress.New(egress.Options{
+		Judge: egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), RootCAs: roots,
+	})}
+	a.onClose = append(a.onClose, o.egress.Close)
+	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
+	o.keys = keys.New(keys.Options{
+		DB: g.db, Fetch: o.client, Own: own, Default: matrix.ServerName(cfg.Server.Name), Log: g.log,
+	})
+	return o, nil
+}
+
+// authorities are those that the system trusts and those in a file; nil when there is no file.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authorities: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("certificate authorities: %s holds no certificate", file)
+	}
+	return pool, nil
+}
+
+// authenticator checks who makes a federation request.
+func (o *outside) authenticator() inbound.Authenticator {
+	return inbound.Authenticator{Keys: o.keys, Admit: func(ctx context.Context, server matrix.ServerName) error {
+		return o.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server})
+	}}
+}
+
+// routes adds every route of the federation address.
+func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
+	inbound.Register(r, inbound.Deps{
+		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Software: version(),
+	})
+}

@@ -1,0 +1,38 @@
+// Package inbound is the server-server API: routes and their handlers, one file per module of the specification.
+//
+// A handler decodes, calls the core and encodes; the rules are the core's. Every route but those that publish keys and names
+// is signed by the server that asks, which handlers find as matrix.Caller.Server; matrix.Caller.Destination is which of
+// our servers was asked.
+package inbound
+
+import (
+	"rempart/core/devices"
+	"rempart/core/rooms"
+	"rempart/core/users"
+	"rempart/federation/keys"
+	"rempart/internal/httpx"
+)
+
+// Deps are what the handlers call.
+type Deps struct {
+	Keys    *keys.Ring
+	Rooms   *rooms.Service
+	Users   *users.Service
+	Devices *devices.Service
+	// Software is the version of this server as it tells others.
+	Software string
+}
+
+// Register adds all routes of the server-server API, those that are asked most often first.
+func Register(r *httpx.Router, d Deps) {
+	versionRoutes(r, d.Software)
+	keyRoutes(r, d.Keys)
+}
+
+// signed is a route that another server has signed.
+func signed(spec string) httpx.Route {
+	return httpx.Route{Access: httpx.Server, Class: "federation", Spec: spec}
+}
+
+// open is a route that anybody may ask.
+func open(spec string) httpx.Route { return httpx.Route{Class: "federation", Spec: spec} }
