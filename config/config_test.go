@@ -69,7 +69,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"database.url": "postgres://x", "registration.tokens": "a,b", "rooms.default_version": "11",
 		"federation.allow": "a.example.org,*", "limits.rates": `[{"name":"login","per_second":1,"burst":2}]`, "log.level": "debug", "log.format": "json",
 		"password.min_length": "12", "password.min_kinds": "3", "registration.emails": "example.org,*.gouv.fr",
-		"accounts.terms": `[{"id":"cgu","version":"1","language":"fr","name":"CGU","url":"https://env/cgu"}]`,
+		"accounts.terms":   `[{"id":"cgu","version":"1","language":"fr","name":"CGU","url":"https://env/cgu"}]`,
 		"support.contacts": `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
 		"email.server": "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
 	}

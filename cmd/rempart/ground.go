@@ -13,9 +13,10 @@ import (
 
 // ground is what the whole core stands on: the database, and the bus on which its commits are heard.
 type ground struct {
-	db  *storage.DB
-	bus *bus.Bus[storage.Batch]
-	log *slog.Logger
+	db     *storage.DB
+	bus    *bus.Bus[storage.Batch]
+	log    *slog.Logger
+	people users.People
 }
 
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*ground, error) {
@@ -25,6 +26,9 @@ func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*
 		o.Readers = cfg.Database.Connections - 1 // one writes
 	}
 	var err error
+	if g.people, err = peopleOf(cfg); err != nil {
+		return nil, err
+	}
 	g.db, err = storage.Open(ctx, o)
 	return g, err
 }
@@ -52,7 +56,7 @@ func (g *ground) users(cfg *config.Config) users.Options {
 		servers = append(servers, matrix.ServerName(t.Name))
 	}
 	return users.Options{
-		DB: g.db, Bus: g.bus, Servers: servers, Log: g.log,
+		DB: g.db, Bus: g.bus, Servers: servers, Log: g.log, People: g.people,
 		Registration: users.Registration{
 			Open: cfg.Registration.Open, Tokens: cfg.Registration.Tokens, SharedSecret: cfg.Registration.SharedSecret,
 		},
