@@ -313,13 +313,6 @@ func TestTwoNodes(t *testing.T) {
 		}
 		seen := countBack(t, third, room, v.Heads())
 		if seen != 4+2*3*15 {
-			all, _ := third.db.ListLiveBefore(t.Context(), room.NID(), 1<<62, 1000)
-			evs, _ := third.rooms.Events(t.Context(), all)
-			for _, e := range evs {
-				fmt.Println(e.Row.Pos, e.Row.NID, e.Row.Prev, e.Row.StateKey, e.Row.Seq, e.Row.Flags)
-			}
-			info, _ := third.db.GetRoom(t.Context(), room.NID())
-			fmt.Println("heads", info.Heads, info.Version)
 			live, err := third.db.ListLiveBefore(t.Context(), room.NID(), 1<<62, 1000)
 			t.Errorf("%d events hang together, want %d; %d (%v) are stored", seen, 4+2*3*15, len(live), err)
 		}
