@@ -290,7 +290,7 @@ func TestTwoNodes(t *testing.T) {
 			for s := range 3 {
 				wg.Go(func() {
 					for k := range 15 {
-						d := text(alice, "hello")
+						d := text(alice, fmt.Sprint("hello ", i, s, k)) // Why: equal events of one moment have one id
 						if k%5 == 0 {
 							d = state(alice, "org.example.state", fmt.Sprint(i, s, k), object{})
 						}
