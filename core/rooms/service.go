@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -35,7 +36,9 @@ type Options struct {
 	DefaultVersion string
 	// Push is asked about every event that enters a timeline; nil: nothing notifies.
 	Push PushEvaluator
-	Log  *slog.Logger
+	// Peers are the other homeservers; nil: there are none.
+	Peers core.Peers
+	Log   *slog.Logger
 	// CacheBytes bounds what is kept of rooms and events in memory; default 96 MiB.
 	CacheBytes int64
 	// Clock is the time; default time.Now.
@@ -52,6 +55,8 @@ type Service struct {
 	txns   txnCache
 	// lastCreate is the time of the newest create event made here, in milliseconds.
 	lastCreate atomic.Int64
+	// entering lets one user at a time take this installation into a room; fetching, one backfill a room.
+	entering, fetching keyLocks
 }
 
 // New makes the service and subscribes it to commits; subscribers that read rooms subscribe after it.

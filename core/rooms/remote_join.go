@@ -1,0 +1,315 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"rempart/core"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Bounds of entering a room through others.
+const (
+	enterTime     = 90 * time.Second
+	candidateTime = 40 * time.Second
+	maxCandidates = 12
+)
+
+// Entry is a user's wish to enter, knock at or leave a room that may be elsewhere.
+type Entry struct {
+	Room   matrix.RoomID
+	User   matrix.UserID
+	Reason string
+	// Via are servers that may be in the room.
+	Via []matrix.ServerName
+	// Extra are further keys for his membership event.
+	Extra map[string]json.RawMessage
+}
+
+// change is the same wish for a room that is here.
+func (e *Entry) change(r *Room) MembershipChange {
+	return MembershipChange{Room: r, Sender: e.User, Target: e.User, Reason: e.Reason, Extra: e.Extra}
+}
+
+// JoinVia makes a user a member of a room, through other servers where this installation is not in it or cannot let him in itself.
+// Spec: server-server-api/#joining-rooms
+func (s *Service) JoinVia(ctx context.Context, e Entry) error {
+	unlock, err := s.entering.lock(ctx, e.Room)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, here, err := s.standsIn(ctx, e.Room)
+	if err != nil {
+		return err
+	}
+	if here {
+		err := s.Join(ctx, e.change(r))
+		if !matrix.HasCode(err, matrix.CodeUnableToGrantJoin) && !matrix.HasCode(err, matrix.CodeUnableToAuthoriseJoin) {
+			return err
+		}
+		if others := s.candidates(ctx, r, e); len(others) > 0 {
+			return s.joinThrough(ctx, e, others, true)
+		}
+		return err
+	}
+	others := s.candidates(ctx, r, e)
+	if len(others) == 0 && r != nil && len(s.headsOf(ctx, r)) > 0 {
+		return s.Join(ctx, e.change(r)) // the room is nowhere else
+	}
+	return s.joinThrough(ctx, e, others, false)
+}
+
+// standsIn finds a room, nil when it is not known, and whether this installation is in it.
+func (s *Service) standsIn(ctx context.Context, id matrix.RoomID) (*Room, bool, error) {
+	r, err := s.Room(ctx, id)
+	if matrix.HasCode(err, matrix.CodeNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	here, err := s.resident(ctx, r)
+	return r, here, err
+}
+
+func (s *Service) headsOf(ctx context.Context, r *Room) []head {
+	n, err := r.snapshotNow(ctx)
+	if err != nil {
+		return nil
+	}
+	return n.heads
+}
+
+// candidates are the servers through which a room may be entered, in the order in which they are asked: those that the user
+// names, who invited him, the room's own, and those that were in the room when we last knew.
+func (s *Service) candidates(ctx context.Context, r *Room, e Entry) []matrix.ServerName {
+	var invited, known []matrix.ServerName
+	if r != nil {
+		invited = s.invitedBy(ctx, r, e.User)
+		known = s.serversIn(ctx, r, maxCandidates)
+	}
+	return s.others(maxCandidates, e.Via, invited, []matrix.ServerName{e.Room.Server()}, known)
+}
+
+// serversIn are some of the servers in a room, by its current state as it is known here.
+func (s *Service) serversIn(ctx context.Context, r *Room, most int) []matrix.ServerName {
+	var out []matrix.ServerName
+	for after := int64(0); len(out) < most; {
+		ids, last, err := s.db.ListMemberIDs(ctx, r.nid, after, storage.MemberJoin, 500)
+		if err != nil || len(ids) == 0 {
+			break
+		}
+		names := make([]matrix.ServerName, len(ids))
+		for i, id := range ids {
+			names[i] = id.Server()
+		}
+		out, after = s.others(most, out, names), last
+	}
+	return out
+}
+
+// joinThrough asks one server after the other to let the user in.
+func (s *Service) joinThrough(ctx context.Context, e Entry, others []matrix.ServerName, here bool) error {
+	if s.opts.Peers == nil || len(others) == 0 {
+		return errAlone
+	}
+	ctx, cancel := context.WithTimeout(ctx, enterTime)
+	defer cancel()
+	var first error
+	for _, to := range others {
+		err := s.joinOne(ctx, e, to, here)
+		if err == nil {
+			return nil
+		}
+		s.log.Info("join through another server failed", "room", e.Room, "server", to, "error", err)
+		first = moreTelling(first, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return remoteRefusal(first)
+}
+
+// moreTelling is the error that says more to the user: a refusal says more than silence, and "forbidden" more than "unknown".
+func moreTelling(first, err error) error {
+	if first == nil || matrix.HasCode(err, matrix.CodeForbidden) && !matrix.HasCode(first, matrix.CodeForbidden) {
+		return err
+	}
+	var e *matrix.Error
+	if !errors.As(first, &e) && errors.As(err, &e) {
+		return err
+	}
+	return first
+}
+
+// joinOne joins through one server.
+func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, here bool) error {
+	ctx, cancel := context.WithTimeout(ctx, candidateTime)
+	defer cancel()
+	join, err := s.proposed(ctx, e, to, "join")
+	if err != nil {
+		return err
+	}
+	answer, err := s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join)
+	if err != nil {
+		return err
+	}
+	join = s.countersigned(ctx, join, answer.Event)
+	if here {
+		return s.joinInGraph(ctx, join, to)
+	}
+	return s.enterRoom(ctx, join, answer)
+}
+
+// proposed asks a server for a membership event and makes it ours.
+func (s *Service) proposed(ctx context.Context, e Entry, to matrix.ServerName, act string) (*matrix.Event, error) {
+	version, raw, err := s.opts.Peers.MakeMembership(ctx, e.User.Server(), to, act, e.Room, e.User, versionIDs())
+	if err != nil {
+		return nil, err
+	}
+	if version == "" {
+		version = "1" // Spec: the room version is 1 where it is not told
+	}
+	v, ok := matrix.Version(version)
+	if !ok {
+		return nil, matrix.UnsupportedRoomVersion()
+	}
+	t, err := readTemplate(raw, e.Room, e.User, act)
+	if err != nil {
+		return nil, err
+	}
+	content := map[string]any{"membership": act}
+	if t.Content.AuthorisedVia != "" && act == "join" {
+		content["join_authorised_via_users_server"] = t.Content.AuthorisedVia
+	}
+	if e.Reason != "" {
+		content["reason"] = e.Reason
+	}
+	m := e.change(nil)
+	if err := s.addProfile(ctx, m, content); err != nil {
+		return nil, err
+	}
+	m.addExtra(content)
+	body, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := s.opts.Keys.SigningKey(e.User.Server())
+	if !ok {
+		return nil, matrix.Forbidden("The sender is not a user of this server.")
+	}
+	return t.build(v, body, s.nowMS(), key)
+}
+
+// versionIDs are the room versions that we know.
+func versionIDs() []string {
+	all := matrix.Versions()
+	ids := make([]string, len(all))
+	for i, v := range all {
+		ids[i] = v.ID
+	}
+	return ids
+}
+
+// countersigned is our event as the other server signed it, when that is what it gave back.
+func (s *Service) countersigned(ctx context.Context, e *matrix.Event, raw json.RawMessage) *matrix.Event {
+	if len(raw) == 0 {
+		return e
+	}
+	signed, err := e.Version.ParseUntrusted(raw)
+	if err != nil || signed.ID != e.ID {
+		return e
+	}
+	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{signed}); errs[0] != nil {
+		return e
+	}
+	return signed
+}
+
+// joinInGraph places a join that another server let in, in a room that we are in.
+func (s *Service) joinInGraph(ctx context.Context, join *matrix.Event, to matrix.ServerName) error {
+	r, err := s.Room(ctx, join.RoomID)
+	if err != nil {
+		return err
+	}
+	outcomes, err := s.receiveFetching(ctx, r, []*matrix.Event{join}, Arrival{From: to})
+	if err != nil {
+		return err
+	}
+	return outcomes[0].failure()
+}
+
+// failure is why an event did not become part of the room.
+func (o *Outcome) failure() error {
+	if o.Err != nil {
+		return o.Err
+	}
+	return o.Refused
+}
+
+// enterRoom takes in the room as the resident server told it, and then the join.
+func (s *Service) enterRoom(ctx context.Context, join *matrix.Event, answer *core.JoinState) error {
+	v := join.Version
+	state, auth := parse(v, join.RoomID, answer.State), parse(v, join.RoomID, answer.AuthChain)
+	if err := checkCreate(v, state); err != nil {
+		return err
+	}
+	r, err := s.openRoom(ctx, join.RoomID, v)
+	if err != nil {
+		return err
+	}
+	if err := s.keepChecked(ctx, r, append(auth, state...)); err != nil {
+		return err
+	}
+	ids, err := s.knownOf(ctx, r, state)
+	if err != nil {
+		return err
+	}
+	_, err = s.placeAnew(ctx, r, join, ids)
+	return err
+}
+
+// checkCreate refuses a state without the create event of this room and version.
+func checkCreate(v *matrix.RoomVersion, state []*matrix.Event) error {
+	for _, e := range state {
+		if e.Type != "m.room.create" || !e.StateKeyEquals("") {
+			continue
+		}
+		c, err := e.CreateContent()
+		if err != nil {
+			break
+		}
+		if version := c.RoomVersion; version == v.ID || version == "" && v.ID == "1" {
+			return nil
+		}
+	}
+	return matrix.Forbidden("The other server told no proper state of the room.")
+}
+
+// keepChecked checks the signatures of events that are not known yet and keeps these as outliers.
+func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Event) error {
+	events, err := s.unknown(ctx, r, events)
+	if err != nil {
+		return err
+	}
+	return s.keepOutliers(ctx, r, s.verified(ctx, events))
+}
+
+// knownOf are the ids of those events that were kept.
+func (s *Service) knownOf(ctx context.Context, r *Room, events []*matrix.Event) ([]matrix.EventID, error) {
+	ids := make([]matrix.EventID, 0, len(events))
+	for _, e := range events {
+		known, err := s.findEvent(ctx, r, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		if known != nil && !known.Has(outOfBand) {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids, nil
+}
