@@ -22,7 +22,7 @@ func (s *Service) Search(ctx context.Context, c matrix.Caller, term string, limi
 	if limit <= 0 || limit > maxDirectory {
 		limit = maxDirectory
 	}
-	term = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(term)
+	term = escapeLike(term)
 	found, err = s.db.SearchUsers(ctx, c.UserNID, c.Tenant, term, limit+1)
 	if err != nil || len(found) <= limit {
 		return found, false, err
@@ -45,4 +45,9 @@ func ignoreGuard(err error) error {
 		return nil
 	}
 	return err
+}
+
+// escapeLike makes a text match itself in a LIKE pattern with the escape \.
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(strings.ToLower(s))
 }
