@@ -27,6 +27,9 @@ type Deps struct {
 func Register(r *httpx.Router, d Deps) {
 	versionRoutes(r, d.Software)
 	keyRoutes(r, d.Keys)
+	historyRoutes(r, d.Rooms)
+	stateRoutes(r, d.Rooms)
+	eventRoutes(r, d.Rooms)
 }
 
 // signed is a route that another server has signed.

@@ -1,0 +1,46 @@
+package rooms
+
+import (
+	"context"
+	"slices"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// ServeNear finds the event closest to a time, at or after it, or at or before it when backward, for another server.
+// Spec: server-server-api/#get_matrixfederationv1timestamp_to_eventroomid
+func (s *Service) ServeNear(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, ts int64, backward bool) (*Stored, error) {
+	v, err := s.viewerOf(ctx, origin, id)
+	if err != nil {
+		return nil, err
+	}
+	pos, err := s.db.FindPositionByTime(ctx, v.room.nid, ts)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.db.ListLiveBefore(ctx, v.room.nid, pos, nearby)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.db.ListLiveAfter(ctx, v.room.nid, pos, s.db.Position(), nearby)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(before)
+	events, err := s.Events(ctx, append(before, after...))
+	if err != nil {
+		return nil, err
+	}
+	events = slices.DeleteFunc(events, func(e *Stored) bool {
+		if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed) != 0 || !e.Before().Known() {
+			return true
+		}
+		ok, err := v.sees(ctx, e)
+		return err != nil || !ok
+	})
+	if e := closest(events, ts, backward); e != nil {
+		return e, nil
+	}
+	return nil, matrix.NotFound("There is no event at that time or beyond.")
+}
