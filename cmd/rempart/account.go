@@ -10,8 +10,11 @@ import (
 	"rempart/core/users"
 )
 
-// createAccount stores an account through the core's own rules, in the database that the server uses too.
-func createAccount(ctx context.Context, cfg *config.Config, a newAccount) (err error) {
+// operator is how the record names whoever runs commands on this machine.
+const operator = "rempart user"
+
+// withAccounts opens the accounts of a configuration, in the database that the server uses too, and closes them after fn.
+func withAccounts(ctx context.Context, cfg *config.Config, fn func(*users.Service) error) (err error) {
 	g, err := openGround(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -22,12 +25,19 @@ func createAccount(ctx context.Context, cfg *config.Config, a newAccount) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, accounts.Close()) }()
-	if !accounts.Local(a.User.Server()) {
-		return fmt.Errorf("%s is no server name of this installation", a.User.Server())
-	}
-	tenant, server := accounts.Tenant(string(a.User.Server()))
-	_, err = accounts.Create(ctx, "rempart user create", users.NewAccount{
-		Tenant: tenant, Server: server, Username: a.User.Localpart(), Password: a.Password, Admin: a.Admin,
+	return fn(accounts)
+}
+
+// createAccount stores an account through the core's own rules.
+func createAccount(ctx context.Context, cfg *config.Config, a newAccount) error {
+	return withAccounts(ctx, cfg, func(accounts *users.Service) error {
+		if !accounts.Local(a.User.Server()) {
+			return fmt.Errorf("%s is no server name of this installation", a.User.Server())
+		}
+		tenant, server := accounts.Tenant(string(a.User.Server()))
+		_, err := accounts.Create(ctx, operator+" create", users.NewAccount{
+			Tenant: tenant, Server: server, Username: a.User.Localpart(), Password: a.Password, Admin: a.Admin,
+		})
+		return err
 	})
-	return err
 }

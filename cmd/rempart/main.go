@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"rempart/core/users"
 )
 
 func main() {
@@ -46,6 +48,16 @@ func commands() []command {
 		{"serve", "[-config FILE] [-name SERVER]", "run the server; without a configuration it makes ./data", serve},
 		{"check-config", "[-config FILE]", "say what the configuration means, or every mistake in it", checkConfig},
 		{"user create", "[-config FILE] [-admin] NAME", "make an account; the password is asked for", userCreate},
+		{"user list", "[-config FILE] [-like TEXT]", "list the accounts", userList},
+		{"user show", "[-config FILE] NAME", "say what is known of an account", userShow},
+		{"user reset-password", "[-config FILE] [-link] NAME", "set a new password, or make a link to choose one", userResetPassword},
+		{"user lock", "[-config FILE] NAME", "keep an account from being used", userShut("lock", users.Locked, true, "is locked")},
+		{"user unlock", "[-config FILE] NAME", "let a locked account be used again", userShut("unlock", users.Locked, false, "can be used again")},
+		{"user suspend", "[-config FILE] NAME", "let an account read but not write", userShut("suspend", users.Suspended, true, "may only read now")},
+		{"user unsuspend", "[-config FILE] NAME", "let a suspended account write again", userShut("unsuspend", users.Suspended, false, "may write again")},
+		{"user renew", "[-config FILE] [-days N] NAME", "set when an account ends", userRenew},
+		{"user deactivate", "[-config FILE] [-erase] NAME", "close an account for ever", userDeactivate},
+		{"user import", "[-config FILE] [-server NAME] [-mail] [-links FILE] CSV", "make accounts without passwords, with activation links", userImport},
 		{"backup", "[-config FILE] FOLDER", "copy database, keys and configuration of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
 		{"doctor", "[-config FILE]", "look for what would keep the server from working well", doctor},
