@@ -62,7 +62,7 @@ func (w *writer) loadRooms(ctx context.Context) error {
 }
 
 // checkRooms says whether the rooms are still what the Change was built on.
-func (w *writer) checkRooms(ch *Change) error {
+func (w *writer) checkRooms(ctx context.Context, ch *Change) error {
 	for i := range ch.Rooms {
 		r := &ch.Rooms[i]
 		if r.After != nil && r.After.err != nil {
@@ -79,6 +79,24 @@ func (w *writer) checkRooms(ch *Change) error {
 			continue
 		}
 		if r.Exact || r.StateSeq != 0 || now.stateSeq != r.BaseStateSeq {
+			return ErrStale
+		}
+		if err := w.checkTwins(ctx, r.Events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTwins refuses events that another node has stored since they were built: the same words of the same user in the
+// same millisecond on the same heads are the same event. Built again, on the new heads, it is another one.
+func (w *writer) checkTwins(ctx context.Context, events []*EventRow) error {
+	for _, e := range events {
+		n, err := w.c.query(ctx, `SELECT 1 FROM events WHERE id_hash = $1`, []any{e.IDHash}, func(*sql.Rows) error { return nil })
+		if err != nil {
+			return err
+		}
+		if n > 0 {
 			return ErrStale
 		}
 	}

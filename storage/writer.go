@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -106,8 +107,12 @@ func (s *session) lockStream(ctx context.Context, asked int64) (end, epoch int64
 // admit checks one Change, runs its guards and takes its rows in. A Change that does not hold is dropped with its
 // error; an error of the database ends the attempt.
 func (w *writer) admit(ctx context.Context, ch *Change) error {
-	if ch.err = w.checkRooms(ch); ch.err != nil {
-		return nil
+	if err := w.checkRooms(ctx, ch); err != nil {
+		if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) {
+			ch.err = err
+			return nil
+		}
+		return err
 	}
 	held, err := w.runGuards(ctx, ch)
 	if err != nil || !held {
