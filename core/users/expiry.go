@@ -23,8 +23,8 @@ func (s *Service) startsNow(user int64) *storage.AccountEndRow {
 	return &storage.AccountEndRow{User: user, Ends: s.now().Add(s.people.ValidFor).UnixMilli()}
 }
 
-// expire tells owners of accounts that end soon, and shuts those that have ended.
-func (s *Service) expire(ctx context.Context) error {
+// Expire tells owners of accounts that end soon, and shuts those that have ended.
+func (s *Service) Expire(ctx context.Context) error {
 	ending, err := s.db.ListEndingAccounts(ctx, s.now().Add(s.people.RemindBefore).UnixMilli(), expiryBatch)
 	if err != nil {
 		return err

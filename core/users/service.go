@@ -128,7 +128,7 @@ func (s *Service) maintain(ctx context.Context) {
 			c := &storage.Change{}
 			c.Guard(storage.DeleteOldUIASessions(s.now().Add(-uiaLife).UnixMilli()))
 			c.Guard(storage.DeleteExpired(s.nowMS(), s.now().Add(-spentKept).UnixMilli())...)
-			err = errors.Join(err, s.db.Commit(ctx, c), s.expire(ctx))
+			err = errors.Join(err, s.db.Commit(ctx, c), s.Expire(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("keep accounts tidy", "error", err)

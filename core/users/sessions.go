@@ -47,7 +47,8 @@ func callerOf(l storage.Login) matrix.Caller {
 	return matrix.Caller{
 		Tenant: l.Tenant, User: l.UserID, UserNID: l.User, Device: l.DeviceID, DeviceNID: l.Device, Session: l.NID,
 		Server: l.UserID.Server(), Admin: l.Flags.Has(storage.UserAdmin), Guest: l.Flags.Has(storage.UserGuest),
-		Scopes: strings.Fields(l.Scopes),
+		Suspended: l.Flags.Has(storage.UserSuspended),
+		Scopes:    strings.Fields(l.Scopes),
 	}
 }
 

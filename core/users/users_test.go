@@ -18,9 +18,10 @@ import (
 // rig is a service on a database of one engine, with a clock that tests move.
 type rig struct {
 	*users.Service
-	t   *testing.T
-	db  *storage.DB
-	now *clock
+	t      *testing.T
+	db     *storage.DB
+	now    *clock
+	tokens map[string]string // by name, of those that People registered
 }
 
 type clock struct {

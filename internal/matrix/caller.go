@@ -13,6 +13,7 @@ type Caller struct {
 	Destination ServerName
 	Admin       bool
 	Guest       bool
+	Suspended   bool // may read and leave, not write
 	Scopes      []string
 	DecisionID  string // policy decision that admitted the request; empty until the judge exists
 }
