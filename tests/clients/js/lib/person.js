@@ -123,13 +123,16 @@ export class Person {
 
     /** Says something in the thread that starts at the event, and gives the message's ID. */
     async answers(roomId, root, body) {
+        const room = this.room(roomId);
+        // As Element does when the user opens the thread: without it the library loses the user's own first answer.
+        if (!room.getThread(root)) room.createThread(root, room.findEventById(root), [], true);
         try {
             return (await this.client.sendMessage(roomId, root, { msgtype: "m.text", body })).event_id;
         } catch (err) {
             // Why: when its own sync is quicker than the answer to the request, the library throws for messages of
             // threads, though they are sent.
             if (!err.message.includes("not a local echo")) throw err;
-            const sent = await until(`${this.id} sees "${body}"`, () => this.room(roomId).getThread(root)?.timeline
+            const sent = await until(`${this.id} sees "${body}"`, () => room.getThread(root).timeline
                 .find((e) => e.getSender() === this.id && e.getContent().body === body && e.getId().startsWith("$")));
             return sent.getId();
         }

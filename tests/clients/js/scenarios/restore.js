@@ -15,6 +15,7 @@ export default async function restore(world) {
     const fresh = await world.anotherDevice(alice, { name: "new phone" });
     fresh.recoveryKey = recoveryKey;
     await until("she has the room", () => fresh.room(room));
+    assert.ok(await fresh.crypto.userHasCrossSigningKeys(fresh.id, true));
     await fresh.crypto.bootstrapCrossSigning({});
     assert.ok(await fresh.crypto.isCrossSigningReady());
     await fresh.crypto.loadSessionBackupPrivateKeyFromSecretStorage();
