@@ -17,14 +17,14 @@ func (s *Service) readable(ctx context.Context, room *Room, user matrix.UserID) 
 		return Version{}, err
 	}
 	if m.Membership == storage.MemberJoin {
-		return s.CurrentVersion(room), nil
+		return s.CurrentVersion(ctx, room)
 	}
 	view, err := s.Current(ctx, room)
 	if err != nil {
 		return Version{}, err
 	}
 	if open, err := s.canPeek(ctx, view); err != nil || open {
-		return s.CurrentVersion(room), err
+		return view.Version(), err
 	}
 	if m.Forgotten || m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
 		return Version{}, notInRoom()

@@ -31,12 +31,12 @@ func (s *Service) Current(ctx context.Context, r *Room) (*View, error) {
 }
 
 // CurrentVersion is the version of the committed current state. A room that is not in memory is read.
-func (s *Service) CurrentVersion(r *Room) Version {
-	n, err := r.snapshotNow(context.Background())
+func (s *Service) CurrentVersion(ctx context.Context, r *Room) (Version, error) {
+	n, err := r.snapshotNow(ctx)
 	if err != nil {
-		return Version{Branch: -1}
+		return Version{Branch: -1}, err
 	}
-	return n.current()
+	return n.current(), nil
 }
 
 // Room is the room.
