@@ -19,33 +19,48 @@ func (b *build) departed() error {
 	if err != nil {
 		return err
 	}
-	write := func(name string, which func(m *storage.MembershipRow) bool, one func(m *storage.MembershipRow) error) error {
-		return b.group(name, func() error {
+	for _, part := range [...]struct {
+		name  string
+		which func(m *storage.MembershipRow) bool
+		one   func(m *storage.MembershipRow) error
+	}{
+		{"invite", b.newly(storage.MemberInvite), func(m *storage.MembershipRow) error { return b.stripped(m, "invite_state") }},
+		{"knock", b.newly(storage.MemberKnock), func(m *storage.MembershipRow) error { return b.stripped(m, "knock_state") }},
+		{"leave", b.left, b.leftRoom},
+	} {
+		err := b.group(part.name, func() error {
 			for i := range rows {
-				if m := &rows[i]; m.Pos <= b.head && (!m.Forgotten || !all) && which(m) {
-					if err := one(m); err != nil {
-						return err
-					}
+				if m := &rows[i]; m.Pos > b.head || m.Forgotten && all || !part.which(m) {
+					continue
+				}
+				if err := part.one(&rows[i]); err != nil {
+					return err
 				}
 			}
 			return nil
 		})
+		if err != nil {
+			return err
+		}
 	}
-	recent := func(m *storage.MembershipRow) bool { return all || m.Pos > b.from.Pos }
-	err = write("invite", func(m *storage.MembershipRow) bool { return m.Membership == storage.MemberInvite && recent(m) },
-		func(m *storage.MembershipRow) error { return b.stripped(m, "invite_state") })
-	if err != nil {
-		return err
+	return nil
+}
+
+// newly chooses the rooms in which the user came to stand so since the last sync; all of them in a full one.
+func (b *build) newly(as storage.Membership) func(m *storage.MembershipRow) bool {
+	all := b.initial || b.q.FullState
+	return func(m *storage.MembershipRow) bool {
+		return m.Membership == as && (all || m.Pos > b.from.Pos)
 	}
-	err = write("knock", func(m *storage.MembershipRow) bool { return m.Membership == storage.MemberKnock && recent(m) },
-		func(m *storage.MembershipRow) error { return b.stripped(m, "knock_state") })
-	if err != nil {
-		return err
+}
+
+// left chooses the rooms that the user has left since the last sync, and with the filter's consent those of before.
+func (b *build) left(m *storage.MembershipRow) bool {
+	if m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
+		return false
 	}
-	return write("leave", func(m *storage.MembershipRow) bool {
-		gone := m.Membership == storage.MemberLeave || m.Membership == storage.MemberBan
-		return gone && (all && b.f.Room.IncludeLeave || !b.initial && m.Pos > b.from.Pos)
-	}, b.leftRoom)
+	all := b.initial || b.q.FullState
+	return all && b.f.Room.IncludeLeave || !b.initial && m.Pos > b.from.Pos
 }
 
 // strippedTypes are the pieces of state that tell somebody outside what room it is.
