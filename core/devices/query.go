@@ -24,10 +24,12 @@ type Keys struct {
 type query struct {
 	*Keys
 	viewer matrix.Caller
-	asked  map[matrix.UserID][]matrix.DeviceID
-	users  map[int64]matrix.UserID
-	nids   []int64
-	sigs   map[signed][]storage.KeySignature
+	// nameless leaves out what devices are called: that is for their owners' own server only.
+	nameless bool
+	asked    map[matrix.UserID][]matrix.DeviceID
+	users    map[int64]matrix.UserID
+	nids     []int64
+	sigs     map[signed][]storage.KeySignature
 }
 
 // signed names a key that carries further signatures.
@@ -105,7 +107,7 @@ func (q *query) addDevice(d storage.DeviceKeys) error {
 		return nil
 	}
 	var unsigned json.RawMessage
-	if d.DisplayName != "" {
+	if d.DisplayName != "" && !q.nameless {
 		name, err := json.Marshal(map[string]string{"device_display_name": d.DisplayName})
 		if err != nil {
 			return err

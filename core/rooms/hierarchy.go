@@ -154,12 +154,19 @@ func (w *spaceWalk) look(ctx context.Context, id matrix.RoomID) (*HierarchyRoom,
 		return r, nil, nil
 	}
 	children, err := w.children(ctx, room)
+	r.ChildrenState = append(r.ChildrenState, strippedChildren(children)...)
+	return r, children, err
+}
+
+// strippedChildren are m.space.child events as a tree shows them: stripped, but with their time.
+func strippedChildren(children []*Stored) []json.RawMessage {
+	var out []json.RawMessage
 	for _, e := range children {
 		raw := e.StrippedJSON(nil)
 		raw = strconv.AppendInt(append(raw[:len(raw)-1], `,"origin_server_ts":`...), e.OriginServerTS, 10)
-		r.ChildrenState = append(r.ChildrenState, append(raw, '}'))
+		out = append(out, append(raw, '}'))
 	}
-	return r, children, err
+	return out
 }
 
 // children are the valid m.space.child events of a space in the order in which clients show them.

@@ -25,18 +25,37 @@ func (s *Service) Summarise(ctx context.Context, room *Room, user matrix.UserID)
 	if err != nil {
 		return nil, err
 	}
+	out, rules, err := s.describe(ctx, room, view)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.knownTo(ctx, room, user, &out.PublicRoom, rules)
+	if err != nil || !known {
+		return nil, errors.Join(err, unlessFailed(err, matrix.NotFound("There is no such room, or you may not see it.")))
+	}
+	if user != "" {
+		if out.Membership, err = view.Membership(ctx, user); out.Membership == "" {
+			out.Membership = "leave"
+		}
+	}
+	return out, err
+}
+
+// describe makes a room's summary for whoever may see it, and tells the join rules that decide about that.
+func (s *Service) describe(ctx context.Context, room *Room, view *View) (*Summary, matrix.JoinRules, error) {
+	var none matrix.JoinRules
 	out := &Summary{RoomVersion: room.Version().ID}
 	p, err := s.PublicRoom(ctx, room.NID(), view.Joined())
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	out.PublicRoom = *p
 	rules, err := joinRulesOf(ctx, view)
 	if err != nil {
-		return nil, err
+		return nil, none, err
 	}
 	if e, err := view.Get(ctx, matrix.StateTuple{Type: "m.room.encryption"}); err != nil {
-		return nil, err
+		return nil, none, err
 	} else if e != nil {
 		out.Encryption = textIn(e.Content, "algorithm")
 	}
@@ -47,16 +66,7 @@ func (s *Service) Summarise(ctx context.Context, room *Room, user matrix.UserID)
 			}
 		}
 	}
-	known, err := s.knownTo(ctx, room, user, p, rules)
-	if err != nil || !known {
-		return nil, errors.Join(err, unlessFailed(err, matrix.NotFound("There is no such room, or you may not see it.")))
-	}
-	if user != "" {
-		if out.Membership, err = view.Membership(ctx, user); out.Membership == "" {
-			out.Membership = "leave"
-		}
-	}
-	return out, err
+	return out, rules, nil
 }
 
 // unlessFailed is the refusal, unless an error stands in its place.

@@ -11,6 +11,7 @@ import (
 	"rempart/core/users"
 	"rempart/federation/keys"
 	"rempart/internal/httpx"
+	"rempart/internal/matrix"
 )
 
 // Deps are what the handlers call.
@@ -30,6 +31,10 @@ func Register(r *httpx.Router, d Deps) {
 	historyRoutes(r, d.Rooms)
 	stateRoutes(r, d.Rooms)
 	eventRoutes(r, d.Rooms)
+	queryRoutes(r, d)
+	deviceRoutes(r, d.Devices, func(s matrix.ServerName) bool { return d.Users.Local(s) })
+	directoryRoutes(r, d.Rooms)
+	openIDRoutes(r, d.Users)
 }
 
 // signed is a route that another server has signed.
