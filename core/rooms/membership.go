@@ -43,7 +43,7 @@ func (s *Service) Join(ctx context.Context, m MembershipChange) error {
 
 // Invite asks the target in.
 func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
-	return s.transition(ctx, m, func(_ *View, now *matrix.Event) (map[string]any, error) {
+	next := func(_ *View, now *matrix.Event) (map[string]any, error) {
 		switch membershipOf(now) {
 		case "join":
 			return nil, matrix.Forbidden("That user is already in the room.")
@@ -55,7 +55,20 @@ func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
 			content["is_direct"] = true
 		}
 		return content, nil
-	})
+	}
+	if s.opts.Peers == nil || s.isOurs(m.Target.Server()) {
+		return s.transition(ctx, m, next)
+	}
+	v, err := s.Current(ctx, m.Room)
+	if err != nil {
+		return err
+	}
+	drafts, err := s.memberDraft(ctx, v, m, next)
+	if err != nil {
+		return err
+	}
+	_, err = s.inviteElsewhere(ctx, m.Room, drafts[0])
+	return err
 }
 
 // Leave ends the sender's membership, invitation or knock. Leaving twice changes nothing.
@@ -112,32 +125,38 @@ func (s *Service) Knock(ctx context.Context, m MembershipChange) error {
 	})
 }
 
-// transition builds the target's next membership event from the one that stands now. A nil content changes nothing.
-func (s *Service) transition(ctx context.Context, m MembershipChange, next func(v *View, now *matrix.Event) (map[string]any, error)) error {
-	_, err := s.Compose(ctx, m.Room, func(v *View) ([]Draft, error) {
-		now, err := v.Get(ctx, memberTuple(m.Target))
-		if err != nil {
-			return nil, err
-		}
-		content, err := next(v, now)
-		if content == nil || err != nil {
-			return nil, err
-		}
-		if m.Reason != "" {
-			content["reason"] = m.Reason
-		}
-		if err := s.addProfile(ctx, m, content); err != nil {
-			return nil, err
-		}
-		m.addExtra(content)
-		raw, err := json.Marshal(content)
-		if err != nil {
-			return nil, err
-		}
-		target := string(m.Target)
-		return []Draft{{Sender: m.Sender, Type: "m.room.member", StateKey: &target, Content: raw, Txn: m.Txn}}, nil
-	})
+// nextMember makes the content of a membership event from the one that stands now; nil changes nothing.
+type nextMember func(v *View, now *matrix.Event) (map[string]any, error)
+
+// transition appends the target's next membership event.
+func (s *Service) transition(ctx context.Context, m MembershipChange, next nextMember) error {
+	_, err := s.Compose(ctx, m.Room, func(v *View) ([]Draft, error) { return s.memberDraft(ctx, v, m, next) })
 	return err
+}
+
+// memberDraft builds the target's next membership event; none when nothing changes.
+func (s *Service) memberDraft(ctx context.Context, v *View, m MembershipChange, next nextMember) ([]Draft, error) {
+	now, err := v.Get(ctx, memberTuple(m.Target))
+	if err != nil {
+		return nil, err
+	}
+	content, err := next(v, now)
+	if content == nil || err != nil {
+		return nil, err
+	}
+	if m.Reason != "" {
+		content["reason"] = m.Reason
+	}
+	if err := s.addProfile(ctx, m, content); err != nil {
+		return nil, err
+	}
+	m.addExtra(content)
+	raw, err := json.Marshal(content)
+	if err != nil {
+		return nil, err
+	}
+	target := string(m.Target)
+	return []Draft{{Sender: m.Sender, Type: "m.room.member", StateKey: &target, Content: raw, Txn: m.Txn}}, nil
 }
 
 // addExtra adds what the user wrote himself, save for what only the server may say.

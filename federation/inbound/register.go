@@ -20,17 +20,22 @@ type Deps struct {
 	Rooms   *rooms.Service
 	Users   *users.Service
 	Devices *devices.Service
+	// Inbox takes events, EDUs ephemeral messages; EDUs may be nil.
+	Inbox *rooms.Inbox
+	EDUs  EDUs
 	// Software is the version of this server as it tells others.
 	Software string
 }
 
 // Register adds all routes of the server-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
+	sendRoutes(r, d.Inbox, d.EDUs)
 	versionRoutes(r, d.Software)
 	keyRoutes(r, d.Keys)
 	historyRoutes(r, d.Rooms)
 	stateRoutes(r, d.Rooms)
 	eventRoutes(r, d.Rooms)
+	membershipRoutes(r, d.Rooms)
 	queryRoutes(r, d)
 	deviceRoutes(r, d.Devices, func(s matrix.ServerName) bool { return d.Users.Local(s) })
 	directoryRoutes(r, d.Rooms)

@@ -1,0 +1,290 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Bounds of what waits for its room, and of the work on it.
+const (
+	inboxWorkers  = 16
+	inboxPerPeer  = 4 // workers that one peer may keep busy
+	inboxCount    = 5000
+	inboxBytes    = 32 << 20
+	inboxBatch    = 50
+	inboxRetry    = time.Second
+	inboxAttempts = 5
+)
+
+// Inbox takes events from other servers. They are on disk when the sender is answered, and enter their rooms afterwards: in
+// order for each sender and room, while a room that is slow holds up no other. It may be used concurrently.
+type Inbox struct {
+	s    *Service
+	ctx  context.Context // ends the work; of Close
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+
+	mu    sync.Mutex
+	lanes map[lane]*laneState
+	queue []lane // lanes that wait for a worker, first come first served
+	peers map[matrix.ServerName]*peerLoad
+	busy  int
+}
+
+// lane is what comes from one server for one room.
+type lane struct {
+	room   int64
+	origin matrix.ServerName
+}
+
+// laneState says that a lane is being worked on or waits for it, and whether more came meanwhile.
+type laneState struct{ more bool }
+
+// peerLoad is what waits of one server.
+type peerLoad struct {
+	count, bytes int64
+	busy, lanes  int
+}
+
+// NewInbox opens the inbox and goes on with what it holds.
+func NewInbox(ctx context.Context, s *Service) (*Inbox, error) {
+	waiting, err := s.db.ListInboxLanes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open inbox: %w", err)
+	}
+	i := &Inbox{s: s, lanes: map[lane]*laneState{}, peers: map[matrix.ServerName]*peerLoad{}}
+	i.ctx, i.stop = context.WithCancel(context.WithoutCancel(ctx))
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, l := range waiting {
+		p := i.load(l.Origin)
+		p.count, p.bytes = p.count+l.Count, p.bytes+l.Bytes
+		i.enqueue(lane{l.Room, l.Origin})
+	}
+	i.start()
+	return i, nil
+}
+
+// Close stops the work and waits for it. What is left goes on with the next start.
+func (i *Inbox) Close() {
+	i.stop()
+	i.wg.Wait()
+}
+
+// Take takes over events of one transaction and tells for each that was refused why. An error means that nothing was
+// taken over: the sender must try again. Spec: server-server-api/#put_matrixfederationv1sendtxnid
+func (i *Inbox) Take(ctx context.Context, origin matrix.ServerName, pdus []json.RawMessage) (map[matrix.EventID]error, error) {
+	size := int64(0)
+	for _, raw := range pdus {
+		size += int64(len(raw))
+	}
+	if err := i.reserve(origin, int64(len(pdus)), size); err != nil {
+		return nil, err
+	}
+	rows, refused, err := i.s.sort(ctx, origin, pdus)
+	if err == nil && len(rows) > 0 {
+		err = i.write(ctx, rows)
+	}
+	if err != nil {
+		i.release(origin, int64(len(pdus)), size)
+		return nil, err
+	}
+	kept := int64(0)
+	for _, row := range rows {
+		kept += int64(len(row.JSON))
+	}
+	i.release(origin, int64(len(pdus)-len(rows)), size-kept)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for _, row := range rows {
+		i.enqueue(lane{row.Room, origin})
+	}
+	i.start()
+	return refused, nil
+}
+
+func (i *Inbox) write(ctx context.Context, rows []*storage.InboxRow) error {
+	first, err := i.s.db.NewIDs(ctx, storage.OtherNIDs, int64(len(rows)))
+	if err != nil {
+		return err
+	}
+	c := &storage.Change{}
+	for n, row := range rows {
+		row.NID = first + int64(n)
+		c.Add(row)
+	}
+	return i.s.db.Commit(ctx, c)
+}
+
+func (i *Inbox) load(origin matrix.ServerName) *peerLoad {
+	p := i.peers[origin]
+	if p == nil {
+		p = &peerLoad{}
+		i.peers[origin] = p
+	}
+	return p
+}
+
+func (i *Inbox) reserve(origin matrix.ServerName, count, bytes int64) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.load(origin)
+	if p.count > 0 && (p.count+count > inboxCount || p.bytes+bytes > inboxBytes) {
+		return matrix.LimitExceeded(5 * time.Second)
+	}
+	p.count, p.bytes = p.count+count, p.bytes+bytes
+	return nil
+}
+
+func (i *Inbox) release(origin matrix.ServerName, count, bytes int64) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	p := i.load(origin)
+	p.count, p.bytes = max(p.count-count, 0), max(p.bytes-bytes, 0)
+	i.forget(origin, p)
+}
+
+func (i *Inbox) forget(origin matrix.ServerName, p *peerLoad) {
+	if p.count == 0 && p.lanes == 0 {
+		delete(i.peers, origin)
+	}
+}
+
+// enqueue has a lane worked on; mu is held.
+func (i *Inbox) enqueue(l lane) {
+	if st := i.lanes[l]; st != nil {
+		st.more = true
+		return
+	}
+	i.lanes[l] = &laneState{}
+	i.load(l.origin).lanes++
+	i.queue = append(i.queue, l)
+}
+
+// start gives waiting lanes to workers, as far as there are any; mu is held.
+func (i *Inbox) start() {
+	if i.ctx.Err() != nil {
+		return
+	}
+	rest := i.queue[:0]
+	for n, l := range i.queue {
+		if i.busy == inboxWorkers {
+			rest = append(rest, i.queue[n:]...)
+			break
+		}
+		p := i.load(l.origin)
+		if p.busy == inboxPerPeer {
+			rest = append(rest, l)
+			continue
+		}
+		p.busy++
+		i.busy++
+		i.wg.Go(func() { i.work(l) })
+	}
+	i.queue = rest
+}
+
+// work empties a lane and gives the worker back.
+func (i *Inbox) work(l lane) {
+	i.drain(l)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.busy--
+	p := i.load(l.origin)
+	p.busy--
+	more := i.lanes[l].more
+	delete(i.lanes, l)
+	if p.lanes--; p.lanes == 0 {
+		// Why: an event that came twice while it waited was counted twice and stored once.
+		p.count, p.bytes = 0, 0
+	}
+	i.forget(l.origin, p)
+	if more {
+		i.enqueue(l)
+	}
+	i.start()
+}
+
+// drain takes in what a lane holds.
+func (i *Inbox) drain(l lane) {
+	for failures := 0; i.ctx.Err() == nil; {
+		rows, err := i.s.db.ListInbox(i.ctx, l.room, l.origin, inboxBatch)
+		if err == nil && len(rows) == 0 {
+			return
+		}
+		if err == nil {
+			err = i.receive(l, rows, failures == inboxAttempts)
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if i.ctx.Err() != nil {
+			return
+		}
+		failures++
+		i.s.log.Error("take in events of another server", "server", l.origin, "room", l.room, "error", err)
+		select {
+		case <-i.ctx.Done():
+		case <-time.After(inboxRetry):
+		}
+	}
+}
+
+// receive takes some rows into their room and out of the inbox. The last attempt gives up what cannot be taken in.
+func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) error {
+	r, err := i.s.RoomByNID(i.ctx, l.room)
+	if err != nil && !matrix.HasCode(err, matrix.CodeNotFound) {
+		return err
+	}
+	if r != nil {
+		if err := i.s.receiveRows(i.ctx, r, l.origin, rows); err != nil && !last {
+			return err
+		}
+	}
+	c := &storage.Change{}
+	bytes := int64(0)
+	for _, row := range rows {
+		c.Guard(storage.DeleteInbox(row.NID))
+		bytes += int64(len(row.JSON))
+	}
+	if err := i.s.db.Commit(i.ctx, c); err != nil {
+		return err
+	}
+	i.release(l.origin, int64(len(rows)), bytes)
+	return nil
+}
+
+// receiveRows takes in what was in the inbox.
+func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow) error {
+	events := make([]*matrix.Event, 0, len(rows))
+	for _, row := range rows {
+		if e, err := r.version.ParseUntrusted(row.JSON); err == nil {
+			events = append(events, e)
+		}
+	}
+	outcomes, err := s.receiveFetching(ctx, r, events, Arrival{From: origin})
+	if err != nil {
+		return err
+	}
+	var broken error
+	for _, o := range outcomes {
+		var missing ErrMissing
+		var refused *matrix.Error
+		switch {
+		case o.Err == nil || errors.As(o.Err, &refused):
+		case errors.As(o.Err, &missing):
+			s.log.Info("event of another server dropped", "room", r.id, "event", o.ID, "server", origin, "error", o.Err)
+		default:
+			broken = errors.Join(broken, o.Err)
+		}
+	}
+	return broken
+}

@@ -1,0 +1,161 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// inviteElsewhere appends an invitation of a user of another server: that server sees it first and signs it.
+// Spec: server-server-api/#inviting-to-a-room
+func (s *Service) inviteElsewhere(ctx context.Context, r *Room, d Draft) (*Stored, error) {
+	v, err := s.Current(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.propose(ctx, v, d)
+	if err != nil {
+		return nil, err
+	}
+	to := matrix.UserID(*d.StateKey).Server()
+	stripped, err := s.strippedFor(ctx, v, e)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.opts.Peers.Invite(ctx, d.Sender.Server(), to, e, stripped)
+	if err != nil {
+		return nil, inviteRefusal(err)
+	}
+	signed, err := r.version.ParseUntrusted(raw)
+	if err != nil || signed.ID != e.ID {
+		return nil, matrix.NewError(502, matrix.CodeUnknown, "The other server gave back another invitation.").Wrap(err)
+	}
+	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{signed}); errs[0] != nil {
+		return nil, matrix.NewError(502, matrix.CodeUnknown, "The other server spoilt the invitation.").Wrap(errs[0])
+	}
+	out, err := s.Receive(ctx, r.id, []*matrix.Event{signed}, Arrival{Relay: true})
+	if err != nil {
+		return nil, err
+	}
+	return out[0].Stored, out[0].failure()
+}
+
+// inviteRefusal is what the inviting user is told.
+func inviteRefusal(err error) error {
+	var e *matrix.Error
+	if errors.As(err, &e) && e.Code != "" && e.Status >= 400 && e.Status < 500 {
+		return err
+	}
+	return matrix.NewError(502, matrix.CodeUnknown, "The server of the invited user could not be reached.").
+		French("Le serveur de la personne invitée n'a pas pu être joint.").Wrap(err)
+}
+
+// strippedTypes are the pieces of state that a room shows to those outside. Spec: client-server-api/#stripped-state
+var strippedTypes = [...]string{"m.room.create", "m.room.name", "m.room.avatar", "m.room.topic", "m.room.join_rules",
+	"m.room.canonical_alias", "m.room.encryption"}
+
+// Stripped is what the room of an invitation or a knock shows to its user.
+func (s *Service) Stripped(ctx context.Context, r *Room, e *matrix.Event) ([]json.RawMessage, error) {
+	v, err := s.Current(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.strippedFor(ctx, v, e)
+}
+
+func (s *Service) strippedFor(ctx context.Context, v *View, e *matrix.Event) ([]json.RawMessage, error) {
+	tuples := make([]matrix.StateTuple, 0, len(strippedTypes)+1)
+	for _, typ := range strippedTypes {
+		tuples = append(tuples, matrix.StateTuple{Type: typ})
+	}
+	if !e.StateKeyEquals(string(e.Sender)) {
+		tuples = append(tuples, memberTuple(e.Sender))
+	}
+	var out []json.RawMessage
+	for _, t := range tuples {
+		piece, err := v.Get(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if piece != nil {
+			out = append(out, piece.StrippedJSON(nil))
+		}
+	}
+	return out, nil
+}
+
+// AcceptInvite takes an invitation of one of our users from another server and gives it back with our signature.
+// Spec: server-server-api/#put_matrixfederationv2inviteroomideventid
+func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, version string, id matrix.RoomID, event matrix.EventID,
+	raw json.RawMessage, stripped []json.RawMessage) (*matrix.Event, error) {
+	if s.opts.Peers == nil {
+		return nil, errAlone
+	}
+	v, ok := matrix.Version(version)
+	if !ok {
+		return nil, matrix.IncompatibleRoomVersion(version)
+	}
+	e, err := v.ParseUntrusted(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkInvite(ctx, origin, id, event, e); err != nil {
+		return nil, err
+	}
+	user := matrix.UserID(*e.StateKey)
+	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{e}); errs[0] != nil {
+		return nil, matrix.Forbidden("The event is not signed as it must be.").Wrap(errs[0])
+	}
+	key, _ := s.opts.Keys.SigningKey(user.Server())
+	signed, err := e.Sign(key)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.openRoom(ctx, id, v)
+	if err != nil {
+		return nil, err
+	}
+	here, err := s.resident(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if here {
+		ok, err := s.Admits(ctx, r, origin)
+		if err == nil && !ok {
+			err = matrix.Forbidden("Your server is kept out of this room by its access list.")
+		}
+		return signed, err // the event itself comes as all others of the room do
+	}
+	m, err := s.standingOf(ctx, r, user)
+	if err != nil {
+		return nil, err
+	}
+	if m.Membership == storage.MemberJoin {
+		return nil, matrix.Forbidden("The user is in the room already.")
+	}
+	return signed, s.standOutside(ctx, r, signed, user, proper(stripped), []matrix.ServerName{origin})
+}
+
+// checkInvite refuses what is no invitation of a user of ours.
+func (s *Service) checkInvite(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, event matrix.EventID, e *matrix.Event) error {
+	switch {
+	case e.RoomID != id || e.ID != event:
+		return matrix.InvalidParam("The event is not the one that the path names.")
+	case e.Type != "m.room.member" || e.StateKey == nil || e.Membership() != "invite":
+		return matrix.InvalidParam("The event is no invitation.")
+	case e.Sender.Server() != origin:
+		return matrix.Forbidden("The event is not one of your users'.")
+	case !s.isOurs(matrix.UserID(*e.StateKey).Server()):
+		return matrix.InvalidParam("The invited user is not one of this server.")
+	}
+	if _, err := s.db.FindUser(ctx, matrix.UserID(*e.StateKey)); err != nil {
+		if errors.Is(err, storage.ErrNotFound) {
+			return matrix.Forbidden("There is no such user here.")
+		}
+		return err
+	}
+	return nil
+}

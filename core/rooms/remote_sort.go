@@ -1,0 +1,112 @@
+package rooms
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// arrived is an event of a transaction that is worth a look.
+type arrived struct {
+	room  *Room
+	event *matrix.Event
+	raw   json.RawMessage
+	here  bool
+}
+
+// sort finds the rooms of what came in a transaction, and leaves out what is known, refused or none of our business.
+func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []json.RawMessage) ([]*storage.InboxRow, map[matrix.EventID]error, error) {
+	refused := map[matrix.EventID]error{}
+	var fresh []arrived
+	for _, raw := range pdus {
+		a, err := s.look(ctx, origin, raw, refused)
+		if err != nil {
+			return nil, nil, err
+		}
+		if a != nil {
+			fresh = append(fresh, *a)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil, refused, nil
+	}
+	events := make([]*matrix.Event, len(fresh))
+	for i, a := range fresh {
+		events[i] = a.event
+	}
+	var rows []*storage.InboxRow
+	for i, err := range s.opts.Peers.VerifyEvents(ctx, events) {
+		a := &fresh[i]
+		switch {
+		case err != nil:
+			refused[a.event.ID] = matrix.Forbidden("The event is not signed as it must be.").Wrap(err)
+		case a.here:
+			rows = append(rows, &storage.InboxRow{Room: a.room.nid, Origin: origin, Event: a.event.ID, JSON: a.event.JSON, TS: s.nowMS()})
+		default:
+			if err := s.hearOutside(ctx, a.room, a.event, origin); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return rows, refused, nil
+}
+
+// look finds out whether an event needs attention; nil when it does not.
+func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.RawMessage, refused map[matrix.EventID]error) (*arrived, error) {
+	var head struct {
+		RoomID matrix.RoomID `json:"room_id"`
+	}
+	if json.Unmarshal(raw, &head) != nil || head.RoomID == "" {
+		return nil, nil
+	}
+	r, here, err := s.standsIn(ctx, head.RoomID)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	e, err := r.version.ParseUntrusted(raw)
+	if err != nil {
+		s.log.Debug("event of another server is malformed", "room", r.id, "server", origin, "error", err)
+		return nil, nil
+	}
+	if here {
+		ok, err := s.Admits(ctx, r, origin)
+		if err == nil && ok {
+			ok, err = s.Admits(ctx, r, e.Sender.Server())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			refused[e.ID] = matrix.Forbidden("Your server is kept out of this room by its access list.")
+			return nil, nil
+		}
+	}
+	known, err := s.findEvent(ctx, r, e.ID)
+	if err != nil || known != nil && !known.Has(storage.FlagOutlier) {
+		return nil, err
+	}
+	return &arrived{r, e, raw, here}, nil
+}
+
+// hearOutside takes note of an event of a room that we are not in: an invitation or a knock of our user may be
+// withdrawn or refused by the server that it went through.
+func (s *Service) hearOutside(ctx context.Context, r *Room, e *matrix.Event, origin matrix.ServerName) error {
+	if e.Type != "m.room.member" || e.StateKey == nil || e.Membership() != "leave" && e.Membership() != "ban" {
+		return nil
+	}
+	user := matrix.UserID(*e.StateKey)
+	own, _, err := s.outsideEvent(ctx, r, user)
+	if err != nil || own == nil || own.ID == e.ID || !s.isOurs(user.Server()) {
+		return err
+	}
+	// Why: whether the sender may do this cannot be told from outside. Who invited may take it back; a knock may be
+	// refused through the server that it went through.
+	invited := own.Membership() == "invite"
+	if invited && e.Sender != own.Sender || !invited && !slices.Contains(s.invitedBy(ctx, r, user), origin) {
+		return nil
+	}
+	return s.standOutside(ctx, r, e, user, nil, nil)
+}
