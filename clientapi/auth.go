@@ -44,6 +44,18 @@ func limited(r httpx.Route, class string) httpx.Route {
 	return r
 }
 
+// writing marks a route as one that suspended accounts may not call.
+func writing(r httpx.Route) httpx.Route {
+	r.Writes = true
+	return r
+}
+
+// ofGuest opens a route to guests too.
+func ofGuest(r httpx.Route) httpx.Route {
+	r.Access = httpx.UserOrGuest
+	return r
+}
+
 // also serves a route under further paths.
 func also(r httpx.Route, paths ...string) httpx.Route {
 	r.Unstable = append(r.Unstable, paths...)

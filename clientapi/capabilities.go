@@ -35,7 +35,7 @@ func capabilitiesRoutes(r *httpx.Router, d Deps) {
 		"m.set_displayname": enabled{true},
 		"m.set_avatar_url":  enabled{true},
 		"m.profile_fields":  enabled{true},
-		"m.3pid_changes":    enabled{d.Users.HasMail()},
+		"m.3pid_changes":    enabled{d.Mail},
 		"m.get_login_token": enabled{true},
 	}
 	moderating := maps.Clone(capable)

@@ -26,6 +26,8 @@ type Deps struct {
 	BaseURL string
 	// DefaultRoomVersion is the version that new rooms get.
 	DefaultRoomVersion string
+	// Mail says that this server sends letters, so that addresses can be proven.
+	Mail bool
 	// Support is what is told about help with this server; empty when nothing is.
 	Support Support
 }

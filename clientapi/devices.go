@@ -31,16 +31,16 @@ type deviceList struct {
 func deviceRoutes(r *httpx.Router, d Deps) {
 	s := d.Devices
 	const one = "/_matrix/client/v3/devices/{deviceID}"
-	httpx.Handle(r, "GET", "/_matrix/client/v3/devices", ofUser("getDevices"),
+	httpx.Handle(r, "GET", "/_matrix/client/v3/devices", ofGuest(ofUser("getDevices")),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (deviceList, error) {
 			list, err := s.List(ctx, c)
 			return deviceList{list}, err
 		})
-	httpx.Handle(r, "GET", one, ofUser("getDevice"),
+	httpx.Handle(r, "GET", one, ofGuest(ofUser("getDevice")),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (devices.Device, error) {
 			return s.Get(ctx, c, matrix.DeviceID(p.Var("deviceID")))
 		})
-	httpx.Handle(r, "PUT", one, ofUser("updateDevice"),
+	httpx.Handle(r, "PUT", one, ofGuest(ofUser("updateDevice")),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in deviceUpdate) (httpx.Empty, error) {
 			return httpx.Empty{}, s.Rename(ctx, c, matrix.DeviceID(p.Var("deviceID")), in.DisplayName)
 		})

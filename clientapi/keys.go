@@ -28,7 +28,7 @@ type claimAnswer struct {
 
 // keysRoutes adds identity keys and one-time keys. Spec: client-server-api/#key-management-api
 func keysRoutes(r *httpx.Router, s *devices.Service) {
-	keys := httpx.Route{Access: httpx.User, R0: true, Class: "keys"}
+	keys := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "keys"}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/keys/upload", named(keys, "uploadKeys"),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, in devices.Upload) (keyCounts, error) {
 			counts, err := s.UploadKeys(ctx, c, in)

@@ -30,7 +30,7 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 			value, err := s.GetProfileField(ctx, id, p.Var("key"))
 			return users.Profile{p.Var("key"): value}, err
 		})
-	httpx.Handle(r, "PUT", path+"/{key}", also(ofUser("setProfileField"), unstable+"/{key}"),
+	httpx.Handle(r, "PUT", path+"/{key}", also(ofGuest(writing(ofUser("setProfileField"))), unstable+"/{key}"),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in map[string]json.RawMessage) (httpx.Empty, error) {
 			value, ok := in[p.Var("key")]
 			if !ok {
@@ -38,7 +38,7 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 			}
 			return httpx.Empty{}, setProfile(ctx, s, c, p, value)
 		})
-	httpx.Handle(r, "DELETE", path+"/{key}", also(ofUser("deleteProfileField"), unstable+"/{key}"),
+	httpx.Handle(r, "DELETE", path+"/{key}", also(ofGuest(writing(ofUser("deleteProfileField"))), unstable+"/{key}"),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
 			return httpx.Empty{}, setProfile(ctx, s, c, p, json.RawMessage("null"))
 		})
@@ -48,6 +48,9 @@ func setProfile(ctx context.Context, s *users.Service, c matrix.Caller, p httpx.
 	id, err := p.UserID()
 	if err != nil {
 		return err
+	}
+	if c.Guest && p.Var("key") != "displayname" {
+		return matrix.GuestForbidden()
 	}
 	return s.SetProfileField(ctx, c, id, p.Var("key"), value)
 }

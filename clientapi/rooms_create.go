@@ -13,7 +13,7 @@ import (
 func roomCreation(r *httpx.Router, d Deps) {
 	s := d.Rooms
 	user := httpx.Route{Access: httpx.User, R0: true}
-	httpx.Handle(r, "POST", "/_matrix/client/v3/createRoom", named(user, "createRoom"),
+	httpx.Handle(r, "POST", "/_matrix/client/v3/createRoom", writing(named(user, "createRoom")),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q rooms.CreateRequest) (roomIDAnswer, error) {
 			room, err := s.Create(ctx, c, &q)
 			if err != nil {
@@ -33,7 +33,7 @@ func roomCreation(r *httpx.Router, d Deps) {
 			}
 			return aliasAnswer{room.ID(), []matrix.ServerName{alias.Server()}}, nil
 		})
-	httpx.Handle(r, "PUT", "/_matrix/client/v3/directory/room/{roomAlias}", named(user, "setRoomAlias"),
+	httpx.Handle(r, "PUT", "/_matrix/client/v3/directory/room/{roomAlias}", writing(named(user, "setRoomAlias")),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in roomIDAnswer) (httpx.Empty, error) {
 			if in.RoomID == "" {
 				return httpx.Empty{}, matrix.MissingParam("room_id says which room gets the alias.")

@@ -51,7 +51,7 @@ func roomMembership(r *httpx.Router, d Deps) {
 	s := d.Rooms
 	own := func(name, operation string, class string, do act) {
 		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
-			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: class, Spec: operation, Writes: name != "leave"},
 			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in ownRequest) (roomIDAnswer, error) {
 				m, err := in.change(room, c, name == "join")
 				if err != nil {
@@ -62,7 +62,7 @@ func roomMembership(r *httpx.Router, d Deps) {
 	}
 	other := func(name, operation string, class string, do act) {
 		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
-			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation, Writes: true},
 			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in membershipRequest) (httpx.Empty, error) {
 				if in.UserID == "" && in.Medium != "" {
 					return httpx.Empty{}, matrix.NewError(403, matrix.CodeThreepidDenied,
@@ -99,16 +99,44 @@ func roomMembership(r *httpx.Router, d Deps) {
 
 // enter makes a transition of the caller's own; whoever joins a room that replaces another brings his settings along.
 func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.MembershipChange, name string, do act) error {
+	if c.Guest && name == "join" {
+		if err := d.guestMayJoin(ctx, m.Room); err != nil {
+			return err
+		}
+	}
 	if err := do(ctx, m); err != nil || name != "join" {
 		return err
 	}
 	return d.inherit(ctx, c, m.Room)
 }
 
+// guestMayJoin lets guests into rooms that say so. Spec: client-server-api/#guest-access
+func (d Deps) guestMayJoin(ctx context.Context, room *rooms.Room) error {
+	now, err := d.Rooms.Current(ctx, room)
+	if err != nil {
+		return err
+	}
+	e, err := now.Get(ctx, matrix.StateTuple{Type: "m.room.guest_access"})
+	if err != nil {
+		return err
+	}
+	var content struct {
+		Access string `json:"guest_access"`
+	}
+	if e == nil || json.Unmarshal(e.Content, &content) != nil || content.Access != "can_join" {
+		return matrix.GuestForbidden()
+	}
+	return nil
+}
+
 // byNameOrID adds a route that takes a room id or an alias.
 func byNameOrID(r *httpx.Router, d Deps, name, operation string, do act) {
+	access := httpx.User
+	if name == "join" {
+		access = httpx.UserOrGuest
+	}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
-		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
+		httpx.Route{Access: access, R0: true, Class: "join", Spec: operation, Writes: true},
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
 			room, err := roomNamed(ctx, d.Rooms, p.Var("roomIDOrAlias"))
 			if err != nil {

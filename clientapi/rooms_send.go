@@ -11,7 +11,7 @@ import (
 
 // roomSending adds the routes by which clients write into rooms. Spec: client-server-api/#sending-events-to-a-room
 func roomSending(r *httpx.Router, s *rooms.Service) {
-	write := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "message"}
+	write := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "message", Writes: true}
 	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/send/{eventType}/{txnID}", named(write, "sendMessage"),
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
 			q := rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), Content: in,
@@ -28,7 +28,9 @@ func roomSending(r *httpx.Router, s *rooms.Service) {
 	short := named(write, "setRoomStateWithKey")
 	short.Unstable = []string{"/_matrix/client/v3/rooms/{roomID}/state/{eventType}/", "/_matrix/client/r0/rooms/{roomID}/state/{eventType}/"}
 	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}", short, state)
-	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/redact/{eventID}/{txnID}", named(write, "redactEvent"),
+	redact := named(write, "redactEvent")
+	redact.Writes = false // his own words he may take back
+	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/redact/{eventID}/{txnID}", redact,
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in struct {
 			Reason string `json:"reason"`
 		},
@@ -37,10 +39,24 @@ func roomSending(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return eventIDAnswer{}, err
 			}
+			if err := mayRedact(ctx, s, c, room, target); err != nil {
+				return eventIDAnswer{}, err
+			}
 			q := rooms.SendRequest{Room: room, Sender: c.User, Txn: transaction(c, room, "redact/"+string(target), p.Var("txnID"))}
 			id, err := s.Redact(ctx, q, target, in.Reason)
 			return eventIDAnswer{id}, err
 		})
+}
+
+// mayRedact keeps those who are suspended from redacting what others wrote.
+func mayRedact(ctx context.Context, s *rooms.Service, c matrix.Caller, room *rooms.Room, target matrix.EventID) error {
+	if !c.Suspended {
+		return nil
+	}
+	if e, err := s.EventByID(ctx, room, target); err != nil || e.Sender != c.User {
+		return matrix.UserSuspended()
+	}
+	return nil
 }
 
 // transaction names what a client's transaction id is scoped to: the device and the path.

@@ -12,7 +12,7 @@ import (
 // Spec: client-server-api/#room-upgrades, client-server-api/#room-summaries
 func roomUpgrades(r *httpx.Router, d Deps) {
 	s := d.Rooms
-	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/upgrade", httpx.Route{Access: httpx.User, R0: true, Spec: "upgradeRoom"},
+	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/upgrade", httpx.Route{Access: httpx.User, R0: true, Spec: "upgradeRoom", Writes: true},
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in upgradeRequest) (upgradeAnswer, error) {
 			if in.Version == "" {
 				return upgradeAnswer{}, matrix.MissingParam("new_version says to which room version.")

@@ -18,7 +18,7 @@ const toDeviceBody = 4 << 20
 // toDeviceRoutes adds messages from device to device. Spec: client-server-api/#send-to-device-messaging
 func toDeviceRoutes(r *httpx.Router, s *devices.Service) {
 	httpx.Handle(r, "PUT", "/_matrix/client/v3/sendToDevice/{eventType}/{txnID}",
-		httpx.Route{Access: httpx.User, R0: true, Class: "keys", MaxBody: toDeviceBody, Spec: "sendToDevice"},
+		httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "keys", MaxBody: toDeviceBody, Spec: "sendToDevice"},
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in toDeviceRequest) (httpx.Empty, error) {
 			if in.Messages == nil {
 				return httpx.Empty{}, matrix.MissingParam("The request lacks \"messages\".")

@@ -82,7 +82,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 
 // core makes the services of the core. Rooms hear of commits before those who read rooms.
 func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing) (d clientapi.Deps, err error) {
-	d = clientapi.Deps{BaseURL: cfg.Server.PublicURL, DefaultRoomVersion: cfg.Rooms.DefaultVersion, Support: supportOf(cfg)}
+	d = clientapi.Deps{BaseURL: cfg.Server.PublicURL, DefaultRoomVersion: cfg.Rooms.DefaultVersion, Support: supportOf(cfg), Mail: g.people.Mail != nil}
 	if d.Push, err = push.New(ctx, push.Options{DB: g.db, Bus: g.bus, Log: g.log}); err != nil {
 		return d, err
 	}

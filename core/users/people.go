@@ -134,6 +134,3 @@ func rawString(s string) json.RawMessage {
 	b, _ := json.Marshal(s) // a string always has a JSON form
 	return b
 }
-
-// HasMail reports whether this server sends e-mail.
-func (s *Service) HasMail() bool { return s.people.Mail != nil }

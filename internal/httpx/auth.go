@@ -33,6 +33,8 @@ func (r *Router) authenticate(x *exchange, req *http.Request) error {
 	switch {
 	case caller.Guest && (access == User || access == Admin):
 		return matrix.GuestForbidden()
+	case caller.Suspended && x.endpoint.Writes:
+		return matrix.UserSuspended()
 	case access == Admin && !caller.Admin:
 		return matrix.Forbidden("This needs an administrator's account.")
 	}

@@ -40,6 +40,8 @@ type Route struct {
 	MaxBody int64
 	// Spec is the operation id or section of the specification that the route serves.
 	Spec string
+	// Writes says that accounts which are suspended may not call the route. Spec: client-server-api/#account-suspension
+	Writes bool
 	// R0 serves the route under "r0" in the place of "v3" too, for older clients.
 	R0 bool
 	// Unstable lists further paths that are served by the same handler. A path that ends in "/" matches just that,
