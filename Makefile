@@ -10,7 +10,7 @@ BIN       ?= bin/rempart
 # Packages whose tests are quick enough to run again under the race detector, in any order.
 FAST      := ./cmd/... ./config/... ./internal/... ./storage/... ./core/... ./clientapi/...
 
-.PHONY: help run build test test-postgres race prove load lint vuln fuzz docs setup
+.PHONY: help run build test test-postgres test-clients race prove load lint vuln fuzz docs setup
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,7 +22,7 @@ run: ## build and run the server on ./data
 build: ## the binary, without cgo: bin/rempart
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/rempart
 
-setup: ## install what the tests need (PostgreSQL, gcc for the race detector)
+setup: ## install what the tests need (PostgreSQL, gcc, Node, Chromium)
 	@tests/setup/setup.sh
 
 test: setup ## vet, the laws, and all tests on SQLite and PostgreSQL
@@ -32,6 +32,9 @@ test: setup ## vet, the laws, and all tests on SQLite and PostgreSQL
 
 test-postgres: setup ## the tests that run on both engines, on PostgreSQL only
 	REMPART_TEST_ENGINES=postgres $(GO) test $(TAGS) -count=1 -timeout 15m ./storage/... ./core/... ./clientapi/... ./tests/...
+
+test-clients: setup ## real clients against the real server: matrix-js-sdk, a page in Chromium, mautrix-go
+	$(GO) test $(TAGS) -count=1 -timeout 15m -v ./tests/clients
 
 race: setup ## tests under the race detector, shuffled
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -timeout 20m $(FAST)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need beside Go, once, on Debian as root or by sudo: a PostgreSQL server (each test process
-# starts its own) and gcc for the race detector. Says loudly what it could not do; the tests that need it then fail.
+# starts its own), gcc for the race detector, and Node and Chromium for the real clients. Says loudly what it could not
+# do; the tests that need it then fail.
 set -eu
 
 server() { command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
@@ -16,16 +17,22 @@ if [ -z "${REMPART_TEST_POSTGRES:-}" ] && [ "${REMPART_TEST_ENGINES:-}" != sqlit
 	wanted="$wanted postgresql"
 fi
 command -v gcc >/dev/null 2>&1 || wanted="$wanted gcc libc6-dev"
+if [ "${REMPART_TEST_CLIENTS:-}" != off ]; then
+	command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm"
+	command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 ||
+		wanted="$wanted chromium fonts-dejavu-core"
+fi
 [ -n "$wanted" ] || exit 0
+without="REMPART_TEST_ENGINES=sqlite leaves PostgreSQL out, REMPART_TEST_CLIENTS=off the real clients"
 
 if ! command -v apt-get >/dev/null 2>&1; then
-	loud "Missing:$wanted. This is no Debian: install them by hand, or set REMPART_TEST_ENGINES=sqlite to leave PostgreSQL out."
+	loud "Missing:$wanted. This is no Debian: install them by hand; $without."
 	exit 0
 fi
 as_root=""
 if [ "$(id -u)" != 0 ]; then
 	if ! command -v sudo >/dev/null 2>&1 || ! sudo -n true 2>/dev/null; then
-		loud "Missing:$wanted, and neither root nor sudo here. Install them, or set REMPART_TEST_ENGINES=sqlite to leave PostgreSQL out."
+		loud "Missing:$wanted, and neither root nor sudo here. Install them; $without."
 		exit 0
 	fi
 	as_root="sudo -n"
@@ -39,5 +46,5 @@ fi
 # shellcheck disable=SC2086 # a list of words
 if ! { $as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends \
 	-o Dpkg::Options::=--force-confold $wanted >/dev/null; }; then
-	loud "Could not install:$wanted. The tests that need them will fail; REMPART_TEST_ENGINES=sqlite leaves PostgreSQL out."
+	loud "Could not install:$wanted. The tests that need them will fail; $without."
 fi
