@@ -73,7 +73,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	client, federation := a.router(options, d, clientRoutes(m)), a.router(options, d, f.routes)
+	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m))), a.router(options, d, f.routes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation

@@ -66,6 +66,18 @@ func (o *outside) authenticator() inbound.Authenticator {
 	}}
 }
 
+// behindProxy adds the federation's routes to those of the client address, if this server speaks with others at all.
+// Why: a proxy in front that holds the certificate sends both kinds of requests to one address.
+func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, clientapi.Deps)) func(*httpx.Router, clientapi.Deps) {
+	if len(cfg.Federation.Allow) == 0 {
+		return routes
+	}
+	return func(r *httpx.Router, d clientapi.Deps) {
+		routes(r, d)
+		o.routes(r, d)
+	}
+}
+
 // routes adds every route of the federation address.
 func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
