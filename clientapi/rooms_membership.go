@@ -23,9 +23,9 @@ type membershipRequest struct {
 // ownRequest is what someone says when he enters or leaves a room himself.
 type ownRequest map[string]json.RawMessage
 
-// change is the transition asked for. extra says that the other keys go into the membership event too, as clients expect of joins.
-func (q ownRequest) change(room *rooms.Room, c matrix.Caller, extra bool) (rooms.MembershipChange, error) {
-	m := rooms.MembershipChange{Room: room, Sender: c.User, Target: c.User}
+// entry is the transition asked for. extra says that the other keys go into the membership event too, as clients expect of joins.
+func (q ownRequest) entry(room matrix.RoomID, via []matrix.ServerName, c matrix.Caller, extra bool) (rooms.Entry, error) {
+	m := rooms.Entry{Room: room, User: c.User, Via: via}
 	if raw, ok := q["reason"]; ok && json.Unmarshal(raw, &m.Reason) != nil {
 		return m, matrix.BadJSON("reason must be text.")
 	}
@@ -46,18 +46,25 @@ func (q ownRequest) change(room *rooms.Room, c matrix.Caller, extra bool) (rooms
 
 type act func(context.Context, rooms.MembershipChange) error
 
+// ownAct is a transition of one's own, in a room that may be elsewhere.
+type ownAct func(context.Context, rooms.Entry) error
+
 // roomMembership adds the routes that change who is in a room. Spec: client-server-api/#room-membership
 func roomMembership(r *httpx.Router, d Deps) {
 	s := d.Rooms
-	own := func(name, operation string, class string, do act) {
-		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
-			httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: class, Spec: operation, Writes: name != "leave"},
-			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in ownRequest) (roomIDAnswer, error) {
-				m, err := in.change(room, c, name == "join")
+	own := func(name, operation string, class string, do ownAct) {
+		httpx.Handle(r, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
+			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
+				id, err := p.RoomID()
 				if err != nil {
 					return roomIDAnswer{}, err
 				}
-				return roomIDAnswer{room.ID()}, d.enter(ctx, c, m, name, do)
+				m, err := in.entry(id, viaOf(p), c, name == "join")
+				if err != nil {
+					return roomIDAnswer{}, err
+				}
+				return roomIDAnswer{id}, d.enter(ctx, c, m, name, do)
 			})
 	}
 	other := func(name, operation string, class string, do act) {
@@ -78,14 +85,14 @@ func roomMembership(r *httpx.Router, d Deps) {
 				return httpx.Empty{}, do(ctx, m)
 			})
 	}
-	own("join", "joinRoomById", "join", s.Join)
-	own("leave", "leaveRoom", "", s.Leave)
+	own("join", "joinRoomById", "join", s.JoinVia)
+	own("leave", "leaveRoom", "", s.LeaveVia)
 	other("invite", "inviteUser", "invite", s.Invite)
 	other("kick", "kick", "", s.Kick)
 	other("ban", "ban", "", s.Ban)
 	other("unban", "unban", "", s.Unban)
-	byNameOrID(r, d, "join", "joinRoom", s.Join)
-	byNameOrID(r, d, "knock", "knockRoom", s.Knock)
+	byNameOrID(r, d, "join", "joinRoom", s.JoinVia)
+	byNameOrID(r, d, "knock", "knockRoom", s.KnockVia)
 	roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/forget", httpx.Route{Access: httpx.User, R0: true, Spec: "forgetRoom"},
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
 			return httpx.Empty{}, s.Forget(ctx, room, c.User)
@@ -98,58 +105,59 @@ func roomMembership(r *httpx.Router, d Deps) {
 }
 
 // enter makes a transition of the caller's own; whoever joins a room that replaces another brings his settings along.
-func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.MembershipChange, name string, do act) error {
-	if c.Guest && name == "join" {
-		if err := d.guestMayJoin(ctx, m.Room); err != nil {
-			return err
-		}
-	}
+func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.Entry, name string, do ownAct) error {
 	if err := do(ctx, m); err != nil || name != "join" {
 		return err
 	}
-	return d.inherit(ctx, c, m.Room)
-}
-
-// guestMayJoin lets guests into rooms that say so. Spec: client-server-api/#guest-access
-func (d Deps) guestMayJoin(ctx context.Context, room *rooms.Room) error {
-	now, err := d.Rooms.Current(ctx, room)
+	room, err := d.Rooms.Room(ctx, m.Room)
 	if err != nil {
 		return err
 	}
-	e, err := now.Get(ctx, matrix.StateTuple{Type: "m.room.guest_access"})
-	if err != nil {
-		return err
-	}
-	var content struct {
-		Access string `json:"guest_access"`
-	}
-	if e == nil || json.Unmarshal(e.Content, &content) != nil || content.Access != "can_join" {
-		return matrix.GuestForbidden()
-	}
-	return nil
+	return d.inherit(ctx, c, room)
 }
 
 // byNameOrID adds a route that takes a room id or an alias.
-func byNameOrID(r *httpx.Router, d Deps, name, operation string, do act) {
-	access := httpx.User
-	if name == "join" {
-		access = httpx.UserOrGuest
-	}
+func byNameOrID(r *httpx.Router, d Deps, name, operation string, do ownAct) {
 	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
-		httpx.Route{Access: access, R0: true, Class: "join", Spec: operation, Writes: true},
+		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
-			room, err := roomNamed(ctx, d.Rooms, p.Var("roomIDOrAlias"))
+			id, via, err := roomAnywhere(ctx, d.Rooms, c, p.Var("roomIDOrAlias"))
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
-			m, err := in.change(room, c, name == "join")
+			m, err := in.entry(id, append(viaOf(p), via...), c, name == "join")
 			if err != nil {
 				return roomIDAnswer{}, err
 			}
-			return roomIDAnswer{room.ID()}, d.enter(ctx, c, m, name, do)
+			return roomIDAnswer{id}, d.enter(ctx, c, m, name, do)
 		})
 }
 
+// viaOf are the servers through which the client says that a room can be reached; server_name is the older name of via.
+func viaOf(p httpx.Path) []matrix.ServerName {
+	var out []matrix.ServerName
+	for _, key := range [...]string{"via", "server_name"} {
+		for _, name := range p.Query()[key] {
+			out = append(out, matrix.ServerName(name))
+		}
+	}
+	return out
+}
+
+// roomAnywhere finds the room that a client names by id or alias, known here or not, and for an alias the servers in it.
+func roomAnywhere(ctx context.Context, s *rooms.Service, c matrix.Caller, name string) (matrix.RoomID, []matrix.ServerName, error) {
+	if strings.HasPrefix(name, "#") {
+		alias, err := matrix.ParseRoomAlias(name)
+		if err != nil {
+			return "", nil, err
+		}
+		return s.FindAlias(ctx, c.User.Server(), alias)
+	}
+	id, err := matrix.ParseRoomID(name)
+	return id, nil, err
+}
+
+// roomNamed finds a room that is known here by its id or by an alias of ours.
 func roomNamed(ctx context.Context, s *rooms.Service, name string) (*rooms.Room, error) {
 	if strings.HasPrefix(name, "#") {
 		alias, err := matrix.ParseRoomAlias(name)

@@ -13,8 +13,10 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/search"
 	"rempart/core/sync"
 	"rempart/core/users"
+	"rempart/federation/peers"
 	"rempart/internal/httpx"
 	"rempart/internal/metrics"
 )
@@ -63,10 +65,14 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	options := routerOptions(cfg, logger, registry)
 	options.ServerAuth = f.authenticator()
-	d, err := a.core(ctx, cfg, g, keys)
+	d, err := a.core(ctx, cfg, g, keys, peers.New(f.client, f.keys))
 	if err != nil {
 		return err
 	}
+	if f.inbox, err = rooms.NewInbox(ctx, d.Rooms); err != nil {
+		return err
+	}
+	a.onClose = append(a.onClose, closing(f.inbox.Close))
 	d.Limits = options.Limits
 	options.Auth = clientapi.Authenticator{Users: d.Users}
 	m, err := a.media(ctx, cfg, g, d.Users.Local)
@@ -81,19 +87,20 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 }
 
 // core makes the services of the core. Rooms hear of commits before those who read rooms.
-func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing) (d clientapi.Deps, err error) {
+func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing, others *peers.Peers) (d clientapi.Deps, err error) {
 	d = clientapi.Deps{BaseURL: cfg.Server.PublicURL, DefaultRoomVersion: cfg.Rooms.DefaultVersion, Support: supportOf(cfg), Mail: g.people.Mail != nil}
 	if d.Push, err = push.New(ctx, push.Options{DB: g.db, Bus: g.bus, Log: g.log}); err != nil {
 		return d, err
 	}
 	d.Rooms, err = rooms.New(ctx, rooms.Options{
-		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Log: g.log,
+		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: others, Log: g.log,
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
 	})
 	if err != nil {
 		return d, err
 	}
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
+	d.Search = search.New(g.db, d.Rooms)
 	accounts := g.users(cfg)
 	accounts.Members = d.Rooms
 	if d.Users, err = users.New(ctx, accounts); err != nil {

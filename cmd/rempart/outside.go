@@ -8,6 +8,7 @@ import (
 
 	"rempart/clientapi"
 	"rempart/config"
+	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/federation/inbound"
 	"rempart/federation/keys"
@@ -21,6 +22,7 @@ type outside struct {
 	egress *egress.Egress
 	client *client.Client
 	keys   *keys.Ring
+	inbox  *rooms.Inbox
 }
 
 // federate makes the way out, the client that uses it, and the key ring.
@@ -81,6 +83,6 @@ func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, cli
 // routes adds every route of the federation address.
 func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
-		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Software: version(),
+		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Inbox: o.inbox, Software: version(),
 	})
 }

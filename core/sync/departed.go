@@ -77,6 +77,24 @@ func (b *build) stripped(m *storage.MembershipRow, name string) error {
 	if m.Membership == storage.MemberInvite && b.ignored[own.Sender] {
 		return nil
 	}
+	outside, err := b.s.rooms.Outside(b.ctx, m)
+	if err != nil {
+		return err
+	}
+	b.out = append(append(append(matrix.AppendJSONString(b.out, room.ID()), `:{"`...), name...), `":{"events":[`...)
+	if len(outside) > len(`[]`) {
+		b.out = append(append(b.out, outside[1:len(outside)-1]...), ',')
+	} else if err := b.strippedState(m, own); err != nil {
+		return err
+	}
+	b.out = append(own.StrippedJSON(b.out), ',')
+	b.endList()
+	b.out = append(b.out, `}},`...)
+	return nil
+}
+
+// strippedState writes the pieces of state that a room which this installation is in shows to those outside.
+func (b *build) strippedState(m *storage.MembershipRow, own *rooms.Stored) error {
 	tuples := make([]matrix.StateTuple, 0, len(strippedTypes)+1)
 	for _, typ := range strippedTypes {
 		tuples = append(tuples, matrix.StateTuple{Type: typ})
@@ -84,7 +102,6 @@ func (b *build) stripped(m *storage.MembershipRow, name string) error {
 	if own.Sender != b.c.User {
 		tuples = append(tuples, memberTuple(own.Sender))
 	}
-	b.out = append(append(append(matrix.AppendJSONString(b.out, room.ID()), `:{"`...), name...), `":{"events":[`...)
 	for _, t := range tuples {
 		e, err := b.stateEventAt(m.Room, t, m.Pos)
 		if err != nil {
@@ -94,9 +111,6 @@ func (b *build) stripped(m *storage.MembershipRow, name string) error {
 			b.out = append(e.StrippedJSON(b.out), ',')
 		}
 	}
-	b.out = append(own.StrippedJSON(b.out), ',')
-	b.endList()
-	b.out = append(b.out, `}},`...)
 	return nil
 }
 
