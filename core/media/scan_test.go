@@ -31,19 +31,31 @@ func (s *scanner) Scan(ctx context.Context, file io.Reader) (bool, error) {
 	return !bytes.Contains(data, []byte("virus")), err
 }
 
+// judge lets one scan go on.
+func (r *rig) judge(s *scanner) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	defer cancel()
+	select {
+	case s.gate <- struct{}{}:
+	case <-ctx.Done():
+		r.t.Fatal("nothing is scanned")
+	}
+}
+
 func TestFilesWaitForTheScanner(t *testing.T) {
 	s := &scanner{}
 	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
 		clean := r.upload(user(1), []byte("a letter"))
 		r.refuses(clean, matrix.CodeNotYetUploaded)
-		s.gate <- struct{}{}
+		r.judge(s)
 		if f, err := r.Open(r.t.Context(), clean, time.Minute); err != nil {
 			r.t.Error(err)
 		} else {
 			_ = f.Content.Close()
 		}
 		sick := r.upload(user(1), []byte("a virus"))
-		s.gate <- struct{}{}
+		r.judge(s)
 		if _, err := r.Open(r.t.Context(), sick, time.Minute); !matrix.HasCode(err, matrix.CodeForbidden) {
 			r.t.Errorf("a virus: %v", err)
 		}
@@ -62,12 +74,12 @@ func TestFilesOutlastTheScannersAbsence(t *testing.T) {
 	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
 		s.away.Store(true)
 		a := r.upload(user(1), []byte("a letter"))
-		s.gate <- struct{}{} // no verdict
+		r.judge(s) // no verdict
 		r.refuses(a, matrix.CodeNotYetUploaded)
 		s.away.Store(false)
 		b := r.upload(user(1), []byte("another letter"))
-		s.gate <- struct{}{}
-		s.gate <- struct{}{}
+		r.judge(s)
+		r.judge(s)
 		for _, x := range []Address{a, b} {
 			if f, err := r.Open(r.t.Context(), x, time.Minute); err != nil {
 				r.t.Error(err)

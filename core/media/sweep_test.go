@@ -133,6 +133,10 @@ func TestThumbnailsAreMadeOnceAndGoWithTheirContent(t *testing.T) {
 		if done, _ := r.files(); done != 2 {
 			r.t.Errorf("%d files, want the picture and one thumbnail", done)
 		}
+		r.ageAll()
+		if n := r.sweep(); n != 0 {
+			r.t.Errorf("%d files in use were swept", n)
+		}
 		if err := r.Delete(r.t.Context(), a); err != nil {
 			r.t.Fatal(err)
 		}
