@@ -13,6 +13,7 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/search"
 	"rempart/core/sync"
 	"rempart/core/users"
 	"rempart/internal/bus"
@@ -66,7 +67,7 @@ func newServer(t testing.TB, url string) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced,
+		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r),
 		BaseURL: "https://hs1",
 	})
 	return &server{t, router}

@@ -8,6 +8,7 @@ import (
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/search"
 	"rempart/core/sync"
 	"rempart/core/users"
 	"rempart/internal/httpx"
@@ -20,6 +21,7 @@ type Deps struct {
 	Rooms   *rooms.Service
 	Push    *push.Service
 	Sync    *sync.Service
+	Search  *search.Service
 	// Limits bounds attempts to log in by account; nil turns that off.
 	Limits *httpx.Limiter
 	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
@@ -47,6 +49,7 @@ func Register(r *httpx.Router, d Deps) {
 	roomRelations(r, d.Rooms)
 	roomUpgrades(r, d)
 	roomSpaces(r, d.Rooms)
+	searchRoutes(r, d)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)

@@ -66,6 +66,7 @@ func RedactEvent(nid int64, redacted []byte, by int64) []Guard {
 	return []Guard{
 		{sql: `UPDATE event_json SET redacted = $2, redacted_by = $3 WHERE nid = $1 AND redacted_by = 0`,
 			args: []any{nid, redacted, by}, want: anyRows},
+		dropSearch(nid),
 		{sql: `UPDATE events SET flags = flags | $2 WHERE nid = $1`, args: []any{nid, int64(FlagRedacted)}, want: anyRows},
 	}
 }

@@ -57,7 +57,13 @@ func (db *DB) migrate(ctx context.Context) error {
 	return tx.Commit()
 }
 
+// apply runs one schema file. One whose name ends in an engine's is for that engine alone.
 func (db *DB) apply(ctx context.Context, tx *sql.Tx, file string) error {
+	for _, engine := range []string{sqliteDialect.name, postgresDialect.name} {
+		if strings.HasSuffix(file, "_"+engine+".sql") && engine != db.dialect.name {
+			return nil
+		}
+	}
 	text, err := schemaFiles.ReadFile(file)
 	if err != nil {
 		return err

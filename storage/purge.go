@@ -61,6 +61,7 @@ func purgeChange(room, after, upto int64) *Change {
 		`DELETE FROM event_json WHERE nid` + those,
 		`DELETE FROM transactions WHERE event` + those,
 		`DELETE FROM relations WHERE event` + those,
+		`DELETE FROM search_docs WHERE id > $2 AND id <= $3 AND room = $1 AND field = 0`,
 		`DELETE FROM events WHERE room = $1 AND pos > $2 AND pos <= $3 AND skey = 0`,
 	} {
 		c.Guard(Guard{sql: text, args: args, want: anyRows})

@@ -41,6 +41,7 @@ func (b *builder) enterTimeline(ctx context.Context, e *Stored) error {
 	b.add(e)
 	b.rows = append(b.rows, &e.Row)
 	b.relate(e)
+	b.index(e)
 	if err := b.redact(ctx, e); err != nil {
 		return err
 	}

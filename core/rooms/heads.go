@@ -37,6 +37,9 @@ func (b *builder) fork(ctx context.Context, e *Stored, auth authEvents, prev []*
 	}
 	if softFailed || a.Backfill {
 		b.add(e)
+		if !softFailed {
+			b.index(e)
+		}
 		return nil
 	}
 	if err := b.enterTimeline(ctx, e); err != nil {

@@ -109,7 +109,7 @@ func homes() map[string][]string {
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
 		"github.com/livekit":                      {"sfu/media", "sfu/signal", "tests/calls"},
 		"golang.org/x/crypto":                     {"core/users"},
-		"golang.org/x/text":                       {"core/users"},
+		"golang.org/x/text":                       {"core/users", "internal/words"},
 		"golang.org/x/sys":                        {"cmd/rempart"},
 		"golang.org/x/image":                      {"core/media"},
 		"maunium.net/go/mautrix":                  {"tests/clients"},
