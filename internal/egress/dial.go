@@ -107,8 +107,7 @@ func (e *Egress) attempt(ctx context.Context, network string, i Intent) (net.Con
 			return nil, fmt.Errorf("record connection: %w", err)
 		}
 	}
-	d := net.Dialer{Timeout: attemptTime}
-	conn, err := d.DialContext(ctx, network, i.Addr.String())
+	conn, err := e.connect(ctx, network, i.Addr.String())
 	if err != nil {
 		if permit != nil {
 			permit.End(Outcome{Err: err})

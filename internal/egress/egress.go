@@ -80,6 +80,8 @@ type Options struct {
 	Resolver Resolver
 	// RootCAs are the authorities that certificates of others need; nil takes the machine's.
 	RootCAs *x509.CertPool
+	// Connect opens a connection to an address that has been admitted; nil takes the machine's network.
+	Connect func(ctx context.Context, network, address string) (net.Conn, error)
 	// ConnsPerHost bounds connections to one peer; 0 means 8.
 	ConnsPerHost int
 }
@@ -90,18 +92,23 @@ type Egress struct {
 	recorder Recorder
 	resolver Resolver
 	roots    *x509.CertPool
+	connect  func(ctx context.Context, network, address string) (net.Conn, error)
 	perHost  int
 	clients  clients
 }
 
 // New makes the way out.
 func New(o Options) *Egress {
-	e := &Egress{judge: o.Judge, recorder: o.Recorder, resolver: o.Resolver, roots: o.RootCAs, perHost: o.ConnsPerHost}
+	e := &Egress{judge: o.Judge, recorder: o.Recorder, resolver: o.Resolver, roots: o.RootCAs, connect: o.Connect, perHost: o.ConnsPerHost}
 	if e.judge == nil {
 		e.judge = AllowNames(nil, false)
 	}
 	if e.resolver == nil {
 		e.resolver = &net.Resolver{}
+	}
+	if e.connect == nil {
+		d := net.Dialer{Timeout: attemptTime}
+		e.connect = d.DialContext
 	}
 	if e.perHost == 0 {
 		e.perHost = 8
