@@ -25,7 +25,9 @@ type builder struct {
 	rows     []*storage.EventRow // those that enter the timeline
 	exact    bool
 	newRoom  *storage.RoomRow
-	relay    bool // the other servers in the room hear of events from us, though a remote user made them
+	posted   *storage.ServerSet        // who was told last
+	moved    map[matrix.ServerName]int // members of other servers who came, less those who went
+	relay    bool                      // the other servers in the room hear of events from us, though a remote user made them
 	tips     map[int64]int64
 	links    []*storage.ChainLinkRow
 	// opened is the branch that this Change starts, branchRows are rows on branches other than the main one.
@@ -344,7 +346,7 @@ func (b *builder) commitment() *commitment {
 	b.change.Rooms = append(b.change.Rooms, w)
 	b.need.stock = b.need.stock[b.used:]
 	b.r.learnTips(b.tips)
-	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns,
+	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns, posted: b.posted,
 		done: make(chan struct{})}
 	for _, e := range b.stored {
 		e.commit = c

@@ -40,6 +40,7 @@ func (b *builder) enterTimeline(ctx context.Context, e *Stored) error {
 	e.Row.Live = at + 1
 	b.add(e)
 	b.rows = append(b.rows, &e.Row)
+	b.post(e)
 	b.relate(e)
 	b.index(e)
 	if err := b.redact(ctx, e); err != nil {
@@ -99,6 +100,7 @@ func (b *builder) changeCurrent(ctx context.Context, changes []keyChange, own *S
 		}
 		b.change.Add(&storage.StateRow{At: storage.At{Live: at}, Room: b.r.nid, StateKey: c.key, Seq: b.snap.seq, Event: c.new, Old: c.old})
 	}
+	b.countServers()
 	b.snap.state = b.snap.state.with(pairs...)
 	b.checkpoint()
 	return nil
@@ -124,6 +126,7 @@ func (b *builder) changeMember(ctx context.Context, c keyChange, own *Stored) (l
 	}
 	b.count(was, -1)
 	b.count(is, 1)
+	b.countServer(matrix.UserID(c.tuple.Key), was, is)
 	if c.new == own.Row.NID {
 		live = own.Row.Live
 		b.change.Lives[live-1].User = user

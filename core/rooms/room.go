@@ -71,6 +71,7 @@ type snapshot struct {
 	heads               []head
 	state               stateMap
 	joined, invited     int64
+	servers             *servers // nil: not known, for readers
 }
 
 // current is the version of state that the snapshot shows.
@@ -88,6 +89,7 @@ type commitment struct {
 	// redacted are events that the write gives a redacted form.
 	redacted []*Stored
 	txns     []*storage.TransactionRow
+	posted   *storage.ServerSet // its row was written along
 
 	done chan struct{} // closed when the outcome is known
 	err  error         // the outcome; read after done
@@ -100,6 +102,9 @@ func (c *commitment) publish() {
 	}
 	for _, e := range c.redacted {
 		c.room.s.events.replace(e)
+	}
+	if c.posted != nil {
+		c.posted.Saved()
 	}
 	for _, t := range c.txns {
 		c.room.s.txns.add(t)
@@ -166,6 +171,9 @@ func (r *Room) ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.readyServers(ctx, n); err != nil {
+		return err
+	}
 	r.tip, r.resolvedOf = n, versionsAfter(n.heads)
 	r.show(n)
 	return nil
@@ -219,7 +227,7 @@ func (r *Room) load(ctx context.Context) (*snapshot, error) {
 		return nil, fmt.Errorf("load room %s: %w", r.id, err)
 	}
 	n := &snapshot{version: info.Version, depth: info.Depth, seq: info.StateSeq, joined: info.Joined, invited: info.Invited}
-	if n.state, err = r.loadCurrent(ctx, info.StateSeq); err != nil {
+	if n.state, err = r.loadCurrent(ctx, n); err != nil {
 		return nil, fmt.Errorf("load state of room %s: %w", r.id, err)
 	}
 	heads, err := r.s.Events(ctx, info.Heads)
@@ -237,7 +245,8 @@ func (r *Room) load(ctx context.Context) (*snapshot, error) {
 }
 
 // loadCurrent reads the current state, or what changed since it was last in memory: rows of the main branch are only added.
-func (r *Room) loadCurrent(ctx context.Context, seq int64) (stateMap, error) {
+func (r *Room) loadCurrent(ctx context.Context, n *snapshot) (stateMap, error) {
+	seq := n.seq
 	prior := r.committed.Load()
 	if prior == nil {
 		prior = r.prior.Load()
@@ -246,6 +255,9 @@ func (r *Room) loadCurrent(ctx context.Context, seq int64) (stateMap, error) {
 		return r.s.loadState(ctx, r.nid, 0, seq)
 	}
 	rows, err := r.s.db.ListStateRows(ctx, r.nid, 0, prior.seq, seq)
+	if !slices.ContainsFunc(rows, r.s.changesMembers) {
+		n.servers = prior.servers
+	}
 	changes := make([]statePair, len(rows))
 	for i, row := range rows {
 		changes[i] = statePair{row.StateKey, row.Event}

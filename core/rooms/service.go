@@ -36,6 +36,9 @@ type Options struct {
 	DefaultVersion string
 	// Push is asked about every event that enters a timeline; nil: nothing notifies.
 	Push PushEvaluator
+	// Federated says that other servers are told of what happens here; Server is the name by which we pass on what others did.
+	Federated bool
+	Server    matrix.ServerName
 	// Peers are the other homeservers; nil: there are none.
 	Peers core.Peers
 	Log   *slog.Logger

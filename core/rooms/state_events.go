@@ -19,6 +19,7 @@ type Stored struct {
 	full   *matrix.Event // the event as it came, when Event is the redacted form
 	by     int64         // the number of the redaction, for one that was there before the event
 	commit *commitment   // while the event is on its way
+	posted bool          // other servers are to hear of it from us
 }
 
 // Before is the version of the room's state before the event.
