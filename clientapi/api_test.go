@@ -28,6 +28,7 @@ import (
 type server struct {
 	t      testing.TB
 	router *httpx.Router
+	users  *users.Service
 }
 
 // signingKeys has a key for hs1.
@@ -70,7 +71,7 @@ func newServer(t testing.TB, url string) *server {
 		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r),
 		BaseURL: "https://hs1",
 	})
-	return &server{t, router}
+	return &server{t, router, u}
 }
 
 func each(t *testing.T, fn func(t *testing.T, s *server)) {
@@ -135,7 +136,7 @@ func TestFirstContact(t *testing.T) {
 		if a := s.ok("GET", "/.well-known/matrix/client", "", ""); a.raw != `{"m.homeserver":{"base_url":"https://hs1"}}` {
 			t.Error(a.raw)
 		}
-		if a := s.ok("GET", v3+"/login", "", ""); a.raw != `{"flows":[{"type":"m.login.password"}]}` {
+		if a := s.ok("GET", v3+"/login", "", ""); a.raw != `{"flows":[{"type":"m.login.password"},{"type":"m.login.token","get_login_token":true}]}` {
 			t.Error(a.raw)
 		}
 		flows := s.do("POST", v3+"/register", "", `{}`)
@@ -178,7 +179,9 @@ func TestLoginForms(t *testing.T) {
 			s.ok("POST", v3+"/login", "", body)
 		}
 		s.fails("POST", v3+"/login", "", `{"type":"m.login.password","user":"alice","password":"x"}`, 403, "M_FORBIDDEN")
-		s.fails("POST", v3+"/login", "", `{"type":"m.login.token","token":"x"}`, 400, "M_UNKNOWN")
+		s.fails("POST", v3+"/login", "", `{"type":"m.login.token","token":"x"}`, 403, "M_FORBIDDEN")
+		s.fails("POST", v3+"/login", "", `{"type":"m.login.token"}`, 400, "M_MISSING_PARAM")
+		s.fails("POST", v3+"/login", "", `{"type":"m.login.sso"}`, 400, "M_UNKNOWN")
 		s.fails("POST", v3+"/login", "", `{"type":"m.login.password","medium":"email","address":"a@b","password":"x"}`, 403, "M_FORBIDDEN")
 		s.fails("POST", v3+"/login", "", `{}`, 400, "M_MISSING_PARAM")
 		s.fails("POST", v3+"/login", "", `nonsense`, 400, "M_NOT_JSON")

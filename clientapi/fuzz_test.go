@@ -19,7 +19,7 @@ func FuzzBodies(f *testing.F) {
 	type target struct{ method, path string }
 	var targets []target
 	for _, r := range s.router.Routes() {
-		if r.Method == "GET" || r.Alias || strings.Contains(r.Pattern, "logout") {
+		if r.Method == "GET" || r.Alias || strings.Contains(r.Pattern, "logout") || strings.HasPrefix(r.Pattern, "/_rempart/account/") {
 			continue
 		}
 		path := vars.Replace(r.Pattern)
@@ -46,7 +46,7 @@ func FuzzBodies(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint, body string) {
 		to := targets[which%uint(len(targets))]
-		a := (&server{t, s.router}).do(to.method, to.path+"?version=1&kind=user", token, body)
+		a := (&server{t, s.router, s.users}).do(to.method, to.path+"?version=1&kind=user", token, body)
 		if a.status >= 500 || !json.Valid([]byte(a.raw)) {
 			t.Errorf("%s %s with %q: %d %s", to.method, to.path, body, a.status, a.raw)
 		}

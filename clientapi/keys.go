@@ -66,7 +66,7 @@ type signaturesAnswer struct {
 
 // crossSigningRoutes adds cross-signing. Spec: client-server-api/#cross-signing
 func crossSigningRoutes(r *httpx.Router, d Deps) {
-	keys := httpx.Route{Access: httpx.User, Class: "keys"}
+	keys := httpx.Route{Access: httpx.User, R0: true, Class: "keys"}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/keys/device_signing/upload",
 		also(named(keys, "uploadCrossSigningKeys"), "/_matrix/client/unstable/keys/device_signing/upload"),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, in crossSigningRequest) (httpx.Empty, error) {

@@ -63,7 +63,7 @@ func loginRoutes(r *httpx.Router, d Deps) {
 		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q loginRequest) (sessionAnswer, error) {
 			return d.login(ctx, q)
 		})
-	httpx.Handle(r, "POST", "/_matrix/client/v3/refresh", limited(httpx.Route{Spec: "refresh"}, "login"),
+	httpx.Handle(r, "POST", "/_matrix/client/v3/refresh", limited(public("refresh"), "login"),
 		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q refreshRequest) (refreshAnswer, error) {
 			if q.RefreshToken == "" {
 				return refreshAnswer{}, matrix.MissingParam("The request lacks \"refresh_token\".")

@@ -44,7 +44,7 @@ func FuzzRoomQueries(f *testing.F) {
 		if strings.IndexFunc(query, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) < 0 {
 			u.RawQuery = query
 		}
-		a := (&server{t, s.router}).do("GET", u.String(), token, "")
+		a := (&server{t, s.router, s.users}).do("GET", u.String(), token, "")
 		if a.status >= 500 || !json.Valid([]byte(a.raw)) {
 			t.Errorf("GET %s: %d %s", u, a.status, a.raw)
 		}
