@@ -114,6 +114,9 @@ func (c *Client) call(ctx context.Context, from, to matrix.ServerName, q request
 	}
 	defer func() { _ = res.Body.Close() }()
 	body, err := readAnswer(res, q.limit)
+	if err == nil {
+		err = ctx.Err() // Why: a peer that sees us go may end its answer as if it were whole
+	}
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", to, err)
 	}

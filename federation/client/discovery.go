@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"strconv"
@@ -99,7 +101,7 @@ func (d *discovery) locate(ctx context.Context, server, delegated matrix.ServerN
 		return p
 	}
 	host := delegated.Host()
-	p := place{host: string(delegated), pool: pool(server)}
+	p := place{host: string(delegated), pool: pool(server, delegated)}
 	p.target = egress.Target{Server: server, TLSName: host, Endpoints: []egress.Endpoint{{Host: host, Port: defaultPort}}}
 	for _, service := range []string{"matrix-fed", "matrix"} {
 		intent := egress.Intent{Kind: egress.Federation, Server: server, Host: host}
@@ -142,20 +144,19 @@ func fixed(server, name matrix.ServerName) (place, bool) {
 	}
 	return place{
 		target: egress.Target{Server: server, TLSName: host, Endpoints: []egress.Endpoint{{Host: host, Port: port}}},
-		host:   string(name), pool: pool(server),
+		host:   string(name), pool: pool(server, name),
 	}, true
 }
 
 // bare is a host without the brackets of an IPv6 address.
 func bare(host string) string { return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]") }
 
-// pool is the authority under which the connections to a server are kept.
-// Why port 0: a server "a" and a server "a:443" may be two, and nothing is ever dialled by this.
-func pool(server matrix.ServerName) string {
-	if server.Port() == "" {
-		return string(server) + ":0"
-	}
-	return string(server)
+// pool is the authority under which the connections to a server are kept; nothing is ever dialled by it.
+// Why not the name: connections from before a delegation changed must not serve after, and no two servers share one,
+// even where both are delegated to the same name.
+func pool(server, delegated matrix.ServerName) string {
+	sum := sha256.Sum256([]byte(string(server) + " " + string(delegated)))
+	return hex.EncodeToString(sum[:16]) + ":0"
 }
 
 func (d *discovery) entryOf(server matrix.ServerName) *entry {
