@@ -72,8 +72,12 @@ func (v *viewer) filter(ctx context.Context, events []*Stored) ([]*Stored, error
 // sees applies the rules to one event, with the state before it and, where the event changes what the rules look at,
 // the state after it.
 func (v *viewer) sees(ctx context.Context, e *Stored) (bool, error) {
-	if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed|storage.FlagOutlier|storage.FlagNoState) != 0 {
+	if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed|storage.FlagNoState) != 0 {
 		return false, nil
+	}
+	if e.Has(storage.FlagOutlier) {
+		// Why: when this installation entered the room, its state came without the history. Members see the state.
+		return v.joined && e.IsState(), nil
 	}
 	before, err := v.before(ctx, e)
 	if err != nil {

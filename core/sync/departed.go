@@ -175,8 +175,8 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 		if state, err = b.stateOf(v, t, full, nil); err != nil {
 			return err
 		}
-	} else if b.f.Room.limit() > 0 && b.wants(v, own) {
-		t.lines = []*tailEvent{{pos: own.Row.Pos, stored: own}}
+	} else if b.f.Room.limit() > 0 && (b.wants(v, own) || own.Has(storage.FlagOutlier)) {
+		t.lines = []*tailEvent{{pos: m.Pos, stored: own}} // an outlier: he refused an invitation to a room that is elsewhere
 	}
 	b.out = append(matrix.AppendJSONString(b.out, room.ID()), `:{`...)
 	if err := b.writeTimeline(v, t); err != nil {
