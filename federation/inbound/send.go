@@ -82,12 +82,15 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 			if old, ok := seen.find(c.Server, p.Var("txnID")); ok {
 				return old, nil
 			}
-			refused, err := inbox.Take(ctx, c.Server, in.PDUs)
+			results, err := inbox.Take(ctx, c.Server, in.PDUs)
 			if err != nil {
 				return a, err
 			}
-			for id, err := range refused {
-				a.PDUs[id] = pduResult{matrix.AsError(err).Message}
+			for id, err := range results {
+				a.PDUs[id] = pduResult{}
+				if err != nil {
+					a.PDUs[id] = pduResult{matrix.AsError(err).Message}
+				}
 			}
 			for _, e := range in.EDUs {
 				if edus == nil {
