@@ -38,7 +38,9 @@ func (k signingKeys) SigningKey(name matrix.ServerName) (matrix.SigningKey, bool
 	return k.key, name == k.key.ServerName
 }
 
-func newServer(t testing.TB, url string) *server {
+func newServer(t testing.TB, url string) *server { return newServerWith(t, url, users.People{}) }
+
+func newServerWith(t testing.TB, url string, people users.People) *server {
 	t.Helper()
 	events := bus.New[storage.Batch]()
 	db := storagetest.Open(t, storage.Options{URL: url, Publish: events.Publish})
@@ -55,7 +57,7 @@ func newServer(t testing.TB, url string) *server {
 	must(err)
 	u, err := users.New(t.Context(), users.Options{
 		DB: db, Bus: events, Servers: []matrix.ServerName{"hs1"}, Members: r, Argon2: users.Argon2{Time: 1, MemoryKiB: 8},
-		Registration: users.Registration{Open: true, SharedSecret: "complement"},
+		Registration: users.Registration{Open: true, SharedSecret: "complement"}, People: people,
 	})
 	must(err)
 	synced := sync.New(sync.Options{DB: db, Rooms: r, Push: pushed, Bus: events})

@@ -103,10 +103,13 @@ func (s *Service) Event(ctx context.Context, room *Room, user matrix.UserID, id 
 		return nil, err
 	}
 	seen, err := s.Visible(ctx, room, user, []*Stored{e})
-	if err == nil && len(seen) == 0 {
-		err = noEvent()
+	if err != nil {
+		return nil, err
 	}
-	return e, err
+	if len(seen) == 0 {
+		return nil, noEvent()
+	}
+	return seen[0], nil
 }
 
 func noEvent() error {

@@ -20,7 +20,8 @@ type viewer struct {
 	joined bool
 	member storage.MembershipRow
 
-	at map[Version]standing
+	at   map[Version]standing
+	gone map[matrix.UserID]bool // senders looked up: did they want to be forgotten?
 }
 
 // standing is what the state before an event says about the user.
@@ -62,9 +63,13 @@ func (v *viewer) filter(ctx context.Context, events []*Stored) ([]*Stored, error
 		if err != nil {
 			return nil, err
 		}
-		if ok {
-			out = append(out, e)
+		if !ok {
+			continue
 		}
+		if e, err = v.asSeen(ctx, e); err != nil {
+			return nil, err
+		}
+		out = append(out, e)
 	}
 	return out, nil
 }
