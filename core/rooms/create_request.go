@@ -85,7 +85,7 @@ func (q *CreateRequest) plan(creator matrix.UserID, defaultVersion string, membe
 		return nil, err
 	}
 	p.state("m.room.member", string(creator), member)
-	levels, err := q.powerLevels(p.version, creator, set.trusted)
+	levels, err := q.powerLevels(p.version, creator, set)
 	if err != nil {
 		return nil, err
 	}
@@ -185,21 +185,25 @@ func additionalCreators(raw json.RawMessage) ([]matrix.UserID, error) {
 }
 
 // powerLevels is the room's first m.room.power_levels with the client's override laid over it, key by key.
-func (q *CreateRequest) powerLevels(v *matrix.RoomVersion, creator matrix.UserID, trusted bool) (json.RawMessage, error) {
+func (q *CreateRequest) powerLevels(v *matrix.RoomVersion, creator matrix.UserID, set preset) (json.RawMessage, error) {
 	tombstone := 100
 	users := map[matrix.UserID]int{}
 	if v.PrivilegedCreators {
 		tombstone = 150 // above state_default, so that only creators may upgrade
 	} else {
 		users[creator] = 100
-		if trusted {
+		if set.trusted {
 			for _, u := range q.Invite {
 				users[u] = 100
 			}
 		}
 	}
+	invite := 0
+	if set.joinRule == "public" {
+		invite = 50 // Why: who may come anyway needs no invitation, and a restricted rule set later must hold
+	}
 	content := map[string]any{
-		"ban": 50, "kick": 50, "redact": 50, "invite": 0, "historical": 100,
+		"ban": 50, "kick": 50, "redact": 50, "invite": invite, "historical": 100,
 		"events_default": 0, "state_default": 50, "users_default": 0, "users": users,
 		"events": map[string]int{
 			"m.room.name": 50, "m.room.avatar": 50, "m.room.canonical_alias": 50, "m.room.power_levels": 100,
@@ -222,7 +226,7 @@ func (p *plan) presetEvents(q *CreateRequest, set preset) {
 		{"m.room.history_visibility", "history_visibility", set.historyVisibility},
 		{"m.room.guest_access", "guest_access", set.guestAccess},
 	} {
-		if !asked(e.typ) {
+		if !asked(e.typ) && e.value != "forbidden" { // no m.room.guest_access means "forbidden" already
 			p.state(e.typ, "", object(e.field, e.value))
 		}
 	}

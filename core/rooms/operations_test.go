@@ -58,7 +58,7 @@ func TestCreate(t *testing.T) {
 				types = append(types, e.Type)
 			}
 			want := []string{"m.room.create", "m.room.member", "m.room.power_levels", "m.room.canonical_alias", "m.room.join_rules",
-				"m.room.history_visibility", "m.room.guest_access", "m.room.name", "m.room.topic", "m.room.member"}
+				"m.room.history_visibility", "m.room.name", "m.room.topic", "m.room.member"}
 			if !slices.Equal(types, want) {
 				t.Errorf("events %v, want %v", types, want)
 			}

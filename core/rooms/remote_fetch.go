@@ -16,6 +16,7 @@ const (
 	gapLimit     = 20 // events between what we know and what came
 	maxFetchEach = 50 // state events that are asked for one by one; more are asked for as a whole
 	fetchRounds  = 3
+	maxParents   = 5 // unknown parents of one event whose state is asked for
 )
 
 // receiveFetching takes events into a room and fetches from their sender what they refer to, within bounds. No lock is
@@ -33,53 +34,93 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 		byID[e.ID] = e
 	}
 	for i := range out {
-		for round := 0; round < fetchRounds; round++ {
+		e := byID[out[i].ID]
+		for round := 0; round < fetchRounds && isMissing(out[i].Err) && ctx.Err() == nil; round++ {
+			if i > 0 || round > 0 { // what came for others may have been enough
+				if out[i], err = s.receiveOne(ctx, r, e, a); err != nil {
+					return out, err
+				}
+			}
 			var missing ErrMissing
-			if !errors.As(out[i].Err, &missing) || ctx.Err() != nil {
+			if !errors.As(out[i].Err, &missing) {
 				break
 			}
-			e := byID[out[i].ID]
-			if err := s.fetchFor(ctx, r, e, missing, a); err != nil {
+			if err := s.fetchFor(ctx, r, e, missing, a, round); err != nil {
 				s.log.Info("what an event refers to could not be fetched", "room", r.id, "event", e.ID, "server", a.From, "error", err)
-				break
 			}
-			again, err := s.Receive(ctx, r.id, []*matrix.Event{e}, a)
-			if err != nil {
-				return out, err
-			}
-			out[i] = again[0]
 		}
-		var missing ErrMissing
-		if errors.As(out[i].Err, &missing) && ctx.Err() == nil && len(missing.Auth) == 0 {
-			if o, err := s.receiveWithState(ctx, r, byID[out[i].ID], a); err == nil {
-				out[i] = o
-			} else {
-				s.log.Info("the state before an event could not be fetched", "room", r.id, "event", out[i].ID, "server", a.From, "error", err)
+		if isMissing(out[i].Err) && ctx.Err() == nil {
+			if out[i], err = s.receiveOne(ctx, r, e, a); err != nil {
+				return out, err
 			}
 		}
 	}
 	return out, nil
 }
 
-// fetchFor fetches what one event refers to: its auth chain, and the events between the room's heads and it.
-func (s *Service) fetchFor(ctx context.Context, r *Room, e *matrix.Event, missing ErrMissing, a Arrival) error {
+func isMissing(err error) bool {
+	var missing ErrMissing
+	return errors.As(err, &missing)
+}
+
+func (s *Service) receiveOne(ctx context.Context, r *Room, e *matrix.Event, a Arrival) (Outcome, error) {
+	out, err := s.Receive(ctx, r.id, []*matrix.Event{e}, a)
+	if err != nil {
+		return Outcome{ID: e.ID, Err: err}, err
+	}
+	return out[0], nil
+}
+
+// fetchFor fetches what one event refers to: first the events between the room's heads and it, then the state at its
+// parents where these stay unknown, then its auth events.
+func (s *Service) fetchFor(ctx context.Context, r *Room, e *matrix.Event, missing ErrMissing, a Arrival, round int) error {
 	from, err := s.asker(ctx, r)
 	if err != nil {
 		return err
 	}
-	if len(missing.Auth) > 0 {
-		raws, err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, e.ID)
+	prev, err := s.unplaced(ctx, r, e.PrevEvents)
+	if err != nil {
+		return err
+	}
+	if len(prev) > 0 && round == 0 {
+		if err = s.fillGap(ctx, r, from, e, a); err == nil {
+			prev, err = s.unplaced(ctx, r, e.PrevEvents)
+		}
+		if len(prev) == 0 {
+			return err
+		}
+	}
+	if len(prev) > 0 {
+		return errors.Join(err, s.fetchParents(ctx, r, from, prev, a))
+	}
+	if len(missing.Auth) == 0 {
+		return err
+	}
+	return s.fetchAuth(ctx, r, from, e, a)
+}
+
+// fetchAuth fetches the auth chain of an event.
+func (s *Service) fetchAuth(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) error {
+	raws, err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, e.ID)
+	if err != nil {
+		return err
+	}
+	return s.keepChecked(ctx, r, parse(r.version, r.id, raws))
+}
+
+// unplaced are those events that have no place in the graph here.
+func (s *Service) unplaced(ctx context.Context, r *Room, ids []matrix.EventID) ([]matrix.EventID, error) {
+	var out []matrix.EventID
+	for _, id := range ids {
+		known, err := s.findEvent(ctx, r, id)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := s.keepChecked(ctx, r, parse(r.version, r.id, raws)); err != nil {
-			return err
+		if known == nil || !known.Before().Known() {
+			out = append(out, id)
 		}
 	}
-	if len(missing.Prev) == 0 {
-		return nil
-	}
-	return s.fillGap(ctx, r, from, e, a)
+	return out, nil
 }
 
 // fillGap asks for the events between what is known and an event, and takes in those whose parents are known by then.
@@ -103,77 +144,93 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 		return errNothingFetched
 	}
 	b := Arrival{From: a.From, Backfill: a.Backfill}
-	out, err := s.Receive(ctx, r.id, events, b)
-	if err != nil {
-		return err
-	}
-	for i, o := range out {
-		var missing ErrMissing
-		if !errors.As(o.Err, &missing) {
-			continue
-		}
-		if len(missing.Auth) > 0 {
-			auth, err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, o.ID)
-			if err != nil {
-				return err
-			}
-			if err := s.keepChecked(ctx, r, parse(r.version, r.id, auth)); err != nil {
-				return err
-			}
-		}
-		if _, err := s.receiveOrWithState(ctx, r, events[i], b); err != nil {
+	for _, between := range events {
+		if err := s.receiveBetween(ctx, r, from, between, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-var errNothingFetched = errors.New("the other server has nothing to fill the gap")
-
-// receiveOrWithState takes in an event, with the state before it where its parents are not known.
-func (s *Service) receiveOrWithState(ctx context.Context, r *Room, e *matrix.Event, a Arrival) (Outcome, error) {
-	out, err := s.Receive(ctx, r.id, []*matrix.Event{e}, a)
+// receiveBetween takes in an event that was fetched, with the state at its parents where these are not known.
+func (s *Service) receiveBetween(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) error {
+	o, err := s.receiveOne(ctx, r, e, a)
+	if err != nil || !isMissing(o.Err) {
+		return err
+	}
+	prev, err := s.unplaced(ctx, r, e.PrevEvents)
+	if err == nil && len(prev) > 0 {
+		err = s.fetchParents(ctx, r, from, prev, a)
+	}
 	if err != nil {
-		return Outcome{}, err
+		return err
 	}
-	var missing ErrMissing
-	if !errors.As(out[0].Err, &missing) {
-		return out[0], out[0].Err
+	if o, err = s.receiveOne(ctx, r, e, a); err != nil || !isMissing(o.Err) {
+		return err
 	}
-	return s.receiveWithState(ctx, r, e, a)
+	if err := s.fetchAuth(ctx, r, from, e, a); err != nil {
+		return err
+	}
+	_, err = s.receiveOne(ctx, r, e, a)
+	return err
 }
 
-// receiveWithState takes in an event with the state before it as the other server tells it.
+var errNothingFetched = errors.New("the other server has nothing to fill the gap")
+
+// fetchParents fetches events that others name as previous, each with the state before it as the sender tells it. They become
+// history: what follows them moves the room.
 // Spec: server-server-api/#get_matrixfederationv1state_idsroomid
-func (s *Service) receiveWithState(ctx context.Context, r *Room, e *matrix.Event, a Arrival) (Outcome, error) {
-	from, err := s.asker(ctx, r)
-	if err != nil {
-		return Outcome{}, err
+func (s *Service) fetchParents(ctx context.Context, r *Room, from matrix.ServerName, ids []matrix.EventID, a Arrival) error {
+	for _, id := range ids[:min(len(ids), maxParents)] {
+		state, auth, err := s.opts.Peers.StateIDs(ctx, from, a.From, r.id, id)
+		if err != nil {
+			return err
+		}
+		raw, err := s.opts.Peers.Event(ctx, from, a.From, id)
+		if err != nil {
+			return err
+		}
+		events := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
+		if len(events) != 1 || events[0].ID != id {
+			return errNothingFetched
+		}
+		if err := s.placeWithState(ctx, r, from, events[0], state, auth, Arrival{From: a.From, Backfill: true}); err != nil {
+			return err
+		}
 	}
-	state, auth, err := s.opts.Peers.StateIDs(ctx, from, a.From, r.id, e.ID)
-	if err != nil {
-		return Outcome{}, err
-	}
+	return nil
+}
+
+// placeWithState takes in an event with the state before it, of which what is not known is fetched first.
+func (s *Service) placeWithState(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, state, auth []matrix.EventID, a Arrival) error {
 	missing, err := s.missingOf(ctx, r, append(slices.Clone(auth), state...))
 	if err != nil {
-		return Outcome{}, err
+		return err
 	}
 	if err := s.fetchState(ctx, r, from, e, missing, a); err != nil {
-		return Outcome{}, err
+		return err
 	}
-	gone, err := s.missingOf(ctx, r, state)
-	if err != nil {
-		return Outcome{}, err
+	if missing, err = s.missingOf(ctx, r, state); err != nil {
+		return err
 	}
-	a.State = slices.DeleteFunc(state, func(id matrix.EventID) bool { return slices.Contains(gone, id) })
+	gone := make(map[matrix.EventID]bool, len(missing))
+	for _, id := range missing {
+		gone[id] = true
+	}
+	a.State = slices.DeleteFunc(slices.Clone(state), func(id matrix.EventID) bool { return gone[id] })
 	if len(a.State) == 0 {
-		return Outcome{}, errNothingFetched
+		return errNothingFetched
 	}
-	out, err := s.Receive(ctx, r.id, []*matrix.Event{e}, a)
-	if err != nil {
-		return Outcome{}, err
+	o, err := s.receiveOne(ctx, r, e, a)
+	if err == nil && isMissing(o.Err) {
+		if err = s.fetchAuth(ctx, r, from, e, a); err == nil {
+			o, err = s.receiveOne(ctx, r, e, a)
+		}
 	}
-	return out[0], out[0].Err
+	if err == nil {
+		err = o.Err
+	}
+	return err
 }
 
 // fetchState fetches state and auth events that are not known: a few one by one, more as a whole.

@@ -85,14 +85,19 @@ func (s *Service) headsOf(ctx context.Context, r *Room) []head {
 }
 
 // candidates are the servers through which a room may be entered, in the order in which they are asked: those that the user
-// names, who invited him, the room's own, and those that were in the room when we last knew.
+// names and who invited him; without any, the room's own and those that were in the room when we last knew.
 func (s *Service) candidates(ctx context.Context, r *Room, e Entry) []matrix.ServerName {
 	var invited, known []matrix.ServerName
 	if r != nil {
 		invited = s.invitedBy(ctx, r, e.User)
+	}
+	if named := s.others(maxCandidates, e.Via, invited); len(named) > 0 {
+		return named
+	}
+	if r != nil {
 		known = s.serversIn(ctx, r, maxCandidates)
 	}
-	return s.others(maxCandidates, e.Via, invited, []matrix.ServerName{e.Room.Server()}, known)
+	return s.others(maxCandidates, []matrix.ServerName{e.Room.Server()}, known)
 }
 
 // serversIn are some of the servers in a room, by its current state as it is known here.

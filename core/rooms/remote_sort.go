@@ -55,7 +55,7 @@ func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []jso
 }
 
 // look finds out whether an event needs attention; nil when it does not.
-func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.RawMessage, refused map[matrix.EventID]error) (*arrived, error) {
+func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.RawMessage, results map[matrix.EventID]error) (*arrived, error) {
 	var head struct {
 		RoomID matrix.RoomID `json:"room_id"`
 	}
@@ -80,10 +80,11 @@ func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.R
 			return nil, err
 		}
 		if !ok {
-			refused[e.ID] = matrix.Forbidden("Your server is kept out of this room by its access list.")
+			results[e.ID] = matrix.Forbidden("Your server is kept out of this room by its access list.")
 			return nil, nil
 		}
 	}
+	results[e.ID] = nil
 	known, err := s.findEvent(ctx, r, e.ID)
 	if err != nil || known != nil && !known.Has(storage.FlagOutlier) {
 		return nil, err
