@@ -45,6 +45,7 @@ func syncRequest(p httpx.Path) (q syncing.Request, err error) {
 	if q.StateAfter, err = p.QueryBool("use_state_after", false); err != nil || q.StateAfter {
 		return q, err
 	}
-	q.StateAfter, err = p.QueryBool("org.matrix.msc4222.use_state_after", false)
+	q.StateAfterUnstable, err = p.QueryBool("org.matrix.msc4222.use_state_after", false)
+	q.StateAfter = q.StateAfterUnstable
 	return q, err
 }

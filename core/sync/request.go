@@ -20,6 +20,8 @@ type Request struct {
 	SetPresence string // "" counts as online
 	// StateAfter asks for the state after the timeline instead of the one before it. MSC4222
 	StateAfter bool
+	// StateAfterUnstable answers it by the name it had before it was part of the specification.
+	StateAfterUnstable bool
 }
 
 // Answer is a sync's JSON. Release it when it is written.

@@ -106,10 +106,11 @@ func (r *rig) user(name string) *client {
 // client is a user's device as it sees the server.
 type client struct {
 	*rig
-	caller matrix.Caller
-	since  string
-	filter string
-	after  bool // use_state_after
+	caller   matrix.Caller
+	since    string
+	filter   string
+	after    bool // use_state_after
+	unstable bool // asks for it by its old name
 }
 
 func (c *client) id() matrix.UserID { return c.caller.User }
@@ -176,7 +177,7 @@ func (c *client) ask(q syncing.Request) *answer {
 	if q.Filter, err = c.sync.FilterOf(ctx, &c.caller, c.filter); err != nil {
 		c.t.Fatal(err)
 	}
-	q.Since, q.StateAfter = c.since, c.after
+	q.Since, q.StateAfter, q.StateAfterUnstable = c.since, c.after, c.unstable
 	a, err := c.sync.Sync(ctx, &c.caller, q)
 	if err != nil {
 		c.t.Fatal(err)
@@ -224,6 +225,7 @@ type joined struct {
 	} `json:"timeline"`
 	State      *events                   `json:"state"`
 	StateAfter *events                   `json:"state_after"`
+	Unstable   *events                   `json:"org.matrix.msc4222.state_after"`
 	Ephemeral  events                    `json:"ephemeral"`
 	Account    events                    `json:"account_data"`
 	Summary    object                    `json:"summary"`

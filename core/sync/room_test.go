@@ -166,6 +166,11 @@ func TestStateInGaps(t *testing.T) {
 		if c = carol.next().joined(room); c.StateAfter == nil || len(c.StateAfter.Events) != 0 {
 			t.Errorf("state_after must be there, empty: %+v", c.StateAfter)
 		}
+		carol.unstable = true // as matrix-js-sdk asks
+		alice.say(room, "z")
+		if c = carol.next().joined(room); c.Unstable == nil || c.StateAfter != nil {
+			t.Errorf("asked by the unstable name: %+v, %+v", c.Unstable, c.StateAfter)
+		}
 	})
 }
 

@@ -198,7 +198,10 @@ func (b *build) knows(k lazyKey) bool {
 // writeState writes the state under the name that goes with what the client asked for.
 func (b *build) writeState(events []*rooms.Stored) {
 	name := `"state":{"events":[`
-	if b.q.StateAfter {
+	switch {
+	case b.q.StateAfterUnstable: // Why: matrix-js-sdk asks by this name only, and sees the answer under no other
+		name = `"org.matrix.msc4222.state_after":{"events":[`
+	case b.q.StateAfter:
 		name = `"state_after":{"events":[`
 	}
 	b.out = append(b.out, name...)
