@@ -48,7 +48,11 @@ func (s *Service) Messages(ctx context.Context, room *Room, user matrix.UserID, 
 	cur := &cursor{s: s, room: room, backward: q.Backward, to: q.To, head: s.db.Position()}
 	cur.at = cur.start(q.From)
 	page := &Page{Start: cur.at}
-	for looked := 0; len(page.Events) < limit && !cur.done; {
+	for looked := 0; len(page.Events) < limit; {
+		if cur.done && !(q.Backward && cur.ended && s.backfill(ctx, room)) {
+			break
+		}
+		cur.done = false
 		// Why: a filter that matches nothing must not read a whole room in one request; an empty page with an
 		// end is what the specification allows.
 		if looked >= maxPage {
@@ -69,11 +73,8 @@ func (s *Service) Messages(ctx context.Context, room *Room, user matrix.UserID, 
 		}
 	}
 	page.Reached = cur.at
-	if !cur.done || !q.Backward {
+	if !cur.done || len(page.Events) > 0 { // a page with nothing on it is the end
 		page.End = &page.Reached
-	}
-	if cur.done && len(page.Events) == 0 {
-		page.End = nil
 	}
 	if q.Filter != nil && q.Filter.LazyLoadMembers {
 		page.State, err = s.sendersOf(ctx, room, page.Events)
@@ -125,6 +126,7 @@ type cursor struct {
 	at       matrix.PageToken
 	head     int64
 	done     bool
+	ended    bool // there is nothing more in this direction
 }
 
 func (c *cursor) start(from *matrix.PageToken) matrix.PageToken {
@@ -203,7 +205,7 @@ func (c *cursor) turn() {
 			c.done = true
 		}
 	default:
-		c.done = true
+		c.done, c.ended = true, true
 	}
 }
 
