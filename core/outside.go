@@ -16,6 +16,18 @@ type Mailer interface {
 	Send(ctx context.Context, l mail.Letter) error
 }
 
+// EDU is a message between servers that is no event. Spec: server-server-api/#edus
+type EDU struct {
+	Type    string          `json:"edu_type"`
+	Content json.RawMessage `json:"content"`
+}
+
+// Messenger tells other servers what is ephemeral. Tell does not wait; a message that still waits under the same key is
+// replaced, and it is lost when a server cannot be reached.
+type Messenger interface {
+	Tell(from matrix.ServerName, to []matrix.ServerName, key string, edu EDU)
+}
+
 // Peers are the other homeservers. In every call "from" is the server of this installation in whose name it is made and "to"
 // the one that is asked; a refusal holds a [matrix.Error]. Whatever they answer is a claim: events come as JSON and are
 // checked by who asked. All calls have a deadline and bounds of their own and may be made concurrently.

@@ -23,6 +23,7 @@ const (
 	KindSession     Kind = 11 // a user's sessions changed: caches of tokens are stale (user)
 	KindForget      Kind = 12 // a user forgot a room (room, user)
 	KindRedaction   Kind = 13 // a redaction changed an event that was there before (room)
+	KindOutbox      Kind = 14 // a message for other servers that must arrive
 )
 
 // Live is an entry of the live stream. Pos is filled in at commit.

@@ -18,6 +18,7 @@ import (
 	"rempart/core/users"
 	"rempart/federation/peers"
 	"rempart/internal/httpx"
+	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 )
 
@@ -65,7 +66,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	options := routerOptions(cfg, logger, registry)
 	options.ServerAuth = f.authenticator()
-	d, err := a.core(ctx, cfg, g, keys, peers.New(f.client, f.keys))
+	d, err := a.core(ctx, cfg, g, keys, f)
 	if err != nil {
 		return err
 	}
@@ -87,13 +88,14 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 }
 
 // core makes the services of the core. Rooms hear of commits before those who read rooms.
-func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing, others *peers.Peers) (d clientapi.Deps, err error) {
+func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys signingKeyRing, f *outside) (d clientapi.Deps, err error) {
 	d = clientapi.Deps{BaseURL: cfg.Server.PublicURL, DefaultRoomVersion: cfg.Rooms.DefaultVersion, Support: supportOf(cfg), Mail: g.people.Mail != nil}
 	if d.Push, err = push.New(ctx, push.Options{DB: g.db, Bus: g.bus, Log: g.log}); err != nil {
 		return d, err
 	}
 	d.Rooms, err = rooms.New(ctx, rooms.Options{
-		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: others, Log: g.log,
+		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
+		Federated: f.open, Server: matrix.ServerName(cfg.Server.Name),
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
 	})
 	if err != nil {
@@ -108,6 +110,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
 	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local})
+	f.send(a, g, d)
 	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	return d, nil

@@ -12,6 +12,7 @@ import (
 	"rempart/federation/client"
 	"rempart/federation/inbound"
 	"rempart/federation/keys"
+	"rempart/federation/sender"
 	"rempart/internal/egress"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
@@ -23,6 +24,8 @@ type outside struct {
 	client *client.Client
 	keys   *keys.Ring
 	inbox  *rooms.Inbox
+	sender *sender.Sender // nil when no other server is admitted
+	open   bool           // whether any other server is admitted
 }
 
 // federate makes the way out, the client that uses it, and the key ring.
@@ -31,7 +34,7 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 	if err != nil {
 		return nil, err
 	}
-	o := &outside{egress: egress.New(egress.Options{
+	o := &outside{open: len(cfg.Federation.Allow) > 0, egress: egress.New(egress.Options{
 		Judge: egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), RootCAs: roots,
 	})}
 	a.onClose = append(a.onClose, o.egress.Close)
@@ -63,9 +66,25 @@ func authorities(file string) (*x509.CertPool, error) {
 
 // authenticator checks who makes a federation request.
 func (o *outside) authenticator() inbound.Authenticator {
-	return inbound.Authenticator{Keys: o.keys, Admit: func(ctx context.Context, server matrix.ServerName) error {
+	return inbound.Authenticator{Keys: o.keys, Heard: o.heard, Admit: func(ctx context.Context, server matrix.ServerName) error {
 		return o.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server})
 	}}
+}
+
+// send starts to deliver to other servers.
+func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
+	if !o.open {
+		return
+	}
+	o.sender = sender.New(sender.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Log: g.log})
+	a.onClose = append(a.onClose, closing(o.sender.Close))
+}
+
+// heard tells the sender that a server is there.
+func (o *outside) heard(server matrix.ServerName) {
+	if o.sender != nil {
+		o.sender.Heard(server)
+	}
 }
 
 // behindProxy adds the federation's routes to those of the client address, if this server speaks with others at all.

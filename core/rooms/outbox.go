@@ -111,6 +111,14 @@ func (s *Service) relayer(room matrix.RoomID) matrix.ServerName {
 	return s.opts.Server
 }
 
+// Wire is the event as servers send it to one another: as it came, or in its redacted form.
+func (e *Stored) Wire(redacted bool) []byte {
+	if e.full != nil && !redacted {
+		return e.full.JSON
+	}
+	return e.JSON
+}
+
 // Posted reports whether other servers are to hear of the event from us.
 func (e *Stored) Posted() bool { return e.posted }
 

@@ -1,0 +1,87 @@
+package sender
+
+import (
+	"slices"
+
+	"rempart/core"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// destination is one other server as one of ours speaks to it.
+type destination struct {
+	storage.Destination
+	// queue holds the rows to be sent next, all behind queued at the time they entered; lost says that further ones are
+	// in the database only, behind read.
+	queue  []*storage.OutboxRow
+	queued int64
+	lost   bool
+	missed int
+	read   int64
+	// ephemeral are messages that wait, by key; order keeps their order.
+	ephemeral map[string]core.EDU
+	order     []string
+
+	inFlight, marked bool
+	retrying         bool // it had failed when its request was made
+	body             []byte
+}
+
+func newDestination(d storage.Destination) *destination { return &destination{Destination: d} }
+
+// push queues a row. A queue that is full forgets it: it will be read again.
+func (d *destination) push(row *storage.OutboxRow) {
+	d.queued = row.Pos
+	if d.lost || len(d.queue) >= maxQueue {
+		d.lost = true
+		d.missed++
+		return
+	}
+	d.queue = append(d.queue, row)
+	d.read = row.Pos
+}
+
+// tell queues an ephemeral message.
+func (d *destination) tell(key string, edu core.EDU) bool {
+	if d.ephemeral == nil {
+		d.ephemeral = map[string]core.EDU{}
+	}
+	if _, there := d.ephemeral[key]; !there {
+		if len(d.order) >= maxEphemeral {
+			return false
+		}
+		d.order = append(d.order, key)
+	}
+	d.ephemeral[key] = edu
+	return true
+}
+
+// takeTold takes up to n ephemeral messages.
+func (d *destination) takeTold(n int) []core.EDU {
+	n = min(n, len(d.order))
+	out := make([]core.EDU, 0, n)
+	for _, key := range d.order[:n] {
+		out = append(out, d.ephemeral[key])
+		delete(d.ephemeral, key)
+	}
+	d.order = slices.Delete(d.order, 0, n)
+	return out
+}
+
+// forgetTold drops what is ephemeral.
+func (d *destination) forgetTold() { d.ephemeral, d.order = nil, nil }
+
+// idle reports whether nothing is to be sent.
+func (d *destination) idle() bool {
+	return d.Txn == "" && len(d.queue) == 0 && !d.lost && len(d.order) == 0
+}
+
+// concerns reports whether a row is for this destination.
+func (d *destination) concerns(row *storage.OutboxRow) bool {
+	return row.Origin == d.Origin && (row.Extra == d.Server || contains(row.Targets, d.Server))
+}
+
+func contains(s *storage.ServerSet, name matrix.ServerName) bool {
+	_, found := slices.BinarySearch(s.Names(), name)
+	return found
+}

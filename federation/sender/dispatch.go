@@ -1,0 +1,267 @@
+package sender
+
+import (
+	"context"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// pair names a destination: which of our servers speaks to which other one.
+type pair struct{ from, to matrix.ServerName }
+
+// dispatch is the sender while it holds the lease. Only its own goroutine touches it.
+type dispatch struct {
+	*Sender
+	dests map[pair]*destination
+	sets  map[string]*storage.ServerSet
+	// pos, part are how far the outbox was read.
+	pos, part int64
+	results   chan result
+	underWay  int
+	failing   int // of those under way
+	ready     []*destination
+	unsaved   map[*destination]bool // whose rows are to be written
+	pruned    time.Time
+	pruneAt   int64
+}
+
+// result is how a request ended.
+type result struct {
+	d   *destination
+	err error
+}
+
+func newDispatch(s *Sender) *dispatch {
+	return &dispatch{Sender: s, dests: map[pair]*destination{}, sets: map[string]*storage.ServerSet{},
+		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}}
+}
+
+// run sends until the context ends, the lease is lost or the database fails. It returns when nothing is under way any more.
+func (p *dispatch) run(ctx context.Context) (err error) {
+	calls, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		for ; p.underWay > 0; p.underWay-- {
+			if r := <-p.results; r.err == nil { // Why: what has arrived need not be sent again
+				p.arrived(r.d)
+			}
+		}
+		if err == nil || ctx.Err() != nil {
+			p.lastWords(context.WithoutCancel(ctx))
+		}
+	}()
+	if err := p.load(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(savesWithin)
+	defer tick.Stop()
+	renewed := p.Clock()
+	for {
+		if err := p.step(ctx, calls); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case r := <-p.results:
+			p.finished(r)
+			p.more()
+		case <-tick.C:
+			p.due()
+			if p.DB.Alone() || p.Clock().Sub(renewed) < leaseRenewal {
+				break
+			}
+			if err := p.lease(ctx); err != nil {
+				return err
+			}
+			renewed = p.Clock()
+		}
+	}
+}
+
+// more takes the further results that are there.
+func (p *dispatch) more() {
+	for {
+		select {
+		case r := <-p.results:
+			p.finished(r)
+		default:
+			return
+		}
+	}
+}
+
+// lastWords saves what has arrived and gives the lease back.
+func (p *dispatch) lastWords(ctx context.Context) {
+	c := &storage.Change{}
+	c.Guard(p.DB.HoldsLease(leaseName), p.DB.ReleaseLease(leaseName))
+	for d := range p.unsaved {
+		c.Add(&storage.DestinationRow{Destination: d.Destination})
+	}
+	if err := p.DB.Commit(ctx, c); err != nil {
+		p.Log.Warn("save how far other servers were told", "error", err)
+	}
+}
+
+// load reads where all destinations stand. The outbox is read from its beginning: it holds no more than what somebody waits for.
+func (p *dispatch) load(ctx context.Context) error {
+	list, err := p.DB.ListDestinations(ctx)
+	for i := range list {
+		d := newDestination(list[i])
+		d.queued = max(d.Pos, d.FlightPos)
+		d.read = d.queued
+		p.dests[pair{d.Origin, d.Server}] = d
+		p.mark(d)
+	}
+	p.mu.Lock()
+	p.moved = true
+	p.mu.Unlock()
+	return err
+}
+
+// step does all that can be done now.
+func (p *dispatch) step(ctx, calls context.Context) error {
+	if err := p.fanOut(ctx); err != nil {
+		return err
+	}
+	p.takeHeard()
+	p.takeEphemeral()
+	return p.start(ctx, calls)
+}
+
+// fanOut reads new outbox rows and queues them where they are to go.
+func (p *dispatch) fanOut(ctx context.Context) error {
+	p.mu.Lock()
+	moved := p.moved
+	p.moved = false
+	p.mu.Unlock()
+	for moved {
+		upto := p.DB.Position()
+		rows, err := p.DB.ListOutbox(ctx, p.pos, p.part, upto, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if err := p.spread(ctx, row); err != nil {
+				return err
+			}
+			p.pos, p.part = row.Pos, row.Part
+		}
+		moved = len(rows) == pageSize
+	}
+	return nil
+}
+
+// spread queues one row for each of its targets.
+func (p *dispatch) spread(ctx context.Context, row *storage.OutboxRow) error {
+	set, err := p.set(ctx, row.TargetsID())
+	if err != nil {
+		return err
+	}
+	row.Targets = set
+	for _, name := range set.Names() {
+		p.enqueue(name, row)
+	}
+	if row.Extra != "" && !contains(set, row.Extra) {
+		p.enqueue(row.Extra, row)
+	}
+	return nil
+}
+
+func (p *dispatch) enqueue(to matrix.ServerName, row *storage.OutboxRow) {
+	key := pair{row.Origin, to}
+	d := p.dests[key]
+	if d == nil {
+		d = newDestination(storage.Destination{Origin: row.Origin, Server: to, Pos: row.Pos - 1})
+		d.queued, d.read = row.Pos-1, row.Pos-1
+		p.dests[key] = d
+	}
+	if row.Pos <= d.queued && (row.Pos < d.queued || len(d.queue) == 0) {
+		return // it has it, or has it under way
+	}
+	d.push(row)
+	if !d.inFlight && d.Since == 0 {
+		p.mark(d)
+	}
+}
+
+// set finds a set of servers; they are few and shared.
+func (p *dispatch) set(ctx context.Context, id string) (*storage.ServerSet, error) {
+	if id == "" {
+		return nil, nil
+	}
+	if s := p.sets[id]; s != nil {
+		return s, nil
+	}
+	s, err := p.DB.FindServerSet(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.sets) > 10_000 {
+		clear(p.sets)
+	}
+	p.sets[id] = s
+	return s, nil
+}
+
+// takeHeard wakes those who spoke to us.
+func (p *dispatch) takeHeard() {
+	p.mu.Lock()
+	heard := p.heard
+	if len(heard) > 0 {
+		p.heard = map[matrix.ServerName]bool{}
+	}
+	p.mu.Unlock()
+	if len(heard) == 0 {
+		return
+	}
+	for key, d := range p.dests {
+		if heard[key.to] && d.Since != 0 {
+			d.Retry = 0
+			p.mark(d)
+		}
+	}
+}
+
+// takeEphemeral hands ephemeral messages to their destinations; to one that fails they are lost.
+func (p *dispatch) takeEphemeral() {
+	p.mu.Lock()
+	list := p.ephemeral
+	p.ephemeral = nil
+	p.mu.Unlock()
+	for _, t := range list {
+		for _, to := range t.to {
+			key := pair{t.from, to}
+			d := p.dests[key]
+			if d == nil {
+				d = newDestination(storage.Destination{Origin: t.from, Server: to, Pos: p.pos})
+				d.queued, d.read = p.pos, p.pos
+				p.dests[key] = d
+			}
+			if d.Since == 0 && d.tell(t.key, t.edu) {
+				p.mark(d)
+			}
+		}
+	}
+}
+
+// due marks the destinations whose time to be tried again has come.
+func (p *dispatch) due() {
+	now := p.Clock().UnixMilli()
+	for _, d := range p.dests {
+		if d.Since != 0 && d.Retry <= now {
+			p.mark(d)
+		}
+	}
+}
+
+// mark notes that a destination may have something to send.
+func (p *dispatch) mark(d *destination) {
+	if !d.marked && !d.inFlight {
+		d.marked = true
+		p.ready = append(p.ready, d)
+	}
+}

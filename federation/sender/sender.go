@@ -1,0 +1,187 @@
+package sender
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"rempart/core"
+	"rempart/core/rooms"
+	"rempart/federation/client"
+	"rempart/internal/bus"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Options is what a sender is made of.
+type Options struct {
+	DB     *storage.DB
+	Bus    *bus.Bus[storage.Batch]
+	Rooms  *rooms.Service
+	Client *client.Client
+	// Compose makes the content of a stored message when it is sent; nil content leaves the message out.
+	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
+	Log     *slog.Logger
+	// Clock may be nil for the wall clock.
+	Clock func() time.Time
+}
+
+// Bounds of the sender.
+const (
+	maxPDUs       = 50  // Spec: server-server-api/#transactions
+	maxEDUs       = 100 // the same
+	maxUnderWay   = 256
+	maxFailing    = 64 // of those under way to servers that failed before
+	maxQueue      = 200
+	maxEphemeral  = 500 // that wait for one destination
+	maxBody       = 4 << 20
+	pageSize      = 500
+	wholeCatchUp  = 100 // so many missed events are sent one by one; of more only the newest of each room
+	leaseName     = "federation sender"
+	leaseLife     = 5 * time.Second
+	leaseRenewal  = 1500 * time.Millisecond
+	leaseAlone    = time.Hour
+	longestPause  = time.Hour
+	shortestPause = time.Second
+	idlePrune     = time.Minute
+	savesWithin   = time.Second
+)
+
+// Sender delivers. It may be used concurrently.
+type Sender struct {
+	Options
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	wake   chan struct{}
+
+	mu        sync.Mutex
+	heard     map[matrix.ServerName]bool
+	ephemeral []told
+	moved     bool // there may be new outbox rows
+}
+
+// told is an ephemeral message on its way to the goroutine that owns the destinations.
+type told struct {
+	from matrix.ServerName
+	to   []matrix.ServerName
+	key  string
+	edu  core.EDU
+}
+
+// New makes a sender and lets it run until Close.
+func New(o Options) *Sender {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), heard: map[matrix.ServerName]bool{}}
+	o.Bus.Subscribe(s.hear)
+	s.wg.Go(func() { s.run(ctx) })
+	return s
+}
+
+// Close stops sending. What was not sent is sent after the next start.
+func (s *Sender) Close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// hear looks whether a batch holds something for the outbox.
+func (s *Sender) hear(b storage.Batch) {
+	found := b.Remote
+	for i := range b.Lives {
+		if found {
+			break
+		}
+		l := &b.Lives[i]
+		e, ok := l.Value.(*rooms.Stored)
+		found = ok && e.Posted() || l.Kind == storage.KindOutbox
+	}
+	if found {
+		s.mu.Lock()
+		s.moved = true
+		s.mu.Unlock()
+		s.poke()
+	}
+}
+
+func (s *Sender) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Heard notes that a server has spoken to us: it is there, so whatever waits for it is sent now.
+func (s *Sender) Heard(server matrix.ServerName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.heard) < maxQueue && !s.heard[server] {
+		s.heard[server] = true
+		s.poke()
+	}
+}
+
+// Tell sends an ephemeral message to some servers; one that still waits under the same key is replaced. It is lost when a
+// server cannot be reached.
+func (s *Sender) Tell(from matrix.ServerName, to []matrix.ServerName, key string, edu core.EDU) {
+	if len(to) == 0 {
+		return
+	}
+	s.mu.Lock()
+	if len(s.ephemeral) < 4096 {
+		s.ephemeral = append(s.ephemeral, told{from, to, key, edu})
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// run takes the lease whenever it is free, and sends while it is held.
+func (s *Sender) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if s.lease(ctx) != nil {
+			s.pause(ctx, leaseRenewal)
+			continue
+		}
+		if err := newDispatch(s).run(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("federation sender starts again", "error", err)
+			s.pause(ctx, leaseRenewal)
+		}
+	}
+}
+
+// lease takes or renews the right to send.
+func (s *Sender) lease(ctx context.Context) error {
+	life := leaseLife
+	if s.DB.Alone() {
+		life = leaseAlone
+	}
+	now := s.Clock()
+	c := &storage.Change{}
+	if s.DB.Alone() { // the folder's lock says that whoever held it before is gone
+		c.Guard(s.DB.TakeLease(leaseName, now.Add(100*365*24*time.Hour).UnixMilli(), now.Add(life).UnixMilli()))
+	} else {
+		c.Guard(s.DB.TakeLease(leaseName, now.UnixMilli(), now.Add(life).UnixMilli()))
+	}
+	return s.DB.Commit(ctx, c)
+}
+
+func (s *Sender) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// backOff is how long a server that has failed for some time is left alone.
+func backOff(failing time.Duration) time.Duration {
+	d := min(max(failing/30, shortestPause), longestPause)
+	return d - time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret
+}

@@ -1,0 +1,218 @@
+package sender
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"rempart/core"
+	"rempart/core/rooms"
+	"rempart/storage"
+)
+
+// flight is what a transaction holds, as it is stored while it is under way. Events are named by number, negative where the
+// redacted form is sent; so the transaction can be made again, byte by byte.
+type flight struct {
+	TS   int64      `json:"ts"`
+	PDUs []int64    `json:"pdus,omitempty"`
+	EDUs []core.EDU `json:"edus,omitempty"`
+}
+
+// start makes a transaction for each destination that is ready, stores them, and sends them.
+func (p *dispatch) start(ctx, calls context.Context) error {
+	change := &storage.Change{}
+	var go1 []*destination
+	later := p.ready[:0:0]
+	for _, d := range p.ready {
+		d.marked = false
+		switch {
+		case d.inFlight || d.Since != 0 && d.Retry > p.Clock().UnixMilli():
+			continue
+		case p.underWay+len(go1) >= maxUnderWay || d.Since != 0 && p.failing >= maxFailing:
+			d.marked = true
+			later = append(later, d)
+			continue
+		}
+		ok, err := p.prepare(ctx, d)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if d.retrying = d.Since != 0; d.retrying {
+			p.failing++
+		}
+		d.inFlight = true
+		go1 = append(go1, d)
+	}
+	p.ready = later
+	if err := p.save(ctx, change, len(go1) > 0); err != nil {
+		return err
+	}
+	for _, d := range go1 {
+		p.underWay++
+		p.wg.Go(func() {
+			refused, err := p.Client.SendTransaction(calls, d.Origin, d.Server, d.Txn, d.body)
+			for id, why := range refused {
+				p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
+			}
+			p.results <- result{d, err}
+		})
+	}
+	return nil
+}
+
+// save writes the destinations that moved. Without new transactions that can wait: what has arrived is at worst sent again, under
+// the same id.
+func (p *dispatch) save(ctx context.Context, c *storage.Change, now bool) error {
+	idle := p.Clock()
+	prune := len(p.unsaved) == 0 && p.pruneAt < p.pos && idle.Sub(p.pruned) > idlePrune
+	if !now && !prune && (len(p.unsaved) == 0 || p.underWay > 0) {
+		return nil
+	}
+	c.Guard(p.DB.HoldsLease(leaseName))
+	for d := range p.unsaved {
+		c.Add(&storage.DestinationRow{Destination: d.Destination})
+	}
+	if prune {
+		p.pruned, p.pruneAt = idle, p.pos
+		c.Guard(storage.PruneOutbox(p.told()))
+	}
+	if err := p.DB.Commit(ctx, c); err != nil {
+		return fmt.Errorf("store transactions: %w", err)
+	}
+	clear(p.unsaved)
+	return nil
+}
+
+// told is the position up to which everybody has been told everything.
+func (p *dispatch) told() int64 {
+	pos := p.pos - 1
+	for _, d := range p.dests {
+		if len(d.queue) > 0 || d.lost {
+			pos = min(pos, d.Pos)
+		}
+	}
+	return pos
+}
+
+// prepare gives a destination its transaction: the one under way, or a new one. It reports false when there is nothing to send.
+func (p *dispatch) prepare(ctx context.Context, d *destination) (bool, error) {
+	if d.Txn != "" {
+		var f flight
+		if err := json.Unmarshal(d.Flight, &f); err != nil {
+			return false, fmt.Errorf("read the transaction for %s: %w", d.Server, err)
+		}
+		return true, p.encode(ctx, d, &f)
+	}
+	if d.lost && len(d.queue) == 0 {
+		if err := p.catchUp(ctx, d); err != nil {
+			return false, err
+		}
+	}
+	if d.idle() {
+		return false, nil
+	}
+	f, pos, err := p.compose(ctx, d)
+	if err != nil {
+		return false, err
+	}
+	if len(f.PDUs)+len(f.EDUs) == 0 {
+		d.Pos = pos // nothing of it was for that server after all
+		p.unsaved[d] = true
+		if !d.idle() {
+			p.mark(d)
+		}
+		return false, nil
+	}
+	if d.Flight, err = json.Marshal(f); err != nil {
+		return false, err
+	}
+	d.Txn, d.FlightPos = rand.Text()[:16], pos
+	p.unsaved[d] = true
+	return true, p.encode(ctx, d, f)
+}
+
+// compose takes from the queue what goes into one transaction; rows of one position are never parted.
+func (p *dispatch) compose(ctx context.Context, d *destination) (*flight, int64, error) {
+	f := &flight{TS: p.Clock().UnixMilli()}
+	pos, n := d.Pos, 0
+	for n < len(d.queue) && (d.queue[n].Pos == pos || len(f.PDUs) < maxPDUs && len(f.EDUs) < maxEDUs/2) {
+		row := d.queue[n]
+		pos = row.Pos
+		n++
+		if row.EDU != "" {
+			edus, err := p.Compose(ctx, row)
+			if err != nil {
+				return nil, 0, err
+			}
+			f.EDUs = append(f.EDUs, edus...)
+			continue
+		}
+		e, err := p.event(ctx, row.Event)
+		if err != nil {
+			return nil, 0, err
+		}
+		switch {
+		case e == nil || e.Sender.Server() == d.Server:
+		case e.Has(storage.FlagRedacted):
+			f.PDUs = append(f.PDUs, -row.Event)
+		default:
+			f.PDUs = append(f.PDUs, row.Event)
+		}
+	}
+	clear(d.queue[:n])
+	if d.queue = d.queue[n:]; len(d.queue) == 0 {
+		d.queue = nil
+	}
+	if room := maxEDUs - len(f.EDUs); room > 0 {
+		f.EDUs = append(f.EDUs, d.takeTold(room)...)
+	}
+	return f, pos, nil
+}
+
+// event finds an event; nil for one that was purged.
+func (p *dispatch) event(ctx context.Context, nid int64) (*rooms.Stored, error) {
+	found, err := p.Rooms.Events(ctx, []int64{nid})
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// encode makes the body of a transaction. Spec: server-server-api/#put_matrixfederationv1sendtxnid
+func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error {
+	b := append(make([]byte, 0, 2048), `{"origin":"`...)
+	b = append(append(b, d.Origin...), `","origin_server_ts":`...)
+	b = append(strconv.AppendInt(b, f.TS, 10), `,"pdus":[`...)
+	comma := false
+	for _, nid := range f.PDUs {
+		e, err := p.event(ctx, max(nid, -nid))
+		if err != nil {
+			return err
+		}
+		if e == nil {
+			continue
+		}
+		if comma {
+			b = append(b, ',')
+		}
+		b, comma = append(b, e.Wire(nid < 0)...), true
+	}
+	b = append(b, `],"edus":[`...)
+	for i, edu := range f.EDUs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		raw, err := json.Marshal(edu)
+		if err != nil {
+			return err
+		}
+		b = append(b, raw...)
+	}
+	d.body = append(b, `]}`...)
+	return nil
+}
