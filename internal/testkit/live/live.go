@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rempart/internal/testkit/fakenet"
 )
 
 // Options say how a server is set up.
@@ -30,6 +32,9 @@ type Options struct {
 	// Dir is the data folder; default a fresh one. Two nodes on one database share the signing key by SigningKey.
 	Dir        string
 	SigningKey string
+	// CA, when set, makes the server speak with others whose certificates are of the same authority. Its name is then its
+	// federation address on loopback.
+	CA *fakenet.CA
 	// Extra is further configuration (YAML sections).
 	Extra string
 }
@@ -38,6 +43,8 @@ type Options struct {
 type Server struct {
 	URL string
 	Dir string
+	// Name is the server name; Federation the address where other servers reach it, "" without a CA.
+	Name, Federation string
 
 	t      testing.TB
 	binary string
@@ -62,6 +69,12 @@ func Start(t testing.TB, o Options) *Server {
 		o.Dir = t.TempDir()
 	}
 	s := &Server{t: t, binary: binary, Dir: o.Dir, log: &lockedBuffer{}}
+	if o.CA != nil {
+		s.Federation = freeAddr(t)
+		o.Name = s.Federation
+		o.Extra = o.federation(s.Federation) + o.Extra
+	}
+	s.Name = o.Name
 	addr := freeAddr(t)
 	s.URL = "http://" + addr
 	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr)), 0o600); err != nil {
@@ -84,6 +97,9 @@ func (o *Options) yaml(addr string) string {
 		fmt.Fprintf(&sb, "  signing_key: %q\n", o.SigningKey)
 	}
 	fmt.Fprintf(&sb, "listen:\n  client: %q\n  metrics: \"\"\n", addr)
+	if o.CA != nil {
+		fmt.Fprintf(&sb, "  federation: %q\n  tls_cert: cert.pem\n  tls_key: key.pem\n", o.Name)
+	}
 	if o.Postgres != "" {
 		fmt.Fprintf(&sb, "database:\n  url: %q\n", o.Postgres)
 	}
@@ -93,6 +109,16 @@ func (o *Options) yaml(addr string) string {
 	}
 	sb.WriteString(o.Extra)
 	return sb.String()
+}
+
+// federation writes what a server needs to speak with others, and says so in the configuration.
+func (o *Options) federation(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	o.CA.WriteFiles(o.Dir, host)
+	if strings.Contains(o.Extra, "federation:") {
+		return ""
+	}
+	return "federation:\n  allow: [\"*\"]\n  allow_private: true\n  ca: ca.pem\n"
 }
 
 // Restart starts the process again after Kill or Stop.
