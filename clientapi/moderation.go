@@ -51,12 +51,12 @@ func moderationRoutes(r *httpx.Router, s *users.Service) {
 func shutRoutes(r *httpx.Router, s *users.Service, name, key string, way users.Shut, get, set string) {
 	path := "/_matrix/client/v1/admin/" + name + "/{userID}"
 	httpx.Handle(r, "GET", path, httpx.Route{Access: httpx.Admin, Spec: get},
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (map[string]bool, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (map[string]bool, error) {
 			id, err := p.UserID()
 			if err != nil {
 				return nil, err
 			}
-			on, err := s.IsShut(ctx, id, way)
+			on, err := s.IsShut(ctx, c, id, way)
 			return map[string]bool{key: on}, err
 		})
 	httpx.Handle(r, "PUT", path, httpx.Route{Access: httpx.Admin, Spec: set},

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -170,6 +171,16 @@ func (s *Service) name(ctx context.Context, id Identifier, tenant int64, server 
 	return s.byAddress(ctx, id, tenant)
 }
 
+// neighbourhood is what one subscriber holds: an IPv4 address, or the first half of an IPv6 address.
+func neighbourhood(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || !addr.Is6() {
+		return ip
+	}
+	prefix, _ := addr.Prefix(64) // 64 fits
+	return prefix.String()
+}
+
 // limitedPassword checks a password unless this account, or this address, has failed too often of late.
 // Why a success forgives the account only: whoever has one account could go on guessing at others.
 func (s *Service) limitedPassword(ctx context.Context, id matrix.UserID, q LoginRequest) (storage.User, error) {
@@ -178,7 +189,7 @@ func (s *Service) limitedPassword(ctx context.Context, id matrix.UserID, q Login
 		names[0] = q.Identifier.Medium + " " + strings.ToLower(q.Identifier.Address)
 	}
 	if q.IP != "" {
-		names = append(names, "from "+q.IP)
+		names = append(names, "from "+neighbourhood(q.IP))
 	}
 	if !s.people.ManyFailures {
 		for _, name := range names {

@@ -30,8 +30,8 @@ func (f Shut) act(on bool) string {
 
 // moderated finds an account that an administrator may look at or shut. Why the caller is checked first, by the route:
 // whoever is no administrator must not learn who has an account.
-func (s *Service) moderated(ctx context.Context, id matrix.UserID) (storage.User, error) {
-	if !s.Local(id.Server()) {
+func (s *Service) moderated(ctx context.Context, admin matrix.Caller, id matrix.UserID) (storage.User, error) {
+	if s.tenants.byName[id.Server()] != admin.Tenant { // of another organisation, or of another server altogether
 		return storage.User{}, matrix.InvalidParam("That user is not one of this server.")
 	}
 	user, err := s.open(ctx, id)
@@ -43,8 +43,8 @@ func (s *Service) moderated(ctx context.Context, id matrix.UserID) (storage.User
 
 // IsShut reports whether an account is locked or suspended.
 // Spec: client-server-api/#get_matrixclientv1adminlockuserid
-func (s *Service) IsShut(ctx context.Context, id matrix.UserID, f Shut) (bool, error) {
-	user, err := s.moderated(ctx, id)
+func (s *Service) IsShut(ctx context.Context, admin matrix.Caller, id matrix.UserID, f Shut) (bool, error) {
+	user, err := s.moderated(ctx, admin, id)
 	return user.Is(storage.UserFlag(f)), err
 }
 
@@ -54,7 +54,7 @@ func (s *Service) Shut(ctx context.Context, admin matrix.Caller, id matrix.UserI
 	if id == admin.User {
 		return matrix.Forbidden("You cannot do this to your own account.")
 	}
-	user, err := s.moderated(ctx, id)
+	user, err := s.moderated(ctx, admin, id)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (s *Service) shut(ctx context.Context, who string, user storage.User, f Shu
 // Whois lists the devices of a user with where they were last used: his own, or anybody's for an administrator.
 // Spec: client-server-api/#get_matrixclientv3adminwhoisuserid
 func (s *Service) Whois(ctx context.Context, c matrix.Caller, id matrix.UserID) ([]storage.Device, error) {
-	if id != c.User && !c.Admin {
+	if id != c.User && (!c.Admin || s.tenants.byName[id.Server()] != c.Tenant) {
 		return nil, matrix.Forbidden("Only administrators may look at others.")
 	}
 	user, err := s.GetUser(ctx, id)

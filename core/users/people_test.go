@@ -227,6 +227,10 @@ func TestFailedLoginsAreLimited(t *testing.T) {
 		}
 		refused(t, try("ALICE", "wrong", "192.0.2.3"), matrix.CodeForbidden)
 		refused(t, try("@alice:hs1", "secret", "192.0.2.4"), matrix.CodeLimitExceeded)
+		for i := range 11 {
+			refused(t, try("nobody"+fmt.Sprint(i), "wrong", fmt.Sprintf("2001:db8::%x", i)), matrix.CodeForbidden)
+		}
+		refused(t, try("bob", "secret", "2001:db8::ffff"), matrix.CodeLimitExceeded) // one subscriber has all of these
 		r.now.Add(time.Minute)
 		if err := try("alice", "secret", "192.0.2.4"); err != nil {
 			t.Error(err)

@@ -99,6 +99,13 @@ func TestShuttingAccounts(t *testing.T) {
 		refused(t, r.Shut(t.Context(), boss, boss.User, users.Locked, true), matrix.CodeForbidden)
 		refused(t, r.Shut(t.Context(), boss, "@nobody:hs1", users.Locked, true), matrix.CodeNotFound)
 		refused(t, r.Shut(t.Context(), boss, "@alice:elsewhere", users.Locked, true), matrix.CodeInvalidParam)
+		if _, err := r.Register(t.Context(), users.RegisterRequest{Username: "alice", Password: "secret", Auth: dummy, Host: "other.example"}); err != nil {
+			t.Fatal(err)
+		}
+		// Administrators are those of one organisation.
+		refused(t, r.Shut(t.Context(), boss, "@alice:other.example", users.Locked, true), matrix.CodeInvalidParam)
+		_, err = r.Whois(t.Context(), boss, "@alice:other.example")
+		refused(t, err, matrix.CodeForbidden)
 		if err := r.Shut(t.Context(), boss, "@alice:hs1", users.Locked, true); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +113,7 @@ func TestShuttingAccounts(t *testing.T) {
 		refused(t, err, matrix.CodeUserLocked)
 		_, err = r.login("alice", "secret", "")
 		refused(t, err, matrix.CodeUserLocked)
-		if on, err := r.IsShut(t.Context(), "@alice:hs1", users.Locked); err != nil || !on {
+		if on, err := r.IsShut(t.Context(), boss, "@alice:hs1", users.Locked); err != nil || !on {
 			t.Error(on, err)
 		}
 		if err := r.Shut(t.Context(), boss, "@alice:hs1", users.Locked, false); err != nil {
