@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -245,9 +246,10 @@ func (b *builder) mergeBefore(ctx context.Context, e *Stored, versions []Version
 	return b.openBranch(ctx, e.Row.NID, versions[best], changes)
 }
 
-// foreignState makes a branch without a base of the state that another server told.
+// foreignState makes a branch of the state that another server told: without a base where nothing is known of the room yet, else
+// of what differs from the current state.
 func (b *builder) foreignState(ctx context.Context, e *Stored, ids []matrix.EventID) (Version, error) {
-	changes := make([]keyChange, 0, len(ids))
+	told := make(map[int64]keyChange, len(ids))
 	var missing ErrMissing
 	for _, id := range ids {
 		s, err := b.find(ctx, id)
@@ -259,11 +261,33 @@ func (b *builder) foreignState(ctx context.Context, e *Stored, ids []matrix.Even
 			continue
 		}
 		if s.IsState() && !s.Has(storage.FlagRejected) {
-			changes = append(changes, keyChange{key: s.Row.StateKey, tuple: s.Tuple(), new: s.Row.NID})
+			told[s.Row.StateKey] = keyChange{key: s.Row.StateKey, tuple: s.Tuple(), new: s.Row.NID}
 		}
 	}
 	if missing.Auth != nil {
 		return Version{}, missing
 	}
-	return b.openBranch(ctx, e.Row.NID, Version{Branch: -1}, changes)
+	base := Version{Branch: -1}
+	if b.snap.state.size() > 0 {
+		base = b.snap.current()
+	}
+	b.snap.state.all(func(key, event int64) bool {
+		c, ok := told[key]
+		switch {
+		case !ok:
+			told[key] = keyChange{key: key, old: event}
+		case c.new == event:
+			delete(told, key)
+		default:
+			c.old = event
+			told[key] = c
+		}
+		return true
+	})
+	changes := make([]keyChange, 0, len(told))
+	for _, c := range told {
+		changes = append(changes, c)
+	}
+	slices.SortFunc(changes, func(x, y keyChange) int { return cmp.Compare(x.key, y.key) })
+	return b.openBranch(ctx, e.Row.NID, base, changes)
 }

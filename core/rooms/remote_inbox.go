@@ -78,6 +78,9 @@ func (i *Inbox) Close() {
 	i.wg.Wait()
 }
 
+// Wait returns when nothing is worked on any more.
+func (i *Inbox) Wait() { i.wg.Wait() }
+
 // Take takes over events of one transaction and tells for each that was understood why it was refused, nil where it was not. An error
 // means that nothing was taken over: the sender must try again. Spec: server-server-api/#put_matrixfederationv1sendtxnid
 func (i *Inbox) Take(ctx context.Context, origin matrix.ServerName, pdus []json.RawMessage) (map[matrix.EventID]error, error) {
