@@ -15,7 +15,7 @@ async function traced(url, options) {
 
 /** A user at one device: an account's password, a client of matrix-js-sdk, and what scenarios do with both. */
 export class Person {
-    constructor(server, { userId, password, deviceId, accessToken, refreshToken }, options = {}) {
+    constructor(server, { userId, password, deviceId, accessToken }, options = {}) {
         this.server = server;
         this.id = userId;
         this.password = password;
@@ -27,8 +27,6 @@ export class Person {
             userId,
             deviceId,
             accessToken,
-            refreshToken,
-            onTokenRefresh: options.onTokenRefresh,
             fetchFn: traced,
             timelineSupport: true,
             cryptoCallbacks: {
@@ -40,7 +38,9 @@ export class Person {
 
     /** Starts encryption (unless the option `plain` is set) and syncs until the first answer is in. */
     async start() {
-        if (!this.options.plain) await this.client.initRustCrypto({ useIndexedDB: false });
+        if (!this.options.plain) {
+            await this.client.initRustCrypto({ useIndexedDB: Boolean(this.options.kept), cryptoDatabasePrefix: this.device });
+        }
         await this.client.startClient({ initialSyncLimit: 8, threadSupport: true, pollTimeout: 10_000, lazyLoadMembers: true });
         await until(`${this.id} syncs`, () => ["PREPARED", "SYNCING"].includes(this.client.getSyncState()));
         return this;

@@ -1,3 +1,4 @@
+import "fake-indexeddb/auto";
 import * as sdk from "matrix-js-sdk";
 import { Person } from "./person.js";
 import { Proxy } from "./proxy.js";
@@ -16,7 +17,10 @@ export class World {
         return sdk.createClient({ baseUrl: this.server });
     }
 
-    /** Registers an account and syncs. Options: plain (no encryption), idle (no sync), refresh, baseUrl. */
+    /**
+     * Registers an account and syncs. Options: plain (no encryption), idle (no sync), kept (its
+     * keys outlive the client, see `back`), refresh (asks for a refresh token), baseUrl.
+     */
     async person(name, options = {}) {
         const password = `correct horse ${name}`;
         const body = { username: `${name}-${this.tag}`, password, refresh_token: options.refresh || undefined };
@@ -43,6 +47,11 @@ export class World {
         return this.#arrive(answer, person.password, options);
     }
 
+    /** A stopped device, switched on again with the keys it kept. */
+    async back(person) {
+        return this.#arrive(person.tokens, person.password, person.options);
+    }
+
     /** A proxy before the server whose connections can be cut. */
     async proxy() {
         const proxy = await Proxy.start(this.server);
@@ -52,8 +61,7 @@ export class World {
 
     async #arrive(answer, password, options) {
         const person = new Person(this.server, {
-            userId: answer.user_id, deviceId: answer.device_id, accessToken: answer.access_token,
-            refreshToken: answer.refresh_token, password,
+            userId: answer.user_id, deviceId: answer.device_id, accessToken: answer.access_token, password,
         }, options);
         person.tokens = answer;
         this.open.push(person);
