@@ -246,6 +246,13 @@ func (s *Service) allowedBy(ctx context.Context, user matrix.UserID, jr matrix.J
 		if err != nil {
 			return allowNo, err
 		}
+		// Why: of a room that this installation has left it does not know who is in it.
+		if here, err := s.resident(ctx, room); err != nil || !here && s.opts.Peers != nil {
+			if err != nil {
+				return allowNo, err
+			}
+			continue
+		}
 		known = true
 		is, err := s.standingOf(ctx, room, user)
 		if err != nil || is.Membership == storage.MemberJoin {

@@ -33,6 +33,7 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 	for _, e := range events {
 		byID[e.ID] = e
 	}
+	f := fetching{s: s, r: r, a: a, tried: map[matrix.EventID]bool{}}
 	for i := range out {
 		e := byID[out[i].ID]
 		for round := 0; round < fetchRounds && isMissing(out[i].Err) && ctx.Err() == nil; round++ {
@@ -41,17 +42,12 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 					return out, err
 				}
 			}
-			var missing ErrMissing
-			if !errors.As(out[i].Err, &missing) {
+			if !isMissing(out[i].Err) {
 				break
 			}
-			if err := s.fetchFor(ctx, r, e, missing, a, round); err != nil {
+			if err := f.fetch(ctx, e); err != nil {
 				s.log.Info("what an event refers to could not be fetched", "room", r.id, "event", e.ID, "server", a.From, "error", err)
-			}
-		}
-		if isMissing(out[i].Err) && ctx.Err() == nil {
-			if out[i], err = s.receiveOne(ctx, r, e, a); err != nil {
-				return out, err
+				break
 			}
 		}
 	}
@@ -71,32 +67,45 @@ func (s *Service) receiveOne(ctx context.Context, r *Room, e *matrix.Event, a Ar
 	return out[0], nil
 }
 
-// fetchFor fetches what one event refers to: first the events between the room's heads and it, then the state at its
-// parents where these stay unknown, then its auth events.
-func (s *Service) fetchFor(ctx context.Context, r *Room, e *matrix.Event, missing ErrMissing, a Arrival, round int) error {
-	from, err := s.asker(ctx, r)
+// fetching is the work on what one peer sent at once.
+type fetching struct {
+	s *Service
+	r *Room
+	a Arrival
+	// tried are events that were asked about: nothing is asked for twice.
+	tried map[matrix.EventID]bool
+}
+
+// fetch fetches what one event refers to: first the events between the room's heads and it, then the state at its parents where
+// the peer has nothing in between, then its auth events.
+func (f *fetching) fetch(ctx context.Context, e *matrix.Event) error {
+	from, err := f.s.asker(ctx, f.r)
 	if err != nil {
 		return err
 	}
-	prev, err := s.unplaced(ctx, r, e.PrevEvents)
+	prev, err := f.s.unplaced(ctx, f.r, e.PrevEvents)
 	if err != nil {
 		return err
 	}
-	if len(prev) > 0 && round == 0 {
-		if err = s.fillGap(ctx, r, from, e, a); err == nil {
-			prev, err = s.unplaced(ctx, r, e.PrevEvents)
+	if len(prev) == 0 {
+		if f.tried[e.ID] {
+			return errNothingFetched
 		}
-		if len(prev) == 0 {
-			return err
-		}
+		f.tried[e.ID] = true
+		return f.s.fetchAuth(ctx, f.r, from, e, f.a)
 	}
-	if len(prev) > 0 {
-		return errors.Join(err, s.fetchParents(ctx, r, from, prev, a))
+	fresh := slices.DeleteFunc(slices.Clone(prev), func(id matrix.EventID) bool { return f.tried[id] })
+	if len(fresh) == 0 {
+		return errNothingFetched
 	}
-	if len(missing.Auth) == 0 {
+	for _, id := range fresh {
+		f.tried[id] = true
+	}
+	err = f.s.fillGap(ctx, f.r, from, e, f.a)
+	if !errors.Is(err, errNothingFetched) {
 		return err
 	}
-	return s.fetchAuth(ctx, r, from, e, a)
+	return f.s.fetchParents(ctx, f.r, from, prev, f.a)
 }
 
 // fetchAuth fetches the auth chain of an event.
@@ -134,6 +143,9 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	if err != nil {
 		return err
 	}
+	if len(raws) == 0 {
+		return errNothingFetched
+	}
 	events := parse(r.version, r.id, raws)
 	events = slices.DeleteFunc(events, func(o *matrix.Event) bool { return o.ID == e.ID })
 	if events, err = s.unknown(ctx, r, events); err != nil {
@@ -141,7 +153,7 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	}
 	events = inOrder(s.verified(ctx, events))
 	if len(events) == 0 {
-		return errNothingFetched
+		return errSpoilt
 	}
 	b := Arrival{From: a.From, Backfill: a.Backfill}
 	for _, between := range events {
@@ -175,7 +187,11 @@ func (s *Service) receiveBetween(ctx context.Context, r *Room, from matrix.Serve
 	return err
 }
 
-var errNothingFetched = errors.New("the other server has nothing to fill the gap")
+// Why what came is of no use matters: a peer whose events are not proper is not asked for the state that it would have us believe.
+var (
+	errNothingFetched = errors.New("the other server has nothing to fill the gap")
+	errSpoilt         = errors.New("what the other server has to fill the gap is not proper")
+)
 
 // fetchParents fetches events that others name as previous, each with the state before it as the sender tells it. They become
 // history: what follows them moves the room.

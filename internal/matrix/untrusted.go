@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"unicode/utf8"
 )
 
 const (
@@ -67,7 +68,7 @@ func (v *RoomVersion) fromPeer(f *eventFields, clean []byte) (*Event, error) {
 
 // checkFormat checks what the version's event format asks of each field. Spec: server-server-api/#pdus
 func (v *RoomVersion) checkFormat(e *Event, f *eventFields) error {
-	if err := checkSizes(e.Type, e.StateKey); err != nil {
+	if err := v.checkPeerSizes(e.Type, e.StateKey); err != nil {
 		return err
 	}
 	if !validDomainID(string(e.Sender), '@') {
@@ -92,6 +93,19 @@ func (v *RoomVersion) checkFormat(e *Event, f *eventFields) error {
 	}
 	if !isObject(f.hashes) || !validSignatures(f.signatures) {
 		return BadJSON("The event has no valid hashes or signatures.")
+	}
+	return nil
+}
+
+// checkPeerSizes is checkSizes for events of others.
+// Why characters in older versions: widespread servers counted so, rooms of these versions hold such events, and who refuses one
+// loses all that follows it. Spec: client-server-api/#size-limits
+func (v *RoomVersion) checkPeerSizes(typ string, stateKey *string) error {
+	if v.ImplicitRoomCreator {
+		return checkSizes(typ, stateKey)
+	}
+	if utf8.RuneCountInString(typ) > MaxIDLength || stateKey != nil && utf8.RuneCountInString(*stateKey) > MaxIDLength {
+		return TooLarge("The event type or the state key is longer than 255 characters.")
 	}
 	return nil
 }
