@@ -175,8 +175,8 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 		if state, err = b.stateOf(v, t, full, nil); err != nil {
 			return err
 		}
-	} else if b.f.Room.limit() > 0 && (b.wants(v, own) || own.Has(storage.FlagOutlier)) {
-		t.lines = []*tailEvent{{pos: m.Pos, stored: own}} // an outlier: he refused an invitation to a room that is elsewhere
+	} else if state, err = b.neverIn(v, t, m, own); err != nil {
+		return err
 	}
 	b.out = append(matrix.AppendJSONString(b.out, room.ID()), `:{`...)
 	if err := b.writeTimeline(v, t); err != nil {
@@ -189,6 +189,17 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 	b.out[len(b.out)-1] = '}'
 	b.out = append(b.out, ',')
 	return nil
+}
+
+// neverIn puts the user's own leaving into the timeline, and into the state for clients that take none from there.
+func (b *build) neverIn(v *roomView, t *timeline, m *storage.MembershipRow, own *rooms.Stored) ([]*rooms.Stored, error) {
+	if b.f.Room.limit() > 0 && (b.wants(v, own) || own.Has(storage.FlagOutlier)) {
+		t.lines = []*tailEvent{{pos: m.Pos, stored: own}} // an outlier: he refused an invitation to a room that is elsewhere
+	}
+	if !b.q.StateAfter {
+		return nil, nil
+	}
+	return b.wantedState(v, []int64{m.Event})
 }
 
 // wasIn reports whether the user was a member at the token, and whether he was one at any time since.

@@ -43,6 +43,25 @@ func TestInviteKnockJoin(t *testing.T) {
 	})
 }
 
+// Who asked for the state after the timeline takes none from the timeline: a knock turned down stands in the state.
+func TestKnockTurnedDown(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, carol := r.user("alice"), r.user("carol")
+		room := alice.create(&rooms.CreateRequest{InitialState: []rooms.InitialState{
+			{Type: "m.room.join_rules", Content: []byte(`{"join_rule":"knock"}`)}}})
+		carol.after = true
+		carol.next()
+		carol.change(func(s *rooms.Service, m rooms.MembershipChange) error { return s.Knock(ctx, m) }, room, carol.id())
+		carol.next()
+		alice.change(kick, room, carol.id())
+		a := carol.next()
+		left := a.Rooms.Leave[room.ID()]
+		if left == nil || left.StateAfter.find("m.room.member", string(carol.id())) == nil || len(left.Timeline.Events) != 1 {
+			t.Errorf("a knock turned down: %s", a.raw)
+		}
+	})
+}
+
 // Leaving, being kicked and being banned each end with the event that did it; nothing of later is seen.
 func TestLeaving(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
