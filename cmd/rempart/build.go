@@ -76,10 +76,11 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	a.onClose = append(a.onClose, closing(f.inbox.Close))
 	d.Limits = options.Limits
 	options.Auth = clientapi.Authenticator{Users: d.Users}
-	m, err := a.media(ctx, cfg, g, d.Users.Local)
+	m, err := a.media(ctx, cfg, g, d.Users.Local, f)
 	if err != nil {
 		return err
 	}
+	f.media = m.Media
 	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m))), a.router(options, d, f.routes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
@@ -109,9 +110,10 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		return d, err
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
-	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local})
+	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local, Peers: f.keyPeers(), Log: g.log})
+	a.onClose = append(a.onClose, closing(d.Devices.Close))
 	f.send(a, g, d)
-	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log})
+	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	return d, nil
 }

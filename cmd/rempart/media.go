@@ -7,6 +7,7 @@ import (
 	"rempart/clientapi"
 	"rempart/config"
 	"rempart/core/media"
+	"rempart/federation/peers"
 	"rempart/internal/clamd"
 	"rempart/internal/egress"
 	"rempart/internal/httpx"
@@ -15,7 +16,7 @@ import (
 )
 
 // media opens the store of files and starts what serves them.
-func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local func(matrix.ServerName) bool) (mediaapi.Deps, error) {
+func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local func(matrix.ServerName) bool, f *outside) (mediaapi.Deps, error) {
 	const mib = 1 << 20
 	d := mediaapi.Deps{MaxUpload: int64(cfg.Media.MaxUploadMiB) * mib, Legacy: cfg.Media.Legacy}
 	store, err := media.NewDisk(cfg.Media.Path)
@@ -25,6 +26,9 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 	o := media.Options{
 		DB: g.db, Store: store, Local: local, MaxUpload: d.MaxUpload, Quota: int64(cfg.Media.QuotaMiB) * mib,
 		ImageBytes: int64(cfg.Media.ImageMemoryMiB) * mib, Log: g.log,
+	}
+	if f.open {
+		o.Peers, o.Server = peers.New(f.client, f.keys), matrix.ServerName(cfg.Server.Name)
 	}
 	if cfg.Media.Clamd != "" {
 		o.Scanner = scanner(cfg.Media.Clamd)

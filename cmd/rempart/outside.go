@@ -8,10 +8,13 @@ import (
 
 	"rempart/clientapi"
 	"rempart/config"
+	"rempart/core"
+	"rempart/core/media"
 	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/federation/inbound"
 	"rempart/federation/keys"
+	"rempart/federation/peers"
 	"rempart/federation/sender"
 	"rempart/internal/egress"
 	"rempart/internal/httpx"
@@ -24,6 +27,7 @@ type outside struct {
 	client *client.Client
 	keys   *keys.Ring
 	inbox  *rooms.Inbox
+	media  *media.Service
 	sender *sender.Sender // nil when no other server is admitted
 	open   bool           // whether any other server is admitted
 }
@@ -76,8 +80,25 @@ func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
 	if !o.open {
 		return
 	}
-	o.sender = sender.New(sender.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Log: g.log})
+	o.sender = sender.New(sender.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Log: g.log,
+		Compose: d.Devices.ComposeEDU, Announce: func(ctx context.Context) error { return d.Devices.Announce(ctx, d.Rooms.ServersOf) }})
 	a.onClose = append(a.onClose, closing(o.sender.Close))
+}
+
+// keyPeers are the servers to be asked for keys; nil when no other server is admitted.
+func (o *outside) keyPeers() core.KeyPeers {
+	if !o.open {
+		return nil
+	}
+	return peers.New(o.client, o.keys)
+}
+
+// messenger takes ephemeral messages; nil when no other server is admitted.
+func (o *outside) messenger() core.Messenger {
+	if o.sender == nil {
+		return nil
+	}
+	return o.sender
 }
 
 // heard tells the sender that a server is there.
@@ -102,6 +123,6 @@ func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, cli
 // routes adds every route of the federation address.
 func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
-		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Inbox: o.inbox, Software: version(),
+		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(),
 	})
 }

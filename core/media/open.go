@@ -48,7 +48,9 @@ func (s *Service) openBlob(ctx context.Context, tenant int64, digest []byte) (io
 // Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid
 func (s *Service) ready(ctx context.Context, a Address, wait time.Duration) (storage.Media, error) {
 	if !s.Local(a.Origin) {
-		return storage.Media{}, matrix.NotFound("Media of other servers cannot be fetched.")
+		if m, err := s.remote(ctx, a); err != nil || m.State == storage.MediaReady {
+			return m, err
+		}
 	}
 	if wait < 0 {
 		wait = defaultWait

@@ -17,6 +17,9 @@ type Options struct {
 	Store Store
 	// Local reports whether a server name is one of ours.
 	Local func(matrix.ServerName) bool
+	// Peers fetches files of other servers in the name of Server; nil fetches none.
+	Peers  Peers
+	Server matrix.ServerName
 	// MaxUpload bounds a file, and Quota all files of an account, in bytes; a Quota of 0 bounds nothing.
 	MaxUpload, Quota int64
 	// ImageBytes bounds the memory that decoding one picture may take; two are decoded at once.
@@ -52,6 +55,7 @@ type Service struct {
 	uploads  *slots
 	waiting  *waiters
 	pictures *workshop
+	fetches  *fetches
 	scans    chan struct{} // wakes the worker that scans
 
 	run    context.Context //nolint:containedctx // Why: it is the service's own life, which ends with Close
@@ -67,7 +71,7 @@ func New(ctx context.Context, o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{Options: o, uploads: newSlots(), waiting: newWaiters(), pictures: newWorkshop(), scans: make(chan struct{}, 1)}
+	s := &Service{Options: o, uploads: newSlots(), waiting: newWaiters(), pictures: newWorkshop(), fetches: newFetches(), scans: make(chan struct{}, 1)}
 	s.run, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ending.Go(s.sweepRegularly)
 	if o.Scanner != nil {

@@ -52,7 +52,7 @@ func deviceRoutes(r *httpx.Router, s *devices.Service, local func(matrix.ServerN
 			return userKeysAnswer{keys.DeviceKeys, keys.Master, keys.SelfSigning}, nil
 		})
 	httpx.Handle(r, "POST", "/_matrix/federation/v1/user/keys/claim", signed("claimUserEncryptionKeys"),
-		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q claimRequest) (a claimAnswer, err error) {
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q claimRequest) (a claimAnswer, err error) {
 			if len(q.OneTimeKeys) > maxKeyUsers {
 				return a, matrix.TooLarge("Ask about fewer users at once.")
 			}
@@ -61,7 +61,7 @@ func deviceRoutes(r *httpx.Router, s *devices.Service, local func(matrix.ServerN
 					delete(q.OneTimeKeys, user) // Why: nobody asks others through us
 				}
 			}
-			claimed, _, err := s.ClaimKeys(ctx, q.OneTimeKeys)
+			claimed, _, err := s.ClaimKeys(ctx, c.Destination, q.OneTimeKeys)
 			return claimAnswer{claimed}, err
 		})
 }

@@ -7,6 +7,7 @@ package inbound
 
 import (
 	"rempart/core/devices"
+	"rempart/core/media"
 	"rempart/core/rooms"
 	"rempart/core/users"
 	"rempart/federation/keys"
@@ -20,6 +21,7 @@ type Deps struct {
 	Rooms   *rooms.Service
 	Users   *users.Service
 	Devices *devices.Service
+	Media   *media.Service
 	// Inbox takes events, EDUs ephemeral messages; EDUs may be nil.
 	Inbox *rooms.Inbox
 	EDUs  EDUs
@@ -40,6 +42,7 @@ func Register(r *httpx.Router, d Deps) {
 	deviceRoutes(r, d.Devices, func(s matrix.ServerName) bool { return d.Users.Local(s) })
 	directoryRoutes(r, d.Rooms)
 	openIDRoutes(r, d.Users)
+	mediaRoutes(r, d.Media)
 }
 
 // signed is a route that another server has signed.
