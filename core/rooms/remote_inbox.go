@@ -281,6 +281,9 @@ func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.Server
 	for _, o := range outcomes {
 		var missing ErrMissing
 		var refused *matrix.Error
+		if o.Refused != nil && !o.Known {
+			s.log.Info("event of another server refused", "room", r.id, "event", o.ID, "server", origin, "error", o.Refused)
+		}
 		switch {
 		case o.Err == nil || errors.As(o.Err, &refused):
 		case errors.As(o.Err, &missing):
