@@ -96,3 +96,24 @@ func TestErasureIsForThoseWhoComeLater(t *testing.T) {
 		}
 	})
 }
+
+func TestGuestsStayWhileTheyMay(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, db string) {
+		s := newServerWith(t, db, users.People{Guests: true})
+		alice, _ := s.register("alice")
+		guest := s.ok("POST", v3+"/register?kind=guest", "", `{}`)
+		token, id := guest.body["access_token"].(string), guest.body["user_id"].(string)
+		room := s.ok("POST", v3+"/createRoom", alice, `{"preset":"public_chat"}`).body["room_id"].(string)
+		s.fails("POST", v3+"/join/"+room, token, `{}`, 403, "M_GUEST_ACCESS_FORBIDDEN")
+		s.ok("PUT", v3+"/rooms/"+room+"/state/m.room.guest_access/", alice, `{"guest_access":"can_join"}`)
+		s.ok("POST", v3+"/join/"+room, token, `{}`)
+		s.ok("PUT", v3+"/rooms/"+room+"/send/m.room.message/1", token, `{"msgtype":"m.text","body":"hello"}`)
+		s.ok("PUT", v3+"/profile/"+id+"/displayname", token, `{"displayname":"visitor"}`)
+		s.fails("PUT", v3+"/profile/"+id+"/avatar_url", token, `{"avatar_url":"mxc://a/b"}`, 403, "M_GUEST_ACCESS_FORBIDDEN")
+		s.fails("POST", v3+"/createRoom", token, `{}`, 403, "M_GUEST_ACCESS_FORBIDDEN")
+		s.ok("PUT", v3+"/rooms/"+room+"/state/m.room.guest_access", alice, `{"guest_access":"forbidden"}`)
+		if a := s.ok("GET", v3+"/rooms/"+room+"/state/m.room.member/"+id, alice, ""); a.body["membership"] != "leave" {
+			t.Error(a.raw)
+		}
+	})
+}

@@ -105,6 +105,9 @@ func TestAdministratorsShutAccounts(t *testing.T) {
 		}
 		s.fails("PUT", v3+"/rooms/"+room+"/send/m.room.message/2", token, `{"msgtype":"m.text","body":"x"}`, 403, "M_USER_SUSPENDED")
 		s.fails("POST", v3+"/createRoom", token, `{}`, 403, "M_USER_SUSPENDED")
+		for _, path := range []string{"/join/" + room, "/knock/" + room, "/rooms/" + room + "/join", "/rooms/" + room + "/invite"} {
+			s.fails("POST", v3+path, token, `{}`, 403, "M_USER_SUSPENDED")
+		}
 		s.fails("PUT", v3+"/profile/@alice:hs1/displayname", token, `{"displayname":"x"}`, 403, "M_USER_SUSPENDED")
 		s.ok("GET", v3+"/rooms/"+room+"/messages?dir=b", token, "")
 		s.ok("PUT", v3+"/rooms/"+room+"/redact/"+said+"/3", token, `{}`)

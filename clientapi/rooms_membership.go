@@ -54,7 +54,7 @@ func roomMembership(r *httpx.Router, d Deps) {
 	s := d.Rooms
 	own := func(name, operation string, class string, do ownAct) {
 		httpx.Handle(r, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
-			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation},
+			httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: class, Spec: operation, Writes: name != "leave"},
 			func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
 				id, err := p.RoomID()
 				if err != nil {
@@ -106,6 +106,11 @@ func roomMembership(r *httpx.Router, d Deps) {
 
 // enter makes a transition of the caller's own; whoever joins a room that replaces another brings his settings along.
 func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.Entry, name string, do ownAct) error {
+	if c.Guest && name == "join" {
+		if err := d.guestMayJoin(ctx, m.Room); err != nil {
+			return err
+		}
+	}
 	if err := do(ctx, m); err != nil || name != "join" {
 		return err
 	}
@@ -116,10 +121,27 @@ func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.Entry, name st
 	return d.inherit(ctx, c, room)
 }
 
+// guestMayJoin lets guests into those rooms of this server that say so. Spec: client-server-api/#guest-access
+func (d Deps) guestMayJoin(ctx context.Context, id matrix.RoomID) error {
+	room, err := d.Rooms.Room(ctx, id)
+	if err != nil {
+		return err
+	}
+	allowed, err := d.Rooms.GuestsAllowed(ctx, room)
+	if err == nil && !allowed {
+		err = matrix.GuestForbidden()
+	}
+	return err
+}
+
 // byNameOrID adds a route that takes a room id or an alias.
 func byNameOrID(r *httpx.Router, d Deps, name, operation string, do ownAct) {
+	access := httpx.User
+	if name == "join" {
+		access = httpx.UserOrGuest
+	}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/"+name+"/{roomIDOrAlias}",
-		httpx.Route{Access: httpx.User, R0: true, Class: "join", Spec: operation},
+		httpx.Route{Access: access, R0: true, Class: "join", Spec: operation, Writes: true},
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in ownRequest) (roomIDAnswer, error) {
 			id, via, err := roomAnywhere(ctx, d.Rooms, c, p.Var("roomIDOrAlias"))
 			if err != nil {

@@ -22,6 +22,9 @@ func roomSending(r *httpx.Router, s *rooms.Service) {
 	state := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
 		key := p.Var("stateKey")
 		id, err := s.Send(ctx, rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), StateKey: &key, Content: in})
+		if err == nil && p.Var("eventType") == "m.room.guest_access" {
+			err = s.ExpelGuests(ctx, room)
+		}
 		return eventIDAnswer{id}, err
 	}
 	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}/{stateKey}", named(write, "setRoomStateWithKey"), state)
