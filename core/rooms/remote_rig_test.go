@@ -35,11 +35,17 @@ func (o own) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) {
 // server adds a server to the wire.
 func (w *wire) server(t testing.TB, name matrix.ServerName, url string) *rig {
 	t.Helper()
+	return w.serverBehind(t, name, url, w)
+}
+
+// serverBehind adds a server that reaches the others by something that stands before the wire.
+func (w *wire) serverBehind(t testing.TB, name matrix.ServerName, url string, peers core.Peers) *rig {
+	t.Helper()
 	key, err := matrix.GenerateSigningKey(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, url, func(o *rooms.Options) { o.Keys, o.Peers = own{key}, w })
+	r := newRig(t, url, func(o *rooms.Options) { o.Keys, o.Peers = own{key}, peers })
 	if w.rigs == nil {
 		w.rigs, w.keys, w.down = map[matrix.ServerName]*rig{}, map[matrix.ServerName]matrix.SigningKey{}, map[matrix.ServerName]bool{}
 	}
@@ -204,6 +210,25 @@ func (w *wire) VerifyEvents(_ context.Context, events []*matrix.Event) []error {
 		}
 	}
 	return out
+}
+
+// lying is a wire on which events of one type get lost from the states that are told; "*" loses all.
+type lying struct {
+	*wire
+	drop string
+}
+
+func (l *lying) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (*core.JoinState, error) {
+	j, err := l.wire.SendJoin(ctx, from, to, e)
+	if err != nil {
+		return nil, err
+	}
+	lost := func(raw json.RawMessage) bool {
+		typ, _ := matrix.LookupText(raw, "type")
+		return l.drop == "*" || typ == l.drop
+	}
+	j.State, j.AuthChain = slices.DeleteFunc(j.State, lost), slices.DeleteFunc(j.AuthChain, lost)
+	return j, nil
 }
 
 func raws(events []*rooms.Stored) []json.RawMessage {
