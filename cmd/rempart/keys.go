@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"rempart/config"
 	"rempart/internal/matrix"
@@ -19,11 +21,56 @@ func (r signingKeyRing) SigningKey(server matrix.ServerName) (matrix.SigningKey,
 	return keys[0], true
 }
 
+// tenantKeys are the server names of an installation, each with its key file.
+func tenantKeys(cfg *config.Config) []config.Tenant {
+	return append([]config.Tenant{{Name: cfg.Server.Name, SigningKey: cfg.Server.SigningKey}}, cfg.Server.Tenants...)
+}
+
+// oldKeys reads the keys of every tenant that sign no more.
+func oldKeys(cfg *config.Config) (map[matrix.ServerName][]matrix.OldKey, error) {
+	old := map[matrix.ServerName][]matrix.OldKey{}
+	for _, t := range tenantKeys(cfg) {
+		var err error
+		if old[matrix.ServerName(t.Name)], err = matrix.ReadOldKeys(t.SigningKey); err != nil {
+			return nil, fmt.Errorf("signing key of %s: %w", t.Name, err)
+		}
+	}
+	return old, nil
+}
+
+// keyRotate gives a server a new signing key.
+func keyRotate(_ context.Context, args []string, c console) error {
+	f := flags("key rotate")
+	named := configFlag(f)
+	server := f.String("server", "", "server name, for one of several")
+	if _, err := parse(f, args, 0); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	if *server == "" {
+		*server = cfg.Server.Name
+	}
+	for _, t := range tenantKeys(cfg) {
+		if t.Name != *server {
+			continue
+		}
+		key, err := matrix.RotateSigningKey(t.SigningKey, matrix.ServerName(t.Name), time.Now().UnixMilli())
+		if err != nil {
+			return err
+		}
+		c.say("%s has the new signing key %s, in %s. Restart the server to sign with it, all nodes at once.", t.Name, key.KeyID, t.SigningKey)
+		return nil
+	}
+	return fmt.Errorf("%s is no server name of this installation", *server)
+}
+
 // signingKeys reads the signing keys of every tenant, and makes those that do not exist yet.
 func signingKeys(cfg *config.Config) (signingKeyRing, error) {
 	keys := signingKeyRing{}
-	tenants := append([]config.Tenant{{Name: cfg.Server.Name, SigningKey: cfg.Server.SigningKey}}, cfg.Server.Tenants...)
-	for _, t := range tenants {
+	for _, t := range tenantKeys(cfg) {
 		name := matrix.ServerName(t.Name)
 		own, err := matrix.LoadOrCreateSigningKey(t.SigningKey, name)
 		if err != nil {

@@ -43,8 +43,12 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 	})}
 	a.onClose = append(a.onClose, o.egress.Close)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
+	old, err := oldKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
 	o.keys = keys.New(keys.Options{
-		DB: g.db, Fetch: o.client, Own: own, Default: matrix.ServerName(cfg.Server.Name), Log: g.log,
+		DB: g.db, Fetch: o.client, Own: own, Old: old, Default: matrix.ServerName(cfg.Server.Name), Log: g.log,
 	})
 	return o, nil
 }

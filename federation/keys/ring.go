@@ -24,20 +24,13 @@ type Fetcher interface {
 	ServerKeys(ctx context.Context, server matrix.ServerName) (json.RawMessage, error)
 }
 
-// OldKey is a key of ours that signs no more.
-type OldKey struct {
-	KeyID   string
-	Public  ed25519.PublicKey
-	Expired int64 // milliseconds
-}
-
 // Options is what a ring is made of.
 type Options struct {
 	DB    *storage.DB
 	Fetch Fetcher
 	// Own are the signing keys of the servers of this installation, and Old those that were.
 	Own map[matrix.ServerName][]matrix.SigningKey
-	Old map[matrix.ServerName][]OldKey
+	Old map[matrix.ServerName][]matrix.OldKey
 	// Default is the one of them that answers requests which name none.
 	Default matrix.ServerName
 	Log     *slog.Logger
@@ -117,7 +110,7 @@ func (r *Ring) Key(ctx context.Context, name matrix.ServerName, keyID string, va
 }
 
 // ownKey finds one of our own keys.
-func ownKey(own []matrix.SigningKey, old []OldKey, keyID string, validAt int64) (ed25519.PublicKey, error) {
+func ownKey(own []matrix.SigningKey, old []matrix.OldKey, keyID string, validAt int64) (ed25519.PublicKey, error) {
 	for _, k := range own {
 		if k.KeyID == keyID {
 			return k.Public(), nil

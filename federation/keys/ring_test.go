@@ -315,7 +315,7 @@ func TestOwnKeys(t *testing.T) {
 	old.KeyID = "ed25519:old"
 	r := keys.New(keys.Options{
 		Clock: w.clock, Default: "us.org", Own: map[matrix.ServerName][]matrix.SigningKey{"us.org": {k}},
-		Old: map[matrix.ServerName][]keys.OldKey{"us.org": {{KeyID: old.KeyID, Public: old.Public(), Expired: 5}}},
+		Old: map[matrix.ServerName][]matrix.OldKey{"us.org": {{KeyID: old.KeyID, Public: old.Public(), Expired: 5}}},
 	})
 	raw, err := r.Publish("us.org")
 	if err != nil || matrix.VerifyJSON(raw, "us.org", k.KeyID, k.Public()) != nil {
