@@ -89,7 +89,9 @@ func (up *signatures) add(ctx context.Context, owner matrix.UserID, target strin
 		up.change.Add(&storage.KeySignatureRow{KeySignature: storage.KeySignature{
 			User: nid, Target: target, Signer: up.caller.UserNID, KeyID: keyID, Signature: sig,
 		}})
-		up.touched[up.caller.UserNID] = true // Why: others see only signatures of the owner himself
+		// Why the owner: his key has got another signature; on a stranger's key only the signer sees it, but all of the
+		// signer's devices must ask for it anew. One that asked during the upload would never know that he verified.
+		up.touched[nid] = true
 	}
 	return nil
 }
