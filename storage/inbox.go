@@ -127,3 +127,26 @@ func (db *DB) ListRoomsOfEvent(ctx context.Context, id matrix.EventID) ([]int64,
 	return db.listNIDs(ctx, `SELECT e.room FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash = $1 AND j.id = $2`,
 		matrix.HashID(id), string(id))
 }
+
+// KnownEvents finds those of many events that a room has, with their flags.
+func (db *DB) KnownEvents(ctx context.Context, room int64, ids []matrix.EventID) (map[matrix.EventID]EventFlag, error) {
+	hashes := make([]int64, len(ids))
+	asked := make(map[matrix.EventID]struct{}, len(ids))
+	for i, id := range ids {
+		hashes[i] = matrix.HashID(id)
+		asked[id] = struct{}{}
+	}
+	known := map[matrix.EventID]EventFlag{}
+	err := db.eachIn(ctx, `SELECT j.id, e.room, e.flags FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash IN`, hashes, ``,
+		func(r *sql.Rows) error {
+			var id matrix.EventID
+			var in int64
+			var flags EventFlag
+			err := r.Scan(&id, &in, &flags)
+			if _, ok := asked[id]; ok && in == room {
+				known[id] = flags
+			}
+			return err
+		})
+	return known, err
+}

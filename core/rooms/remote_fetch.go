@@ -272,21 +272,6 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 	return s.keepChecked(ctx, r, parse(r.version, r.id, raws))
 }
 
-// missingOf are those events that are not known here.
-func (s *Service) missingOf(ctx context.Context, r *Room, ids []matrix.EventID) ([]matrix.EventID, error) {
-	var out []matrix.EventID
-	for _, id := range ids {
-		known, err := s.findEvent(ctx, r, id)
-		if err != nil {
-			return nil, err
-		}
-		if known == nil || known.Has(outOfBand) {
-			out = append(out, id)
-		}
-	}
-	return out, nil
-}
-
 // asker is the server in whose name others are asked about a room: that of a member.
 func (s *Service) asker(ctx context.Context, r *Room) (matrix.ServerName, error) {
 	users, err := s.db.ListLocalMembers(ctx, r.nid, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"rempart/core"
@@ -306,15 +307,16 @@ func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Eve
 
 // knownOf are the ids of those events that were kept.
 func (s *Service) knownOf(ctx context.Context, r *Room, events []*matrix.Event) ([]matrix.EventID, error) {
-	ids := make([]matrix.EventID, 0, len(events))
-	for _, e := range events {
-		known, err := s.findEvent(ctx, r, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		if known != nil && !known.Has(outOfBand) {
-			ids = append(ids, e.ID)
-		}
+	ids := make([]matrix.EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
 	}
-	return ids, nil
+	known, err := s.db.KnownEvents(ctx, r.nid, ids)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(ids, func(id matrix.EventID) bool {
+		flags, ok := known[id]
+		return !ok || flags&outOfBand == outOfBand
+	}), nil
 }

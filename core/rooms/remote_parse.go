@@ -49,14 +49,38 @@ func (s *Service) verified(ctx context.Context, events []*matrix.Event) []*matri
 
 // unknown are those events that a room does not have yet. Why: a signature costs more to check than a look-up.
 func (s *Service) unknown(ctx context.Context, r *Room, events []*matrix.Event) ([]*matrix.Event, error) {
-	out := make([]*matrix.Event, 0, len(events))
+	ids := make([]matrix.EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	missing, err := s.missingOf(ctx, r, ids)
+	if err != nil {
+		return nil, err
+	}
+	wanted := make(map[matrix.EventID]bool, len(missing))
+	for _, id := range missing {
+		wanted[id] = true
+	}
+	out := make([]*matrix.Event, 0, len(missing))
 	for _, e := range events {
-		known, err := s.findEvent(ctx, r, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		if known == nil || known.Has(outOfBand) {
+		if wanted[e.ID] {
+			wanted[e.ID] = false
 			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// missingOf are those events that a room does not have yet. One that came without the room does not count.
+func (s *Service) missingOf(ctx context.Context, r *Room, ids []matrix.EventID) ([]matrix.EventID, error) {
+	known, err := s.db.KnownEvents(ctx, r.nid, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]matrix.EventID, 0, len(ids)-len(known))
+	for _, id := range ids {
+		if flags, ok := known[id]; !ok || flags&outOfBand == outOfBand {
+			out = append(out, id)
 		}
 	}
 	return out, nil

@@ -20,18 +20,19 @@ const pieceSize = 128
 // keepOutliers takes in events without a place in the graph, in pieces that nothing refers to yet. Those whose auth events are
 // not known are left out.
 func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Event) error {
-	events, err := s.unknown(ctx, r, inOrder(events))
+	events = inOrder(events)
+	ids := make([]matrix.EventID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	known, err := s.db.KnownEvents(ctx, r.nid, ids)
 	if err != nil {
 		return err
 	}
 	for len(events) > 0 {
 		n := 1
 		for n < len(events) && n < pieceSize {
-			known, err := s.findEvent(ctx, r, events[n].ID)
-			if err != nil {
-				return err
-			}
-			if known != nil {
+			if _, twice := known[events[n].ID]; twice {
 				break // Why: a Change makes room for one event that was here before
 			}
 			n++
