@@ -12,6 +12,7 @@ import (
 	"rempart/clientapi"
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
@@ -70,7 +71,7 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r),
+		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil),
 		BaseURL: "https://hs1",
 	})
 	return &server{t, router, u}

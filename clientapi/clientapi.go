@@ -7,6 +7,7 @@ package clientapi
 import (
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
@@ -22,6 +23,7 @@ type Deps struct {
 	Push    *push.Service
 	Sync    *sync.Service
 	Search  *search.Service
+	Reports *reports.Service
 	// Limits bounds attempts to log in by account; nil turns that off.
 	Limits *httpx.Limiter
 	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
@@ -50,6 +52,8 @@ func Register(r *httpx.Router, d Deps) {
 	roomUpgrades(r, d)
 	roomSpaces(r, d.Rooms)
 	searchRoutes(r, d)
+	reportRoutes(r, d.Reports)
+	mutualRoutes(r, d)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)

@@ -18,7 +18,8 @@ func (db *DB) GetProfile(ctx context.Context, user int64) (p Profile, err error)
 
 // UpdateDisplayName sets a user's display name; "" removes it.
 func UpdateDisplayName(user int64, name string) Guard {
-	return Guard{sql: `UPDATE users SET display_name = $2 WHERE nid = $1`, args: []any{user, name}, want: 1}
+	return Guard{sql: `UPDATE users SET display_name = $2, name_words = $3 WHERE nid = $1`,
+		args: []any{user, name, directoryWords(name)}, want: 1}
 }
 
 // UpdateAvatarURL sets a user's avatar; "" removes it.
@@ -52,7 +53,7 @@ func DeleteProfileField(user int64, name string) Guard {
 func DeleteProfile(user int64) []Guard {
 	return []Guard{
 		{sql: `DELETE FROM profile_fields WHERE usr = $1`, args: []any{user}, want: anyRows},
-		{sql: `UPDATE users SET display_name = '', avatar_url = '' WHERE nid = $1`, args: []any{user}, want: 1},
+		{sql: `UPDATE users SET display_name = '', name_words = '', avatar_url = '' WHERE nid = $1`, args: []any{user}, want: 1},
 	}
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"math"
 	"slices"
 	"strings"
 )
@@ -24,28 +25,49 @@ type SearchHit struct {
 	Words string
 }
 
-// searchRooms bounds how many rooms one statement looks through.
-const searchRooms = 128
+// Bounds of a search.
+const (
+	searchScan   = 3000  // SQLite: so many of the newest events with the words are looked at, whatever their room
+	searchWindow = 20000 // PostgreSQL, whose index knows no order: so many of the newest events, whatever their words
+	searchTries  = 3     // PostgreSQL: windows
+	searchSeldom = 25    // PostgreSQL: words that at most one of so many events has are looked up in the index
+	searchRooms  = 128   // so many rooms are named in one question to the index
+)
 
 // Search finds events by their words, newest first.
+// Why in two steps: words that are seldom are quickly looked up with all their rooms, and of frequent ones there are
+// enough among the newest; frequent words in rooms where little was said are left to the marks of the rooms.
 func (db *DB) Search(ctx context.Context, q SearchQuery) ([]SearchHit, error) {
-	if len(q.Words) == 0 {
+	if len(q.Words) == 0 || len(q.Rooms) == 0 {
 		return nil, nil
 	}
-	var out []SearchHit
+	first := db.searchNewestSQLite
+	if db.dialect.arrays {
+		first = db.searchNewestPostgres
+	}
+	hits, all, err := first(ctx, &q)
+	if err != nil || all || len(hits) >= q.Limit {
+		return hits[:min(len(hits), q.Limit)], err
+	}
+	hits = nil
 	for part := range slices.Chunk(q.Rooms, searchRooms) {
-		find := db.searchSQLite
-		if db.dialect.arrays {
-			find = db.searchPostgres
-		}
-		hits, err := find(ctx, q, part)
+		some, err := db.searchInRooms(ctx, &q, part)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, hits...)
+		hits = append(hits, some...)
 	}
-	slices.SortFunc(out, func(a, b SearchHit) int { return compareDown(a.ID, b.ID) })
-	return out[:min(len(out), q.Limit)], nil
+	slices.SortFunc(hits, func(a, b SearchHit) int { return compareDown(a.ID, b.ID) })
+	return hits[:min(len(hits), q.Limit)], nil
+}
+
+// here keeps the hits in the rooms that are searched.
+func (q *SearchQuery) here(hits []SearchHit) []SearchHit {
+	rooms := make(map[int64]bool, len(q.Rooms))
+	for _, r := range q.Rooms {
+		rooms[r] = true
+	}
+	return slices.DeleteFunc(hits, func(h SearchHit) bool { return !rooms[h.Room] })
 }
 
 func compareDown(a, b int64) int {
@@ -85,80 +107,71 @@ func (q *SearchQuery) expression(rooms []int64, quote, or, and string) string {
 	return sb.String()
 }
 
+func (h *SearchHit) scan(r *sql.Rows) error {
+	return r.Scan(&h.ID, &h.Event, &h.Room, &h.Field, &h.Words)
+}
+
 const searchColumns = `d.id, d.event, d.room, d.field, d.words`
 
 func (db *DB) searchHits(ctx context.Context, text string, args ...any) ([]SearchHit, error) {
 	var out []SearchHit
 	err := db.each(ctx, text, args, func(r *sql.Rows) error {
 		var h SearchHit
-		err := r.Scan(&h.ID, &h.Event, &h.Room, &h.Field, &h.Words)
+		err := h.scan(r)
 		out = append(out, h)
 		return err
 	})
 	return out, err
 }
 
-// searchSQLite walks the index from its newest row on and stops when there are enough.
-func (db *DB) searchSQLite(ctx context.Context, q SearchQuery, rooms []int64) ([]SearchHit, error) {
-	return db.searchHits(ctx, `SELECT `+searchColumns+` FROM search_words w CROSS JOIN search_docs d
-		WHERE search_words MATCH $1 AND w.rowid < $2 AND d.id = w.rowid ORDER BY w.rowid DESC LIMIT $3`,
-		q.expression(rooms, `"`, " OR ", " AND "), q.Before, int64(q.Limit))
-}
-
-// Bounds of a search on PostgreSQL, whose index knows no order.
 const (
-	searchFew    = 3000  // so many hits are fetched and sorted
-	searchWindow = 20000 // so many of the newest rows are looked through at once when there are more
-	searchTries  = 4
+	searchSQLite = `SELECT ` + searchColumns + ` FROM search_words w CROSS JOIN search_docs d
+		WHERE search_words MATCH $1 AND w.rowid < $2 AND d.id = w.rowid ORDER BY w.rowid DESC LIMIT $3`
+	searchPostgres = `SELECT ` + searchColumns + ` FROM search_docs d WHERE d.index_words @@ $1::text::tsquery AND d.id < $2
+		ORDER BY d.id DESC LIMIT $3`
 )
 
-// searchPostgres takes all hits when they are few. When they are many the newest rows hold enough of them, mostly.
-func (db *DB) searchPostgres(ctx context.Context, q SearchQuery, rooms []int64) ([]SearchHit, error) {
-	match := q.expression(rooms, "'", "|", "&")
-	few, err := db.numbers(ctx, `SELECT id FROM search_docs WHERE index_words @@ $1::text::tsquery AND id < $2 LIMIT $3`,
-		match, q.Before, int64(searchFew))
-	if err != nil {
-		return nil, err
+// searchInRooms looks for the marks of rooms together with the words.
+func (db *DB) searchInRooms(ctx context.Context, q *SearchQuery, rooms []int64) ([]SearchHit, error) {
+	if db.dialect.arrays {
+		return db.searchHits(ctx, searchPostgres, q.expression(rooms, "'", "|", "&"), q.Before, int64(q.Limit))
 	}
-	if len(few) < searchFew {
-		slices.SortFunc(few, compareDown)
-		return db.searchTheseHits(ctx, few[:min(len(few), q.Limit)])
-	}
-	var out []SearchHit
+	return db.searchHits(ctx, searchSQLite, q.expression(rooms, `"`, " OR ", " AND "), q.Before, int64(q.Limit))
+}
+
+// searchNewestSQLite walks the index from its newest row on. all says that it came to the end.
+func (db *DB) searchNewestSQLite(ctx context.Context, q *SearchQuery) (hits []SearchHit, all bool, err error) {
+	hits, err = db.searchHits(ctx, searchSQLite, q.expression(nil, `"`, " OR ", " AND "), q.Before, int64(searchScan))
+	all = len(hits) < searchScan
+	return q.here(hits), all, err
+}
+
+// searchNewestPostgres looks through the newest rows in the rooms, then at the index unless the words are frequent there
+// or the rooms hold little.
+func (db *DB) searchNewestPostgres(ctx context.Context, q *SearchQuery) (hits []SearchHit, all bool, err error) {
+	match, rooms, before := q.expression(nil, "'", "|", "&"), int64Array(q.Rooms), q.Before
 	for range searchTries {
-		hits, last, err := db.searchNewest(ctx, match, q.Before, q.Limit-len(out))
+		var last, here int64
+		err = db.row(ctx, `SELECT COALESCE(MIN(id), $3), COUNT(*) FILTER (WHERE room = ANY($4))
+			FROM (SELECT id, room FROM search_docs WHERE id < $1 ORDER BY id DESC LIMIT $2) w`,
+			[]any{before, int64(searchWindow), int64(math.MinInt64), rooms}, &last, &here)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		if out = append(out, hits...); len(out) >= q.Limit {
-			return out, nil
+		// Why the two conditions apart: the first is cheap and spares most rows the second.
+		some, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM (SELECT * FROM search_docs WHERE id < $2 AND id >= $3 AND room = ANY($4)
+			OFFSET 0) d WHERE d.index_words @@ $1::text::tsquery ORDER BY d.id DESC LIMIT $5`, match, before, last, rooms, int64(q.Limit))
+		hits, before = append(hits, some...), last
+		switch {
+		case err != nil || len(hits) >= q.Limit:
+			return hits, false, err
+		case here < searchWindow/10:
+			return nil, false, nil
+		case int64(len(some)) < here/searchSeldom:
+			rest, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM search_docs d WHERE d.index_words @@ $1::text::tsquery AND d.id < $2
+				AND d.room = ANY($3) ORDER BY d.id DESC LIMIT $4`, match, before, rooms, int64(q.Limit))
+			return append(hits, rest...), true, err
 		}
-		q.Before = last
 	}
-	rest, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM search_docs d WHERE index_words @@ $1::text::tsquery AND id < $2
-		ORDER BY id DESC LIMIT $3`, match, q.Before, int64(q.Limit-len(out)))
-	return append(out, rest...), err
-}
-
-// searchNewest looks through a number of rows, whatever their words; last is the oldest of them.
-func (db *DB) searchNewest(ctx context.Context, match string, before int64, limit int) (hits []SearchHit, last int64, err error) {
-	err = db.row(ctx, `SELECT COALESCE(MIN(id), $3) FROM (SELECT id FROM search_docs WHERE id < $1 ORDER BY id DESC LIMIT $2) w`,
-		[]any{before, int64(searchWindow), int64(historyBase)}, &last)
-	if err != nil {
-		return nil, 0, err
-	}
-	hits, err = db.searchHits(ctx, `SELECT `+searchColumns+` FROM (SELECT * FROM search_docs WHERE id < $2 AND id >= $3
-		ORDER BY id DESC OFFSET 0) d WHERE d.index_words @@ $1::text::tsquery LIMIT $4`, match, before, last, int64(limit))
-	return hits, last, err
-}
-
-func (db *DB) searchTheseHits(ctx context.Context, ids []int64) ([]SearchHit, error) {
-	var out []SearchHit
-	err := db.eachIn(ctx, `SELECT `+searchColumns+` FROM search_docs d WHERE d.id IN`, ids, ``, func(r *sql.Rows) error {
-		var h SearchHit
-		err := r.Scan(&h.ID, &h.Event, &h.Room, &h.Field, &h.Words)
-		out = append(out, h)
-		return err
-	})
-	return out, err
+	return nil, false, nil
 }

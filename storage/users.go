@@ -38,9 +38,10 @@ func (u *User) Is(f UserFlag) bool { return u.Flags.Has(f) }
 // InsertUser adds an account; its number must be that of the interned user id. It fails when the account exists.
 func InsertUser(u User) Guard {
 	return Guard{
-		sql: `INSERT INTO users (nid, tenant, password, flags, created, display_name, avatar_url, appservice)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (nid) DO NOTHING`,
-		args: []any{u.NID, u.Tenant, u.Password, int64(u.Flags), u.Created, u.DisplayName, u.AvatarURL, u.Appservice},
+		sql: `INSERT INTO users (nid, tenant, password, flags, created, display_name, avatar_url, appservice,
+			id_words, name_words) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (nid) DO NOTHING`,
+		args: []any{u.NID, u.Tenant, u.Password, int64(u.Flags), u.Created, u.DisplayName, u.AvatarURL, u.Appservice,
+			directoryWords(u.ID.Localpart()), directoryWords(u.DisplayName)},
 		want: 1,
 	}
 }
@@ -81,25 +82,6 @@ func (db *DB) FindUser(ctx context.Context, id matrix.UserID) (User, error) {
 	err := db.row(ctx, `SELECT `+userColumns+` FROM user_ids i JOIN users u ON u.nid = i.nid WHERE i.user_id = $1`,
 		[]any{string(id)}, u.dest()...)
 	return u, err
-}
-
-// SearchUsers lists accounts of a tenant, and users who share a room with the searcher, whose id or display name holds
-// the term (lower case, LIKE wildcards escaped with \).
-func (db *DB) SearchUsers(ctx context.Context, searcher, tenant int64, term string, limit int) ([]User, error) {
-	var out []User
-	err := db.each(ctx, `SELECT `+userColumns+` FROM users u JOIN user_ids i ON i.nid = u.nid
-		WHERE u.flags & 6 = 0 AND u.nid <> $1
-			AND (LOWER(i.user_id) LIKE $3 ESCAPE '\' OR LOWER(u.display_name) LIKE $3 ESCAPE '\')
-			AND (u.tenant = $2 OR EXISTS (SELECT 1 FROM memberships a JOIN memberships b ON b.room = a.room AND b.usr = u.nid
-				WHERE a.usr = $1 AND a.membership = 1 AND b.membership = 1))
-		ORDER BY i.user_id LIMIT $4`, []any{searcher, tenant, "%" + term + "%", int64(limit)},
-		func(r *sql.Rows) error {
-			var u User
-			err := r.Scan(u.dest()...)
-			out = append(out, u)
-			return err
-		})
-	return out, err
 }
 
 // CountUsers is the number of local accounts.

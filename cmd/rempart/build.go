@@ -12,6 +12,7 @@ import (
 	"rempart/config"
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
@@ -103,7 +104,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		return d, err
 	}
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
-	d.Search = search.New(g.db, d.Rooms)
+	d.Search, d.Reports = search.New(g.db, d.Rooms), reports.New(g.db, d.Rooms, nil)
 	accounts := g.users(cfg)
 	accounts.Members = d.Rooms
 	if d.Users, err = users.New(ctx, accounts); err != nil {

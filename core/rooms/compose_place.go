@@ -126,6 +126,9 @@ func (b *builder) changeMember(ctx context.Context, c keyChange, own *Stored) (l
 	}
 	b.count(was, -1)
 	b.count(is, 1)
+	if err := b.noteName(ctx, user, c, is); err != nil {
+		return 0, err
+	}
 	b.countServer(matrix.UserID(c.tuple.Key), was, is)
 	if c.new == own.Row.NID {
 		live = own.Row.Live

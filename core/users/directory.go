@@ -12,18 +12,13 @@ import (
 // maxDirectory bounds the results of a search for users.
 const maxDirectory = 50
 
-// Search finds people of the caller's own tenant and those he shares a room with, by name or id; limited says that there
-// are more. Spec: client-server-api/#post_matrixclientv3user_directorysearch
-func (s *Service) Search(ctx context.Context, c matrix.Caller, term string, limit int) (found []storage.User, limited bool, err error) {
-	term = strings.ToLower(strings.TrimSpace(term))
-	if term == "" {
-		return nil, false, nil
-	}
+// Search finds people by name or id: of the caller's own tenant, in rooms that he is in, and in published rooms. limited
+// says that there are more. Spec: client-server-api/#post_matrixclientv3user_directorysearch
+func (s *Service) Search(ctx context.Context, c matrix.Caller, term string, limit int) (found []storage.Person, limited bool, err error) {
 	if limit <= 0 || limit > maxDirectory {
 		limit = maxDirectory
 	}
-	term = escapeLike(term)
-	found, err = s.db.SearchUsers(ctx, c.UserNID, c.Tenant, term, limit+1)
+	found, err = s.db.SearchPeople(ctx, c.UserNID, c.Tenant, term, limit+1)
 	if err != nil || len(found) <= limit {
 		return found, false, err
 	}

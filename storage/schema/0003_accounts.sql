@@ -8,7 +8,8 @@ CREATE TABLE server_names (
 	tenant BIGINT NOT NULL
 ){{norowid}};
 
--- Local accounts. nid is that of user_ids. flags: see storage.UserFlag. password: a PHC string, '' for none.
+-- Local accounts. nid is that of user_ids. flags: see storage.UserFlag. password: a PHC string, '' for none. id_words,
+-- name_words: localpart and display name in folded words, each behind a space.
 CREATE TABLE users (
 	nid          {{int}} NOT NULL PRIMARY KEY,
 	tenant       BIGINT NOT NULL,
@@ -17,7 +18,9 @@ CREATE TABLE users (
 	created      BIGINT NOT NULL,
 	display_name TEXT NOT NULL,
 	avatar_url   TEXT NOT NULL,
-	appservice   TEXT NOT NULL
+	appservice   TEXT NOT NULL,
+	id_words     TEXT NOT NULL,
+	name_words   TEXT NOT NULL
 );
 
 -- Further profile fields (MSC4133, v1.16); value is JSON.
