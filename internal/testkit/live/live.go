@@ -171,6 +171,13 @@ func (s *Server) end(sig syscall.Signal) {
 	s.exited <- err
 }
 
+// Command runs another command of the binary on the server's configuration and gives what it printed.
+func (s *Server) Command(words ...string) (string, error) {
+	args := append(words, "-config", filepath.Join(s.Dir, "rempart.yaml"))
+	out, err := exec.Command(s.binary, args...).CombinedOutput()
+	return string(out), err
+}
+
 // Signal sends the process a signal, such as SIGSTOP and SIGCONT.
 func (s *Server) Signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
 
