@@ -42,11 +42,11 @@ func keysRoutes(r *httpx.Router, s *devices.Service) {
 			return s.QueryKeys(ctx, c, in.DeviceKeys)
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/keys/claim", named(keys, "claimKeys"),
-		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, in claimRequest) (claimAnswer, error) {
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, in claimRequest) (claimAnswer, error) {
 			if in.OneTimeKeys == nil {
 				return claimAnswer{}, matrix.MissingParam("The request lacks \"one_time_keys\".")
 			}
-			claimed, failures, err := s.ClaimKeys(ctx, in.OneTimeKeys)
+			claimed, failures, err := s.ClaimKeys(ctx, c.User.Server(), in.OneTimeKeys)
 			return claimAnswer{claimed, failures}, err
 		})
 	httpx.Handle(r, "GET", "/_matrix/client/v3/keys/changes", named(keys, "getKeysChanges"),

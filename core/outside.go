@@ -28,6 +28,14 @@ type Messenger interface {
 	Tell(from matrix.ServerName, to []matrix.ServerName, key string, edu EDU)
 }
 
+// KeyPeers are other homeservers, asked about devices and keys of their users; questions and answers are the JSON of the
+// server-server API, claims all of them. Every call has a deadline.
+type KeyPeers interface {
+	QueryKeys(ctx context.Context, from, to matrix.ServerName, body []byte) (json.RawMessage, error)
+	ClaimKeys(ctx context.Context, from, to matrix.ServerName, body []byte) (json.RawMessage, error)
+	DeviceList(ctx context.Context, from, to matrix.ServerName, user matrix.UserID) (json.RawMessage, error)
+}
+
 // Peers are the other homeservers. In every call "from" is the server of this installation in whose name it is made and "to"
 // the one that is asked; a refusal holds a [matrix.Error]. Whatever they answer is a claim: events come as JSON and are
 // checked by who asked. All calls have a deadline and bounds of their own and may be made concurrently.

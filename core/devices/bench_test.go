@@ -67,7 +67,7 @@ func benchmarkKeys(b *testing.B, engine string) {
 	})
 	b.Run("claim100", func(b *testing.B) {
 		for b.Loop() {
-			if _, _, err := s.ClaimKeys(b.Context(), claim); err != nil {
+			if _, _, err := s.ClaimKeys(b.Context(), "hs1", claim); err != nil {
 				b.Fatal(err)
 			}
 		}

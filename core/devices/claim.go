@@ -27,14 +27,15 @@ type claimant struct {
 }
 
 // ClaimKeys hands out a one-time key of each device, or its fallback key when it has none left. Users and devices that
-// have neither are left out; servers that are not ours are named in failures.
+// have neither are left out; other servers are asked in the name of from, and named in failures when they do not answer.
 // Spec: client-server-api/#post_matrixclientv3keysclaim
-func (s *Service) ClaimKeys(ctx context.Context, q ClaimRequest) (Claimed, map[matrix.ServerName]Failure, error) {
+func (s *Service) ClaimKeys(ctx context.Context, from matrix.ServerName, q ClaimRequest) (Claimed, map[matrix.ServerName]Failure, error) {
 	failures := map[matrix.ServerName]Failure{}
 	var wanted []claimant
+	remote := byServer[map[matrix.DeviceID]string]{}
 	for user, devices := range q {
 		if !s.local(user.Server()) {
-			failures[user.Server()] = errUnreachable()
+			remote.add(user.Server(), user, devices)
 			continue
 		}
 		found, err := s.claimants(ctx, user, devices)
@@ -44,6 +45,7 @@ func (s *Service) ClaimKeys(ctx context.Context, q ClaimRequest) (Claimed, map[m
 		wanted = append(wanted, found...)
 	}
 	out := Claimed{}
+	s.claimOutside(ctx, from, remote, out, failures)
 	for len(wanted) > 0 {
 		n := min(claimBatch, len(wanted))
 		if err := s.claimSome(ctx, wanted[:n], out); err != nil {

@@ -70,7 +70,7 @@ func (r *rig) tryUpload(c matrix.Caller, text string) (map[string]int64, error) 
 
 func (r *rig) claim(c matrix.Caller) string {
 	r.t.Helper()
-	got, _, err := r.ClaimKeys(r.t.Context(), devices.ClaimRequest{c.User: {c.Device: "signed_curve25519"}})
+	got, _, err := r.ClaimKeys(r.t.Context(), "hs1", devices.ClaimRequest{c.User: {c.Device: "signed_curve25519"}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestOneTimeKeys(t *testing.T) {
 		}
 		_, err = r.tryUpload(c, `{"one_time_keys":{"a:b":7}}`)
 		refused(t, err, matrix.CodeBadJSON)
-		got, failures, err := r.ClaimKeys(t.Context(), devices.ClaimRequest{
+		got, failures, err := r.ClaimKeys(t.Context(), "hs1", devices.ClaimRequest{
 			"@alice:hs1": {"NONE": "signed_curve25519"}, "@no:hs1": {"A": "x"}, "@far:elsewhere": {"A": "x"},
 		})
 		if err != nil || len(got) != 0 || len(failures) != 1 {
@@ -171,7 +171,7 @@ func hand(t *testing.T, services []*devices.Service, targets []matrix.Caller, cl
 			for _, c := range targets {
 				want[c.User] = map[matrix.DeviceID]string{c.Device: "signed_curve25519"}
 			}
-			keys, _, err := services[i%len(services)].ClaimKeys(t.Context(), want)
+			keys, _, err := services[i%len(services)].ClaimKeys(t.Context(), "hs1", want)
 			if err != nil {
 				t.Error(err)
 			}

@@ -39,17 +39,23 @@ type signed struct {
 }
 
 // QueryKeys reads the keys of users; an empty list of devices asks for all of them. A local user without keys is there
-// with none; servers that are not ours are named in the failures.
+// with none. Lists of users of other servers are read from what is kept of them; servers whose users are not known here are
+// asked, and named in the failures when they do not answer.
 func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matrix.UserID][]matrix.DeviceID) (*Keys, error) {
 	q := &query{viewer: c, asked: asked, users: map[int64]matrix.UserID{}, sigs: map[signed][]storage.KeySignature{}, Keys: &Keys{
 		DeviceKeys: map[matrix.UserID]map[matrix.DeviceID]json.RawMessage{}, Failures: map[matrix.ServerName]Failure{},
 		Master: map[matrix.UserID]json.RawMessage{}, SelfSigning: map[matrix.UserID]json.RawMessage{},
 		UserSigning: map[matrix.UserID]json.RawMessage{},
 	}}
+	remote := byServer[[]matrix.DeviceID]{}
 	for user := range asked {
 		if !s.local(user.Server()) {
-			q.Failures[user.Server()] = errUnreachable()
-			continue
+			if ask, err := s.mustAsk(ctx, user); err != nil {
+				return nil, err
+			} else if ask {
+				remote.add(user.Server(), user, asked[user])
+				continue
+			}
 		}
 		q.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
 		nid, err := s.db.FindUserNID(ctx, user)
@@ -62,7 +68,11 @@ func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matr
 		q.users[nid] = user
 		q.nids = append(q.nids, nid)
 	}
-	return q.Keys, q.read(ctx, s.db)
+	if err := q.read(ctx, s.db); err != nil {
+		return nil, err
+	}
+	s.queryOutside(ctx, c.User.Server(), remote, q.Keys)
+	return q.Keys, nil
 }
 
 // read fills in what the database has.

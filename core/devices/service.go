@@ -1,9 +1,12 @@
 package devices
 
 import (
+	"context"
+	"log/slog"
 	"sync"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -13,6 +16,9 @@ type Options struct {
 	DB *storage.DB
 	// Local reports whether a server name is one of ours.
 	Local func(matrix.ServerName) bool
+	// Peers are asked about the devices of their users; nil: there are no other servers.
+	Peers core.KeyPeers
+	Log   *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }
@@ -22,6 +28,16 @@ type Service struct {
 	db    *storage.DB
 	local func(matrix.ServerName) bool
 	now   func() time.Time
+	peers core.KeyPeers
+	log   *slog.Logger
+	// resyncs are the lists that are being fetched, dead the servers that did not answer lately, with the time until when
+	// they are not waited for; mu guards both.
+	mu      sync.Mutex
+	resyncs map[int64]bool
+	dead    map[matrix.ServerName]time.Time
+	ended   sync.WaitGroup
+	ctx     context.Context //nolint:containedctx // that of what goes on in the background, ended by Close
+	cancel  context.CancelFunc
 	// uploads keeps two uploads of one device apart on this node, so that each sees the keys of the other.
 	uploads [64]sync.Mutex
 }
@@ -31,7 +47,18 @@ func New(o Options) *Service {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	return &Service{db: o.DB, local: o.Local, now: o.Clock}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Service{db: o.DB, local: o.Local, now: o.Clock, peers: o.Peers, log: o.Log, ctx: ctx, cancel: cancel,
+		resyncs: map[int64]bool{}, dead: map[matrix.ServerName]time.Time{}}
+}
+
+// Close ends what goes on in the background.
+func (s *Service) Close() {
+	s.cancel()
+	s.ended.Wait()
 }
 
 // listChanged tells everybody who shares a room with a user that his devices or keys changed.

@@ -39,8 +39,11 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 	change.Guard(storage.InsertTransaction(storage.TransactionRow{
 		Device: device, Endpoint: matrix.Hash64("sendToDevice/" + typ), TxnID: txn, TS: s.now().UnixMilli(),
 	}).OrElse(errRepeated))
+	if err := s.addressOutside(change, c.User, typ, messages); err != nil {
+		return err
+	}
 	for user, byDevice := range messages {
-		if err := s.address(ctx, change, c, typ, user, byDevice); err != nil {
+		if err := s.address(ctx, change, c.User, typ, user, byDevice); err != nil {
 			return err
 		}
 	}
@@ -52,7 +55,7 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 }
 
 // address adds the messages for one user's devices to the Change.
-func (s *Service) address(ctx context.Context, change *storage.Change, c matrix.Caller, typ string, user matrix.UserID,
+func (s *Service) address(ctx context.Context, change *storage.Change, sender matrix.UserID, typ string, user matrix.UserID,
 	byDevice map[matrix.DeviceID]json.RawMessage,
 ) error {
 	for _, content := range byDevice {
@@ -89,7 +92,7 @@ func (s *Service) address(ctx context.Context, change *storage.Change, c matrix.
 		if len(change.Rows) >= maxRecipients {
 			return matrix.TooLarge("One request may reach at most 10,000 devices: send several.")
 		}
-		change.Add(&storage.ToDeviceRow{At: storage.At{Live: live}, Device: d.NID, Sender: string(c.User), Type: typ, Content: content})
+		change.Add(&storage.ToDeviceRow{At: storage.At{Live: live}, Device: d.NID, Sender: string(sender), Type: typ, Content: content})
 	}
 	return nil
 }

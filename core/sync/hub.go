@@ -27,7 +27,9 @@ type hub struct {
 	// eph counts what lives in memory only: typing and presence. It grows across restarts, being a time at first.
 	eph   int64
 	rooms map[int64]*hubRoom
-	users map[int64]*hubUser
+	// present takes changes of presence for other servers; nil where there are none.
+	present chan<- presenceChange
+	users   map[int64]*hubUser
 	// calm are large rooms whose followers are due to be woken by the next tick.
 	calm map[int64]*hubRoom
 	// typing are the rooms in which somebody types.
@@ -64,6 +66,7 @@ type hubUser struct {
 	nid     int64
 	id      matrix.UserID
 	loading sync.Mutex // held while the rooms are read
+	remote  bool       // of another server: only presence knows him
 
 	since                                          int64
 	loaded, stale                                  bool

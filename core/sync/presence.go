@@ -61,7 +61,14 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	if message != nil {
 		p.message = *message
 	}
-	h.presence.add(presenceChange{h.eph, u.nid, *p, u.rooms})
+	change := presenceChange{h.eph, u.nid, *p, u.rooms}
+	h.presence.add(change)
+	if !u.remote {
+		select {
+		case h.present <- change: // nil where there are no other servers
+		default:
+		}
+	}
 	if p.state == offline && p.message == "" {
 		delete(h.presence.users, u.nid)
 	}

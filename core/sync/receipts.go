@@ -49,7 +49,17 @@ func (s *Service) SetReceipts(ctx context.Context, c *matrix.Caller, list ...Rec
 	if len(change.Rows) == 0 {
 		return nil
 	}
-	return s.db.Commit(ctx, change)
+	if err := s.db.Commit(ctx, change); err != nil || s.outside == nil {
+		return err
+	}
+	for _, row := range change.Rows {
+		if r, ok := row.(*storage.ReceiptRow); ok {
+			if room, err := s.rooms.RoomByNID(ctx, r.Room); err == nil {
+				s.tellReceipt(ctx, room, c.User, r)
+			}
+		}
+	}
+	return nil
 }
 
 func (s *Service) addReceipt(ctx context.Context, c *matrix.Caller, r *Receipt, change *storage.Change) error {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core"
 	"rempart/core/push"
 	"rempart/core/rooms"
 	"rempart/internal/bus"
@@ -18,9 +19,11 @@ type Options struct {
 	Rooms *rooms.Service
 	Push  *push.Service
 	// Bus brings what is committed. New subscribes; rooms must have subscribed before.
-	Bus   *bus.Bus[storage.Batch]
-	Log   *slog.Logger
-	Clock func() time.Time
+	Bus *bus.Bus[storage.Batch]
+	Log *slog.Logger
+	// Outside tells other servers who types, reads and is here; nil: there are none.
+	Outside core.Messenger
+	Clock   func() time.Time
 }
 
 // Service answers syncs. All its methods may be called concurrently.
@@ -31,6 +34,9 @@ type Service struct {
 	log   *slog.Logger
 	now   func() time.Time
 	hub   *hub
+	// outside may be nil; present are changes of presence that it is to be told.
+	outside core.Messenger
+	present chan presenceChange
 
 	buffers sync.Pool // of *[]byte
 	filters filterCache
@@ -40,7 +46,7 @@ type Service struct {
 
 // New starts a service. Close ends it.
 func New(o Options) *Service {
-	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{})}
+	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, present: make(chan presenceChange, 256)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -49,6 +55,9 @@ func New(o Options) *Service {
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	s.hub = newHub(o.DB.Position(), s.now())
+	if s.outside != nil {
+		s.hub.present = s.present
+	}
 	o.Bus.Subscribe(s.hub.hear)
 	s.ended.Add(1)
 	go s.tick()
@@ -70,6 +79,8 @@ func (s *Service) tick() {
 		select {
 		case <-s.closing:
 			return
+		case c := <-s.present:
+			s.tellPresence(context.Background(), c.who, c.of)
 		case <-s.hub.kick:
 			s.spreadLists()
 		case <-second.C:

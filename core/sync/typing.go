@@ -27,6 +27,7 @@ func (s *Service) SetTyping(ctx context.Context, c *matrix.Caller, id matrix.Roo
 	if timeout <= 0 {
 		timeout = anyTyping
 	}
+	s.tellRoom(ctx, room, c.User.Server(), "t "+string(id)+" "+string(c.User), eduTyping, typingEDU{id, c.User, typing})
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.setTyping(room.NID(), c.User, typing, s.now().Add(min(max(timeout, minTyping), maxTyping)))

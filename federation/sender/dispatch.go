@@ -117,19 +117,34 @@ func (p *dispatch) load(ctx context.Context) error {
 		p.mark(d)
 	}
 	p.mu.Lock()
-	p.moved = true
+	p.moved, p.lists = true, true
 	p.mu.Unlock()
 	return err
 }
 
 // step does all that can be done now.
 func (p *dispatch) step(ctx, calls context.Context) error {
+	if err := p.announce(ctx); err != nil {
+		return err
+	}
 	if err := p.fanOut(ctx); err != nil {
 		return err
 	}
 	p.takeHeard()
 	p.takeEphemeral()
 	return p.start(ctx, calls)
+}
+
+// announce puts what changed in device lists into the outbox.
+func (p *dispatch) announce(ctx context.Context) error {
+	p.mu.Lock()
+	lists := p.lists
+	p.lists = false
+	p.mu.Unlock()
+	if !lists || p.Announce == nil {
+		return nil
+	}
+	return p.Announce(ctx)
 }
 
 // fanOut reads new outbox rows and queues them where they are to go.

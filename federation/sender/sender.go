@@ -23,7 +23,9 @@ type Options struct {
 	Client *client.Client
 	// Compose makes the content of a stored message when it is sent; nil content leaves the message out.
 	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
-	Log     *slog.Logger
+	// Announce puts into the outbox what changed in device lists.
+	Announce func(ctx context.Context) error
+	Log      *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }
@@ -60,6 +62,7 @@ type Sender struct {
 	heard     map[matrix.ServerName]bool
 	ephemeral []told
 	moved     bool // there may be new outbox rows
+	lists     bool // device lists may have changed
 }
 
 // told is an ephemeral message on its way to the goroutine that owns the destinations.
@@ -93,18 +96,20 @@ func (s *Sender) Close() {
 
 // hear looks whether a batch holds something for the outbox.
 func (s *Sender) hear(b storage.Batch) {
-	found := b.Remote
+	found, lists := b.Remote, false
 	for i := range b.Lives {
-		if found {
-			break
-		}
 		l := &b.Lives[i]
+		lists = lists || l.Kind == storage.KindDeviceList
+		if found {
+			continue
+		}
 		e, ok := l.Value.(*rooms.Stored)
 		found = ok && e.Posted() || l.Kind == storage.KindOutbox
 	}
-	if found {
+	if found || lists {
 		s.mu.Lock()
-		s.moved = true
+		s.moved = s.moved || found
+		s.lists = s.lists || lists
 		s.mu.Unlock()
 		s.poke()
 	}

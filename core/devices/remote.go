@@ -1,0 +1,258 @@
+package devices
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Bounds of what is asked of other servers.
+const (
+	askWithin  = 10 * time.Second
+	deadFor    = time.Minute
+	maxResyncs = 64
+	maxRemote  = 5000 // devices of one user of another server
+)
+
+// byServer holds questions about users by the server that is to answer them.
+type byServer[T any] map[matrix.ServerName]map[matrix.UserID]T
+
+func (b byServer[T]) add(server matrix.ServerName, user matrix.UserID, q T) {
+	if b[server] == nil {
+		b[server] = map[matrix.UserID]T{}
+	}
+	b[server][user] = q
+}
+
+// ask puts a question to each server at once, and hands in what they answer, one after the other. A server that did not
+// answer a moment ago is not waited for again.
+func ask[T any](s *Service, ctx context.Context, b byServer[T], call func(ctx context.Context, to matrix.ServerName, users map[matrix.UserID]T) (json.RawMessage, error),
+	take func(to matrix.ServerName, answer json.RawMessage, err error),
+) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for to, users := range b {
+		if s.peers == nil || s.isDead(to) {
+			mu.Lock()
+			take(to, nil, errDead)
+			mu.Unlock()
+			continue
+		}
+		wg.Go(func() {
+			answer, err := call(ctx, to, users)
+			s.noteDead(to, err)
+			mu.Lock()
+			defer mu.Unlock()
+			take(to, answer, err)
+		})
+	}
+	wg.Wait()
+}
+
+var errDead = errors.New("devices: this server cannot be asked")
+
+func (s *Service) isDead(server matrix.ServerName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead[server].After(s.now())
+}
+
+// noteDead remembers a server that could not be reached; a refusal is an answer.
+func (s *Service) noteDead(server matrix.ServerName, err error) {
+	var refused *matrix.Error
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil || errors.As(err, &refused) {
+		delete(s.dead, server)
+		return
+	}
+	if len(s.dead) >= 10_000 {
+		clear(s.dead)
+	}
+	s.dead[server] = s.now().Add(deadFor)
+}
+
+// mustAsk reports whether the server of a user must be asked for his keys: nothing is kept of them. What is kept but may have
+// changed is answered at once and fetched again in the background.
+func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (bool, error) {
+	nid, err := s.db.FindUserNID(ctx, user)
+	if errors.Is(err, storage.ErrNotFound) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = s.db.FindRemoteDevices(ctx, nid)
+	if errors.Is(err, storage.ErrNotFound) {
+		if shared, err := s.db.SharesRoomWithUs(ctx, nid); err != nil || !shared {
+			return true, err
+		}
+		s.resync(nid, user) // Why asked besides: who queries now must not wait for two answers
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	fresh, err := s.db.IsRemoteListFresh(ctx, nid)
+	if err == nil && !fresh {
+		s.resync(nid, user)
+	}
+	return !fresh && !s.isDead(user.Server()), err
+}
+
+// queryOutside adds the keys of users of other servers. Spec: server-server-api/#post_matrixfederationv1userkeysquery
+func (s *Service) queryOutside(ctx context.Context, from matrix.ServerName, remote byServer[[]matrix.DeviceID], into *Keys) {
+	ask(s, ctx, remote, func(ctx context.Context, to matrix.ServerName, users map[matrix.UserID][]matrix.DeviceID) (json.RawMessage, error) {
+		for user, list := range users {
+			if list == nil {
+				users[user] = []matrix.DeviceID{}
+			}
+		}
+		body, err := json.Marshal(map[string]any{"device_keys": users})
+		if err != nil {
+			return nil, err
+		}
+		return s.peers.QueryKeys(ctx, from, to, body)
+	}, func(to matrix.ServerName, raw json.RawMessage, err error) {
+		var a Keys
+		if err == nil {
+			err = json.Unmarshal(raw, &a)
+		}
+		if err != nil {
+			into.Failures[to] = errUnreachable()
+			return
+		}
+		for user := range remote[to] { // what is said of others is not believed
+			into.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
+			for id, key := range a.DeviceKeys[user] {
+				if isKeyOf(key, user, id) {
+					into.DeviceKeys[user][id] = key
+				}
+			}
+			if key, ok := a.Master[user]; ok {
+				into.Master[user] = key
+			}
+			if key, ok := a.SelfSigning[user]; ok {
+				into.SelfSigning[user] = key
+			}
+		}
+	})
+}
+
+// isKeyOf reports whether identity keys say that they belong to a device.
+func isKeyOf(key json.RawMessage, user matrix.UserID, id matrix.DeviceID) bool {
+	var k identity
+	return json.Unmarshal(key, &k) == nil && k.User == user && k.Device == id
+}
+
+// claimOutside claims keys of devices of users of other servers.
+// Spec: server-server-api/#post_matrixfederationv1userkeysclaim
+func (s *Service) claimOutside(ctx context.Context, from matrix.ServerName, remote byServer[map[matrix.DeviceID]string], out Claimed,
+	failures map[matrix.ServerName]Failure,
+) {
+	ask(s, ctx, remote, func(ctx context.Context, to matrix.ServerName, users map[matrix.UserID]map[matrix.DeviceID]string) (json.RawMessage, error) {
+		body, err := json.Marshal(map[string]any{"one_time_keys": users})
+		if err != nil {
+			return nil, err
+		}
+		return s.peers.ClaimKeys(ctx, from, to, body)
+	}, func(to matrix.ServerName, raw json.RawMessage, err error) {
+		var a struct {
+			Keys Claimed `json:"one_time_keys"`
+		}
+		if err == nil {
+			err = json.Unmarshal(raw, &a)
+		}
+		if err != nil {
+			failures[to] = errUnreachable()
+			return
+		}
+		for user := range remote[to] {
+			if keys, ok := a.Keys[user]; ok {
+				out[user] = keys
+			}
+		}
+	})
+}
+
+// resync fetches the device list of a user of another server in the background, unless that is going on.
+func (s *Service) resync(nid int64, user matrix.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers == nil || s.resyncs[nid] || len(s.resyncs) >= maxResyncs || s.ctx.Err() != nil {
+		return
+	}
+	s.resyncs[nid] = true
+	s.ended.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, 3*askWithin)
+		defer cancel()
+		if err := s.fetchList(ctx, nid, user); err != nil && s.ctx.Err() == nil {
+			s.log.Info("fetch a device list", "user", user, "error", err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.resyncs, nid)
+	})
+}
+
+// fetchList fetches a whole device list and keeps it. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
+func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID) error {
+	from, err := s.ourSide(ctx, nid)
+	if err != nil || from == "" {
+		return err
+	}
+	raw, err := s.peers.DeviceList(ctx, from, user.Server(), user)
+	s.noteDead(user.Server(), err)
+	if err != nil {
+		return err
+	}
+	var list ServedList
+	if err := json.Unmarshal(raw, &list); err != nil || list.UserID != user || len(list.Devices) > maxRemote {
+		return matrix.BadJSON("The device list has the wrong form.")
+	}
+	change := &storage.Change{}
+	change.Guard(storage.DropRemoteKeys(nid)...)
+	for _, d := range list.Devices {
+		if body, err := identityBody(d.Keys); err == nil && isKeyOf(body, user, d.ID) {
+			change.Add(&storage.DeviceKeysRow{User: nid, Device: d.ID, Body: body})
+		}
+	}
+	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
+	live := change.Live(storage.Live{Kind: storage.KindOutbox}) // Why not a changed list: users were told, and ask again
+	change.Add(&storage.RemoteDevicesRow{At: storage.At{Live: live + 1}, User: nid, Stream: list.StreamID})
+	return s.db.Commit(ctx, change)
+}
+
+// ourSide is the server of ours that has to do with a user of another: one whose user shares a room with him.
+func (s *Service) ourSide(ctx context.Context, user int64) (matrix.ServerName, error) {
+	id, err := s.db.FindLocalNeighbour(ctx, user)
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	return id.Server(), err
+}
+
+// addRemoteCross adds the cross-signing keys of a user of another server, where they have the right form.
+func addRemoteCross(change *storage.Change, nid int64, user matrix.UserID, master, self json.RawMessage) {
+	for usage, raw := range map[string]json.RawMessage{usageMaster: master, usageSelf: self} {
+		var k crossKey
+		if json.Unmarshal(raw, &k) != nil || k.User != user || len(k.Keys) != 1 || !slices.Contains(k.Usage, usage) {
+			continue
+		}
+		body, err := identityBody(raw)
+		if err != nil {
+			continue
+		}
+		for _, pub := range k.Keys {
+			change.Add(&storage.CrossSigningRow{CrossSigningKey: storage.CrossSigningKey{User: nid, Usage: usage, KeyID: pub, Body: body}})
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package devices
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+type directMessage struct {
+	Sender    matrix.UserID `json:"sender"`
+	Type      string        `json:"type"`
+	MessageID string        `json:"message_id"`
+	Messages  Messages      `json:"messages"`
+}
+
+// addressOutside puts the messages for users of other servers into the outbox, one row for each server.
+// Spec: server-server-api/#send-to-device-messaging
+func (s *Service) addressOutside(change *storage.Change, sender matrix.UserID, typ string, messages Messages) error {
+	if s.peers == nil {
+		return nil
+	}
+	remote := byServer[map[matrix.DeviceID]json.RawMessage]{}
+	for user, byDevice := range messages {
+		if !s.local(user.Server()) {
+			remote.add(user.Server(), user, byDevice)
+		}
+	}
+	if len(remote) == 0 {
+		return nil
+	}
+	live := change.Live(storage.Live{Kind: storage.KindOutbox}) + 1
+	part := int64(0)
+	for server, byUser := range remote {
+		part++
+		body, err := json.Marshal(directMessage{sender, typ, rand.Text(), Messages(byUser)})
+		if err != nil {
+			return err
+		}
+		change.Post(&storage.OutboxRow{At: storage.At{Live: live}, Part: part, Origin: sender.Server(), Extra: server, EDU: eduToDevice, Body: body})
+	}
+	return nil
+}
+
+// ReceiveToDevice takes messages of another server for devices here; a message that comes again is not delivered again.
+func (s *Service) ReceiveToDevice(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
+	var m directMessage
+	if json.Unmarshal(content, &m) != nil || m.Sender.Server() != origin || len(m.Type) > maxType || len(m.MessageID) > maxTxn {
+		return nil
+	}
+	sender, err := s.db.UserNID(ctx, m.Sender)
+	if err != nil {
+		return err
+	}
+	change := &storage.Change{}
+	change.Guard(storage.InsertTransaction(storage.TransactionRow{
+		Device: -sender, Endpoint: matrix.Hash64(eduToDevice), TxnID: m.MessageID, TS: s.now().UnixMilli(),
+	}).OrElse(errRepeated))
+	for user, byDevice := range m.Messages {
+		err := s.address(ctx, change, m.Sender, m.Type, user, byDevice)
+		var refused *matrix.Error
+		if errors.As(err, &refused) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(change.Rows) == 0 {
+		return nil
+	}
+	if err = s.db.Commit(ctx, change); errors.Is(err, errRepeated) {
+		return nil
+	}
+	return err
+}
+
+// ReceiveDeviceUpdate takes a change of a device of a user of another server. One that follows the last known change of a
+// list that is kept is entered; after any other the list is fetched again. Spec: server-server-api/#device-management
+func (s *Service) ReceiveDeviceUpdate(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
+	var u deviceUpdate
+	if json.Unmarshal(content, &u) != nil || u.User.Server() != origin || u.Device == "" || len(u.Device) > maxKeyName {
+		return nil
+	}
+	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {
+		stream, err := s.db.FindRemoteDevices(ctx, nid)
+		body, bad := identityBody(u.Keys)
+		if err != nil || !slices.Contains(u.Prev, stream) || !u.Deleted && (bad != nil || !isKeyOf(body, u.User, u.Device)) {
+			return false
+		}
+		change.Guard(storage.MoveRemoteDevices(nid, stream, u.Stream))
+		if u.Deleted {
+			change.Guard(storage.DropRemoteKey(nid, u.Device))
+		} else {
+			change.Add(&storage.DeviceKeysRow{User: nid, Device: u.Device, Body: body})
+		}
+		return true
+	})
+}
+
+// ReceiveSigningUpdate takes new cross-signing keys of a user of another server.
+func (s *Service) ReceiveSigningUpdate(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
+	var u signingUpdate
+	if json.Unmarshal(content, &u) != nil || u.User.Server() != origin {
+		return nil
+	}
+	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {
+		if _, err := s.db.FindRemoteDevices(ctx, nid); err != nil {
+			return false
+		}
+		addRemoteCross(change, nid, u.User, u.Master, u.SelfSigning)
+		return len(change.Rows) > 0
+	})
+}
+
+// receiveChange tells those who share a room with a user of another server that his keys changed. enter takes the change
+// over; where it cannot, the list that is kept no longer holds.
+func (s *Service) receiveChange(ctx context.Context, user matrix.UserID, enter func(change *storage.Change, nid int64) bool) error {
+	nid, err := s.db.FindUserNID(ctx, user)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	if shared, err := s.db.SharesRoomWithUs(ctx, nid); err != nil || !shared {
+		return err
+	}
+	change := &storage.Change{}
+	entered := enter(change, nid)
+	if !entered {
+		change = &storage.Change{}
+		change.Guard(storage.DropRemoteList(nid))
+	}
+	listChanged(change, nid)
+	if err := s.db.Commit(ctx, change); err != nil && !errors.Is(err, storage.ErrGuard) {
+		return err
+	}
+	if !entered {
+		s.resync(nid, user)
+	}
+	return nil
+}
