@@ -21,6 +21,8 @@ type remote struct {
 	r    *rig
 	room *rooms.Room
 	key  matrix.SigningKey
+	// depth is the least that events claim.
+	depth int64
 }
 
 func (r *rig) remote(t testing.TB, room *rooms.Room) *remote {
@@ -29,7 +31,7 @@ func (r *rig) remote(t testing.TB, room *rooms.Room) *remote {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &remote{t, r, room, key}
+	return &remote{t: t, r: r, room: room, key: key}
 }
 
 // on makes an event that follows others, with the auth events of a version of state.
@@ -41,7 +43,8 @@ func (m *remote) on(at rooms.Version, d rooms.Draft, prev ...*matrix.Event) *mat
 		p.PrevEvents = append(p.PrevEvents, e.ID)
 		p.Depth = max(p.Depth, e.Depth+1)
 	}
-	p.OriginServerTS = 1_700_000_000_000 + p.Depth
+	p.Depth = max(p.Depth, m.depth)
+	p.OriginServerTS = 1_700_000_000_000 + p.Depth%1000
 	for _, t := range authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, m.room.Version()) {
 		e, err := m.r.rooms.KeyAt(m.t.Context(), m.room, at, t)
 		if err != nil {

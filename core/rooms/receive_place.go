@@ -164,7 +164,12 @@ func (b *builder) prevOf(ctx context.Context, e *Stored, a Arrival) ([]*Stored, 
 	if a.State == nil {
 		return nil, missing
 	}
-	e.Row.Depth = max(e.Row.Depth, e.Depth)
+	claimed := e.Depth
+	if a.Backfill {
+		// Why: history lies before the present, whatever its sender claims.
+		claimed = min(claimed, max(b.snap.depth, 1))
+	}
+	e.Row.Depth = max(e.Row.Depth, claimed)
 	return prev, nil
 }
 

@@ -143,7 +143,7 @@ func TestParentsThatNeverCome(t *testing.T) {
 	room := a.publicRoom(t, "11")
 	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
 	inbox := d.inboxOf(t)
-	m := &remote{t, a, room, w.keys[home]}
+	m := &remote{t: t, r: a, room: room, key: w.keys[home]}
 	at := a.messages(t, room, alice, 1)[0]
 	ghost := m.on(at.After(), text(alice, "ghost"), at.Event)
 	child := m.on(at.After(), text(alice, "child"), ghost)

@@ -74,8 +74,8 @@ func TestForgedEvents(t *testing.T) {
 	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
 	before := a.stateOf(t, room.ID())
 	last := a.messages(t, room, alice, 1)[0]
-	as := &remote{t, a, room, w.keys[there]} // signs with dora's server's key
-	elsewhere := &remote{t, a, other, w.keys[there]}
+	as := &remote{t: t, r: a, room: room, key: w.keys[there]} // signs with dora's server's key
+	elsewhere := &remote{t: t, r: a, room: other, key: w.keys[there]}
 	forged := as.on(last.After(), state(alice, "m.room.name", "", object{"name": "forged"}), last.Event)
 	foreign := elsewhere.on(last.After(), text(dora, "not a member"), last.Event)
 	bare, err := forged.Redacted()
@@ -126,5 +126,69 @@ func TestWrongStateAtJoin(t *testing.T) {
 				t.Error("state differs after the second try")
 			}
 		})
+	}
+}
+
+// History that claims to lie in a far future is history all the same: what is said now stands behind it.
+func TestFakeDepth(t *testing.T) {
+	w, a, d := twoServers(t, sqliteURL(t))
+	room := a.publicRoom(t, "11")
+	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+	deep := &deepWire{wire: w}
+	far := w.serverBehind(t, "far.example", sqliteURL(t), deep)
+	guest := matrix.UserID("@guest:far.example")
+	far.account(t, guest)
+	far.enters(t, rooms.Entry{Room: room.ID(), User: guest, Via: []matrix.ServerName{home}})
+	join := far.stateOf(t, room.ID())[matrix.StateTuple{Type: "m.room.member", Key: string(guest)}]
+	m := &remote{t: t, r: a, room: room, key: w.keys[home]}
+	last, err := a.rooms.EventByID(t.Context(), room, join)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.depth = 1 << 52
+	deep.extra = m.on(last.Before(), text(alice, "from the future"), last.Event)
+	far.page(t, room.ID(), guest, 50)
+	said := far.must(t, far.known(t, room.ID()), text(guest, "now"))[0]
+	if said.Depth > 1000 || said.Row.Depth > 1000 {
+		t.Errorf("depth %d", said.Depth)
+	}
+	if page := far.page(t, room.ID(), guest, 50); page[len(page)-1] != "now" {
+		t.Errorf("the timeline ends %q", page[len(page)-1])
+	}
+}
+
+// A server that asks for it is told a room without most of its members, and what these rest on.
+func TestAdmissionWithoutMembers(t *testing.T) {
+	_, a, d := twoServers(t, sqliteURL(t))
+	room := a.publicRoom(t, "11")
+	a.join(t, room, 20)
+	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+	id := a.stateOf(t, room.ID())[matrix.StateTuple{Type: "m.room.member", Key: string(dora)}]
+	e, err := a.rooms.EventByID(t.Context(), room, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := &rooms.Sent{Room: room, Event: e, Before: e.Before()}
+	whole, err := a.rooms.Admission(t.Context(), sent, there, false)
+	if err != nil || len(whole.State) != 24 || whole.Omitted {
+		t.Fatalf("%d events, %v", len(whole.State), err)
+	}
+	part, err := a.rooms.Admission(t.Context(), sent, there, true)
+	if err != nil || !part.Omitted || len(part.State) != 3+5 || len(part.Servers) != 1 || part.Servers[0] != home {
+		t.Errorf("%d events, servers %v, %v", len(part.State), part.Servers, err)
+	}
+	told := map[int64]bool{}
+	for _, e := range append(part.State, part.Auth...) {
+		if told[e.Row.NID] {
+			t.Errorf("%s is told twice", e.ID)
+		}
+		told[e.Row.NID] = true
+	}
+	for _, e := range append(part.State, part.Auth...) {
+		for _, nid := range e.Row.Auth {
+			if !told[nid] {
+				t.Errorf("%s rests on something that is not told", e.ID)
+			}
+		}
 	}
 }

@@ -3,6 +3,7 @@ package inbound
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"rempart/core/rooms"
 	"rempart/internal/httpx"
@@ -16,18 +17,25 @@ type templateAnswer struct {
 
 // joinAnswer is the room as a joining server gets it. Lists may be long, so that it writes itself.
 type joinAnswer struct {
-	origin      matrix.ServerName
-	event       *matrix.Event
-	state, auth []*rooms.Stored
+	*rooms.Admission
+	origin matrix.ServerName
+	event  *matrix.Event
 }
 
 // AppendJSON writes the answer.
 func (a joinAnswer) AppendJSON(dst []byte) ([]byte, error) {
-	dst = append(append(dst, `{"auth_chain":`...), '[')
-	dst = appendEvents(dst, a.auth)
+	dst = appendEvents(append(dst, `{"auth_chain":[`...), a.Auth)
 	dst = append(append(dst, `],"event":`...), a.event.JSON...)
-	dst = matrix.AppendJSONString(append(dst, `,"members_omitted":false,"origin":`...), a.origin)
-	dst = appendEvents(append(dst, `,"state":[`...), a.state)
+	dst = strconv.AppendBool(append(dst, `,"members_omitted":`...), a.Omitted)
+	dst = matrix.AppendJSONString(append(dst, `,"origin":`...), a.origin)
+	if a.Omitted {
+		names, err := json.Marshal(a.Servers)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(append(dst, `,"servers_in_room":`...), names...)
+	}
+	dst = appendEvents(append(dst, `,"state":[`...), a.State)
 	return append(dst, `]}`...), nil
 }
 
@@ -80,7 +88,7 @@ func membershipRoutes(r *httpx.Router, s *rooms.Service) {
 	makeRoute("join", "makeJoin")
 	makeRoute("leave", "makeLeave")
 	makeRoute("knock", "makeKnock")
-	sendRoute := func(path, act, spec string, old bool, answer func(context.Context, matrix.Caller, *rooms.Sent) (httpx.Appender, error)) {
+	sendRoute := func(path, act, spec string, old bool, answer func(context.Context, matrix.Caller, httpx.Path, *rooms.Sent) (httpx.Appender, error)) {
 		httpx.Handle(r, "PUT", path+"/{roomID}/{eventID}", signed(spec),
 			func(ctx context.Context, c matrix.Caller, p httpx.Path, in json.RawMessage) (httpx.Appender, error) {
 				room, err := p.RoomID()
@@ -91,19 +99,21 @@ func membershipRoutes(r *httpx.Router, s *rooms.Service) {
 				if err != nil {
 					return nil, err
 				}
-				a, err := answer(ctx, c, sent)
+				a, err := answer(ctx, c, p, sent)
 				if old {
 					a = oldForm{a}
 				}
 				return a, err
 			})
 	}
-	joined := func(ctx context.Context, c matrix.Caller, sent *rooms.Sent) (httpx.Appender, error) {
-		state, auth, err := s.StateWithAuth(ctx, sent.Room, sent.Before)
-		return joinAnswer{c.Destination, sent.Event.Event, state, auth}, err
+	joined := func(ctx context.Context, c matrix.Caller, p httpx.Path, sent *rooms.Sent) (httpx.Appender, error) {
+		a, err := s.Admission(ctx, sent, c.Server, p.Query().Get("omit_members") == "true")
+		return joinAnswer{a, c.Destination, sent.Event.Event}, err
 	}
-	gone := func(context.Context, matrix.Caller, *rooms.Sent) (httpx.Appender, error) { return plain("{}"), nil }
-	knocked := func(ctx context.Context, _ matrix.Caller, sent *rooms.Sent) (httpx.Appender, error) {
+	gone := func(context.Context, matrix.Caller, httpx.Path, *rooms.Sent) (httpx.Appender, error) {
+		return plain("{}"), nil
+	}
+	knocked := func(ctx context.Context, _ matrix.Caller, _ httpx.Path, sent *rooms.Sent) (httpx.Appender, error) {
 		state, err := s.Stripped(ctx, sent.Room, sent.Event.Event)
 		if err != nil {
 			return nil, err
