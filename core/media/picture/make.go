@@ -54,7 +54,7 @@ func Make(r io.ReadSeeker, i Info, w Want) (Made, error) {
 	b := m.Bounds()
 	seen := Info{Width: b.Dx(), Height: b.Dy(), Orientation: i.Orientation}
 	small := scale(m, seen.turned().plan(w))
-	return encode(turn(small, i.Orientation))
+	return encode(turn(small, i.Orientation), i.Format == PNG)
 }
 
 // decode decodes a still, or the first picture of a moving one, not larger than need be.
@@ -98,10 +98,15 @@ func (i Info) eighthsFor(w Want) int {
 	return 8
 }
 
+// smallPNG is how many pixels of a drawing stay PNG.
+const smallPNG = 96 * 96
+
 // encode writes JPEG, or PNG where something shows through.
-func encode(m *image.RGBA) (Made, error) {
+// Why PNG also for a small one made of PNG: those are drawings and screenshots, whose edges JPEG would blur, and it costs
+// next to nothing at that size.
+func encode(m *image.RGBA, drawing bool) (Made, error) {
 	var out bytes.Buffer
-	if m.Opaque() {
+	if m.Opaque() && !(drawing && m.Bounds().Dx()*m.Bounds().Dy() <= smallPNG) {
 		err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 82})
 		return Made{Data: out.Bytes(), Format: JPEG}, err
 	}
