@@ -21,17 +21,22 @@ func roomCreation(r *httpx.Router, d Deps) {
 			}
 			return roomIDAnswer{room.ID()}, d.inherit(ctx, c, room)
 		})
-	httpx.Handle(r, "GET", "/_matrix/client/v3/directory/room/{roomAlias}", httpx.Route{R0: true, Spec: "getRoomIdByAlias"},
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (aliasAnswer, error) {
+	httpx.Handle(r, "GET", "/_matrix/client/v3/directory/room/{roomAlias}", httpx.Route{Access: httpx.Optional, R0: true, Spec: "getRoomIdByAlias"},
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (aliasAnswer, error) {
 			alias, err := matrix.ParseRoomAlias(p.Var("roomAlias"))
 			if err != nil {
 				return aliasAnswer{}, err
 			}
-			room, err := s.ResolveAlias(ctx, alias)
-			if err != nil {
-				return aliasAnswer{}, err
+			if c.User == "" {
+				// Why not FindAlias: a stranger must not make this server ask others.
+				room, err := s.ResolveAlias(ctx, alias)
+				if err != nil {
+					return aliasAnswer{}, err
+				}
+				return aliasAnswer{room.ID(), []matrix.ServerName{alias.Server()}}, nil
 			}
-			return aliasAnswer{room.ID(), []matrix.ServerName{alias.Server()}}, nil
+			id, servers, err := s.FindAlias(ctx, c.User.Server(), alias)
+			return aliasAnswer{id, servers}, err
 		})
 	httpx.Handle(r, "PUT", "/_matrix/client/v3/directory/room/{roomAlias}", writing(named(user, "setRoomAlias")),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, in roomIDAnswer) (httpx.Empty, error) {

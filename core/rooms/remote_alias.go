@@ -14,7 +14,7 @@ func (s *Service) FindAlias(ctx context.Context, from matrix.ServerName, alias m
 		if err != nil {
 			return "", nil, err
 		}
-		return r.id, append([]matrix.ServerName{from}, s.serversIn(ctx, r, maxCandidates)...), nil
+		return r.id, append([]matrix.ServerName{alias.Server()}, s.serversIn(ctx, r, maxCandidates)...), nil
 	}
 	id, servers, err := s.opts.Peers.Alias(ctx, from, alias)
 	if err != nil {
