@@ -26,6 +26,10 @@ func TestUserDirectory(t *testing.T) {
 		alice, _ := s.register("alice")
 		bob, _ := s.register("bob.martin")
 		s.ok("PUT", v3+"/profile/@bob.martin:hs1/displayname", bob, `{"displayname":"Hélène d'Été-Martin"}`)
+		if got := s.people(alice, "helene"); len(got) != 0 {
+			t.Errorf("a stranger: %v", got)
+		}
+		s.room(bob, `{"visibility":"public"}`)
 		const him = "@bob.martin:hs1"
 		for _, term := range []string{"helene", "HÉLÈNE", "hel", "mart", "ete helene", "@bob.martin:hs1", "@BOB", "bob", "martin bob"} {
 			if got := s.people(alice, term); !slices.Equal(got, []string{him}) {

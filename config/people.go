@@ -27,6 +27,7 @@ type Accounts struct {
 	ValidDays  int     `key:"valid_days"`
 	RemindDays int     `key:"remind_days"`
 	Guests     bool    `key:"guests"`
+	FindAll    bool    `key:"find_all"`
 }
 
 // Terms is one document in one language.

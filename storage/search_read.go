@@ -27,11 +27,12 @@ type SearchHit struct {
 
 // Bounds of a search.
 const (
-	searchScan   = 3000  // SQLite: so many of the newest events with the words are looked at, whatever their room
-	searchWindow = 20000 // PostgreSQL, whose index knows no order: so many of the newest events, whatever their words
-	searchTries  = 3     // PostgreSQL: windows
-	searchSeldom = 25    // PostgreSQL: words that at most one of so many events has are looked up in the index
-	searchRooms  = 128   // so many rooms are named in one question to the index
+	searchScan   = 3000 // SQLite: so many of the newest events with the words are looked at, whatever their room
+	searchWindow = 4000 // PostgreSQL, whose index knows no order: so many of the newest events, whatever their words
+	searchGrowth = 5    // PostgreSQL: by so much the next window is larger
+	searchTries  = 3    // PostgreSQL: windows
+	searchSeldom = 15   // PostgreSQL: words that at most one of so many events has are looked up in the index
+	searchRooms  = 128  // so many rooms are named in one question to the index
 )
 
 // Search finds events by their words, newest first.
@@ -150,11 +151,12 @@ func (db *DB) searchNewestSQLite(ctx context.Context, q *SearchQuery) (hits []Se
 // or the rooms hold little.
 func (db *DB) searchNewestPostgres(ctx context.Context, q *SearchQuery) (hits []SearchHit, all bool, err error) {
 	match, rooms, before := q.expression(nil, "'", "|", "&"), int64Array(q.Rooms), q.Before
+	window := int64(searchWindow)
 	for range searchTries {
 		var last, here int64
 		err = db.row(ctx, `SELECT COALESCE(MIN(id), $3), COUNT(*) FILTER (WHERE room = ANY($4))
 			FROM (SELECT id, room FROM search_docs WHERE id < $1 ORDER BY id DESC LIMIT $2) w`,
-			[]any{before, int64(searchWindow), int64(math.MinInt64), rooms}, &last, &here)
+			[]any{before, window, int64(math.MinInt64), rooms}, &last, &here)
 		if err != nil {
 			return nil, false, err
 		}
@@ -165,13 +167,14 @@ func (db *DB) searchNewestPostgres(ctx context.Context, q *SearchQuery) (hits []
 		switch {
 		case err != nil || len(hits) >= q.Limit:
 			return hits, false, err
-		case here < searchWindow/10:
+		case here < window/10:
 			return nil, false, nil
 		case int64(len(some)) < here/searchSeldom:
 			rest, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM search_docs d WHERE d.index_words @@ $1::text::tsquery AND d.id < $2
 				AND d.room = ANY($3) ORDER BY d.id DESC LIMIT $4`, match, before, rooms, int64(q.Limit))
 			return append(hits, rest...), true, err
 		}
+		window *= searchGrowth
 	}
 	return nil, false, nil
 }

@@ -19,7 +19,7 @@ func peopleOf(cfg *config.Config) (users.People, error) {
 	}
 	p := users.People{
 		PublicURL: cfg.Server.PublicURL, Language: cfg.Email.Language, Emails: rules, EmailRequired: cfg.Registration.EmailRequired,
-		Terms: documents(cfg.Accounts.Terms), Guests: cfg.Accounts.Guests,
+		Terms: documents(cfg.Accounts.Terms), Guests: cfg.Accounts.Guests, FindAll: cfg.Accounts.FindAll,
 		Policy:       users.PasswordPolicy{MinLength: cfg.Password.MinLength, MinKinds: cfg.Password.MinKinds},
 		BcryptPepper: cfg.Password.BcryptPepper, ManyFailures: !cfg.Limits.Enabled,
 		ValidFor: days(cfg.Accounts.ValidDays), RemindBefore: days(cfg.Accounts.RemindDays),

@@ -54,23 +54,26 @@ func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, hits []
 	if err != nil {
 		return nil, err
 	}
-	byRoom := map[int64][]int64{}
-	for _, h := range hits {
-		byRoom[h.Room] = append(byRoom[h.Room], h.Event)
+	nids := make([]int64, len(hits))
+	for i, h := range hits {
+		nids[i] = h.Event
 	}
-	found := make(map[int64]Found, len(hits))
-	for nid, events := range byRoom {
+	events, err := s.rooms.Events(ctx, nids)
+	if err != nil {
+		return nil, err
+	}
+	byRoom := map[int64][]*rooms.Stored{}
+	for _, e := range events {
+		if e.RedactedBy == nil && !ignored[e.Sender] && q.Filter.Match(e.Event) {
+			byRoom[e.Row.Room] = append(byRoom[e.Row.Room], e)
+		}
+	}
+	found := make(map[int64]Found, len(events))
+	for nid, list := range byRoom {
 		room, err := s.rooms.RoomByNID(ctx, nid)
 		if err != nil {
 			return nil, err
 		}
-		list, err := s.rooms.Events(ctx, events)
-		if err != nil {
-			return nil, err
-		}
-		list = slices.DeleteFunc(list, func(e *rooms.Stored) bool {
-			return e.RedactedBy != nil || ignored[e.Sender] || !q.Filter.Match(e.Event)
-		})
 		if list, err = s.rooms.Visible(ctx, room, c.User, list); err != nil {
 			return nil, err
 		}

@@ -12,13 +12,17 @@ import (
 // maxDirectory bounds the results of a search for users.
 const maxDirectory = 50
 
-// Search finds people by name or id: of the caller's own tenant, in rooms that he is in, and in published rooms. limited
-// says that there are more. Spec: client-server-api/#post_matrixclientv3user_directorysearch
+// Search finds people by name or id: in rooms that the caller is in, in published rooms and, by setting, in his own
+// tenant. limited says that there are more. Spec: client-server-api/#post_matrixclientv3user_directorysearch
 func (s *Service) Search(ctx context.Context, c matrix.Caller, term string, limit int) (found []storage.Person, limited bool, err error) {
 	if limit <= 0 || limit > maxDirectory {
 		limit = maxDirectory
 	}
-	found, err = s.db.SearchPeople(ctx, c.UserNID, c.Tenant, term, limit+1)
+	tenant := int64(-1) // nobody's
+	if s.people.FindAll {
+		tenant = c.Tenant
+	}
+	found, err = s.db.SearchPeople(ctx, c.UserNID, tenant, term, limit+1)
 	if err != nil || len(found) <= limit {
 		return found, false, err
 	}

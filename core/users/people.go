@@ -29,6 +29,8 @@ type People struct {
 	Terms []Document
 	// Guests lets anybody have an account with the few rights of a guest.
 	Guests bool
+	// FindAll lets people find all accounts of their tenant, not only those in rooms that they share or that are published.
+	FindAll bool
 	// Policy is what passwords must be like.
 	Policy PasswordPolicy
 	// BcryptPepper was appended to passwords before they were hashed by the server that bcrypt hashes came from.
