@@ -49,6 +49,9 @@ func TestHostileWellKnown(t *testing.T) {
 				}
 			}
 		},
+		"padded": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"m.server":"b.org:99"}`+strings.Repeat(" ", 60<<10))
+		},
 		"array": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `["m.server"]`) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +90,10 @@ func TestHostileAnswers(t *testing.T) {
 				}
 			}
 		},
+		"padded": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"pdus":[],"auth_chain":[]}`)
+			endless(w, " ")
+		},
 		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://b.org/x", http.StatusTemporaryRedirect)
@@ -111,7 +118,7 @@ func TestHostileAnswers(t *testing.T) {
 			if err == nil {
 				t.Error("taken")
 			}
-			if name != "bomb" && name != "endless" && after.TotalAlloc-before.TotalAlloc > 32<<20 {
+			if name != "bomb" && name != "endless" && name != "padded" && after.TotalAlloc-before.TotalAlloc > 32<<20 {
 				t.Errorf("%d MiB taken", (after.TotalAlloc-before.TotalAlloc)>>20)
 			}
 		})

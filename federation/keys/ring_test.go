@@ -189,6 +189,9 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 				w.publish(t, "b.org", time.Hour, []matrix.SigningKey{elsewhere})
 				w.says["a.org"] = w.says["b.org"]
 			}},
+			{"for another server", func() {
+				w.publish(t, "a.org", time.Hour, []matrix.SigningKey{own}, func(o map[string]any) { o["server_name"] = "b.org" })
+			}},
 			{"not signed", func() {
 				w.says["a.org"] = json.RawMessage(`{"server_name":"a.org","verify_keys":{"ed25519:own":{"key":"` +
 					base64.RawStdEncoding.EncodeToString(own.Public()) + `"}},"valid_until_ts":1900000000000}`)
