@@ -46,7 +46,8 @@ func (s *Service) inviteElsewhere(ctx context.Context, r *Room, d Draft) (*Store
 // inviteRefusal is what the inviting user is told.
 func inviteRefusal(err error) error {
 	var e *matrix.Error
-	if errors.As(err, &e) && e.Code != "" && e.Status >= 400 && e.Status < 500 {
+	if errors.As(err, &e) && e.Code != "" && e.Status >= 400 && e.Status < 500 &&
+		e.Code != matrix.CodeMissingParam && e.Code != matrix.CodeInvalidParam { // Spec: those are not the user's fault
 		return err
 	}
 	return matrix.NewError(502, matrix.CodeUnknown, "The server of the invited user could not be reached.").
@@ -81,7 +82,7 @@ func (s *Service) strippedFor(ctx context.Context, v *View, e *matrix.Event) ([]
 			return nil, err
 		}
 		if piece != nil {
-			out = append(out, piece.StrippedJSON(nil))
+			out = append(out, json.RawMessage(piece.JSON)) // Spec: whole events; the receiver strips them (MSC4311)
 		}
 	}
 	return out, nil
@@ -107,7 +108,10 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	}
 	user := matrix.UserID(*e.StateKey)
 	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{e}); errs[0] != nil {
-		return nil, matrix.Forbidden("The event is not signed as it must be.").Wrap(errs[0])
+		return nil, matrix.InvalidParam("The event is not signed as it must be.").Wrap(errs[0])
+	}
+	if err := s.checkShown(ctx, v, id, stripped); err != nil {
+		return nil, err
 	}
 	key, _ := s.opts.Keys.SigningKey(user.Server())
 	signed, err := e.Sign(key)
@@ -139,6 +143,32 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	return signed, s.standOutside(ctx, r, signed, user, proper(stripped), []matrix.ServerName{origin})
 }
 
+// checkShown checks what a room shows of itself where its id depends on it: proper events of that room, the create event among them.
+// Spec: server-server-api/#put_matrixfederationv2inviteroomideventid (MSC4311)
+func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matrix.RoomID, shown []json.RawMessage) error {
+	if !v.RoomIDIsCreateHash {
+		return nil
+	}
+	if len(shown) > maxStripped {
+		return matrix.TooLarge("The room shows too many events.")
+	}
+	events := parse(v, id, shown)
+	if len(events) != len(shown) {
+		return matrix.InvalidParam("Something in invite_room_state is no event of the room.")
+	}
+	created := false
+	for _, e := range events {
+		created = created || e.ID == id.CreateEventID()
+	}
+	if !created {
+		return matrix.InvalidParam("The m.room.create event is missing from invite_room_state.")
+	}
+	if len(s.verified(ctx, events)) != len(events) {
+		return matrix.InvalidParam("An event in invite_room_state is not signed as it must be.")
+	}
+	return nil
+}
+
 // checkInvite refuses what is no invitation of a user of ours.
 func (s *Service) checkInvite(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, event matrix.EventID, e *matrix.Event) error {
 	switch {
@@ -147,7 +177,7 @@ func (s *Service) checkInvite(ctx context.Context, origin matrix.ServerName, id 
 	case e.Type != "m.room.member" || e.StateKey == nil || e.Membership() != "invite":
 		return matrix.InvalidParam("The event is no invitation.")
 	case e.Sender.Server() != origin:
-		return matrix.Forbidden("The event is not one of your users'.")
+		return matrix.InvalidParam("The event is not one of your users'.")
 	case !s.isOurs(matrix.UserID(*e.StateKey).Server()):
 		return matrix.InvalidParam("The invited user is not one of this server.")
 	}
