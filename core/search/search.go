@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -29,13 +30,13 @@ func (s *Service) Search(ctx context.Context, c matrix.Caller, q *Request) (*Pag
 	if err != nil || !ok || len(scope) == 0 || len(terms) == 0 {
 		return page, err
 	}
-	hits, err := s.db.Search(ctx, storage.SearchQuery{Rooms: scope, Senders: senders, Words: terms, Before: q.From.before(), Limit: window})
+	hits, err := s.db.Search(ctx, storage.SearchQuery{Rooms: slices.Sorted(maps.Keys(scope)), Senders: senders, Words: terms, Before: q.From.before(), Limit: window})
 	if err != nil {
 		return nil, err
 	}
 	full := len(hits) == window
 	hits = slices.DeleteFunc(hits, func(h storage.SearchHit) bool { return len(q.Fields) > 0 && !slices.Contains(q.Fields, h.Field) })
-	if page.sorted, err = s.seen(ctx, c, q, hits, terms); err != nil {
+	if page.sorted, err = s.seen(ctx, c, q, scope, hits, terms); err != nil {
 		return nil, err
 	}
 	if !q.Recent {
@@ -49,7 +50,9 @@ func (s *Service) Search(ctx context.Context, c matrix.Caller, q *Request) (*Pag
 }
 
 // seen keeps what the user may see and asked for, in the order of the hits.
-func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, hits []storage.SearchHit, terms []string) ([]Found, error) {
+func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, scope map[int64]storage.MembershipRow,
+	hits []storage.SearchHit, terms []string,
+) ([]Found, error) {
 	ignored, err := s.ignored(ctx, c.UserNID)
 	if err != nil {
 		return nil, err
@@ -62,24 +65,22 @@ func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, hits []
 	if err != nil {
 		return nil, err
 	}
-	byRoom := map[int64][]*rooms.Stored{}
-	for _, e := range events {
-		if e.RedactedBy == nil && !ignored[e.Sender] && q.Filter.Match(e.Event) {
-			byRoom[e.Row.Room] = append(byRoom[e.Row.Room], e)
-		}
+	events = slices.DeleteFunc(events, func(e *rooms.Stored) bool {
+		return e.RedactedBy != nil || ignored[e.Sender] || !q.Filter.Match(e.Event)
+	})
+	if events, err = s.rooms.VisibleAcross(ctx, c.User, scope, events); err != nil {
+		return nil, err
 	}
 	found := make(map[int64]Found, len(events))
-	for nid, list := range byRoom {
-		room, err := s.rooms.RoomByNID(ctx, nid)
+	for _, e := range events {
+		if rooms.SearchText(e) == "" {
+			continue // its sender wanted to be forgotten: the words are gone
+		}
+		room, err := s.rooms.RoomByNID(ctx, e.Row.Room)
 		if err != nil {
 			return nil, err
 		}
-		if list, err = s.rooms.Visible(ctx, room, c.User, list); err != nil {
-			return nil, err
-		}
-		for _, e := range list {
-			found[e.Row.NID] = Found{Room: room, Event: e}
-		}
+		found[e.Row.NID] = Found{Room: room, Event: e}
 	}
 	out := make([]Found, 0, len(found))
 	newest := int64(0)

@@ -68,7 +68,7 @@ type Page struct {
 }
 
 // scope finds the rooms to search: those that the user is in or was in, as far as the filter and the page name them.
-func (s *Service) scope(ctx context.Context, user int64, q *Request) ([]int64, error) {
+func (s *Service) scope(ctx context.Context, user int64, q *Request) (map[int64]storage.MembershipRow, error) {
 	list, err := s.db.ListMembershipsOf(ctx, user)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Service) scope(ctx context.Context, user int64, q *Request) ([]int64, e
 	if err != nil {
 		return nil, err
 	}
-	out := make([]int64, 0, len(list))
+	out := make(map[int64]storage.MembershipRow, len(list))
 	for _, m := range list {
 		was := (m.Membership == storage.MemberLeave || m.Membership == storage.MemberBan) && !m.Forgotten
 		if m.Membership != storage.MemberJoin && !was || q.From.Room != 0 && q.From.Room != m.Room {
@@ -86,7 +86,7 @@ func (s *Service) scope(ctx context.Context, user int64, q *Request) ([]int64, e
 		if is, known := named[m.Room]; known && !is || !known && q.Filter != nil && q.Filter.Rooms != nil {
 			continue
 		}
-		out = append(out, m.Room)
+		out[m.Room] = m
 	}
 	return out, nil
 }
