@@ -150,11 +150,10 @@ func (p *dispatch) announce(ctx context.Context) error {
 // fanOut reads new outbox rows and queues them where they are to go.
 func (p *dispatch) fanOut(ctx context.Context) error {
 	p.mu.Lock()
-	moved := p.moved
+	moved, upto := p.moved, max(p.upto, p.DB.Position())
 	p.moved = false
 	p.mu.Unlock()
 	for moved {
-		upto := p.DB.Position()
 		rows, err := p.DB.ListOutbox(ctx, p.pos, p.part, upto, pageSize)
 		if err != nil {
 			return err

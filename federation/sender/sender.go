@@ -61,8 +61,9 @@ type Sender struct {
 	mu        sync.Mutex
 	heard     map[matrix.ServerName]bool
 	ephemeral []told
-	moved     bool // there may be new outbox rows
-	lists     bool // device lists may have changed
+	moved     bool  // there may be new outbox rows
+	upto      int64 // up to here; Why not the database's: subscribers hear of a batch before it moves
+	lists     bool  // device lists may have changed
 }
 
 // told is an ephemeral message on its way to the goroutine that owns the destinations.
@@ -109,6 +110,7 @@ func (s *Sender) hear(b storage.Batch) {
 	if found || lists {
 		s.mu.Lock()
 		s.moved = s.moved || found
+		s.upto = max(s.upto, b.To)
 		s.lists = s.lists || lists
 		s.mu.Unlock()
 		s.poke()
