@@ -159,13 +159,15 @@ func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.Event
 	if m, err := s.standingOf(ctx, q.Room, q.Sender); err != nil || m.Membership != storage.MemberJoin {
 		return s.sentBefore(ctx, q.Txn, errors.Join(err, unlessFailed(err, notInRoom())))
 	}
-	// Why nothing is refused: an event that is not known here may be known to other servers in the room.
-	e, err := s.findEvent(ctx, q.Room, target)
+	e, err := s.EventByID(ctx, q.Room, target)
 	if err != nil {
+		if isNotFound(err) {
+			return "", matrix.NotFound("The event to be redacted is not known here.")
+		}
 		return "", err
 	}
 	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
-		if e != nil && e.Sender != q.Sender {
+		if e.Sender != q.Sender {
 			auth, err := v.AuthState(ctx, q.Sender, "m.room.redaction", nil, q.Content)
 			if err != nil {
 				return nil, err
