@@ -104,6 +104,9 @@ func (s *Service) hearOutside(ctx context.Context, r *Room, e *matrix.Event, ori
 	if err != nil || own == nil || own.ID == e.ID || !s.isOurs(user.Server()) {
 		return err
 	}
+	if !slices.Contains(e.AuthEvents, own.ID) {
+		return nil // Why: it ends an earlier invitation or knock, and comes late
+	}
 	// Why: whether the sender may do this cannot be told from outside. Who invited may take it back; a knock may be
 	// refused through the server that it went through.
 	invited := own.Membership() == "invite"
