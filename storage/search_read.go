@@ -125,11 +125,12 @@ func (db *DB) searchHits(ctx context.Context, text string, args ...any) ([]Searc
 	return out, err
 }
 
+// Why OFFSET 0: else PostgreSQL walks the newest rows for the order's sake, where the index would find the few.
 const (
 	searchSQLite = `SELECT ` + searchColumns + ` FROM search_words w CROSS JOIN search_docs d
 		WHERE search_words MATCH $1 AND w.rowid < $2 AND d.id = w.rowid ORDER BY w.rowid DESC LIMIT $3`
-	searchPostgres = `SELECT ` + searchColumns + ` FROM search_docs d WHERE d.index_words @@ $1::text::tsquery AND d.id < $2
-		ORDER BY d.id DESC LIMIT $3`
+	searchPostgres = `SELECT ` + searchColumns + ` FROM (SELECT * FROM search_docs WHERE index_words @@ $1::text::tsquery OFFSET 0) d
+		WHERE d.id < $2 ORDER BY d.id DESC LIMIT $3`
 )
 
 // searchInRooms looks for the marks of rooms together with the words.
@@ -170,8 +171,8 @@ func (db *DB) searchNewestPostgres(ctx context.Context, q *SearchQuery) (hits []
 		case here < window/10:
 			return nil, false, nil
 		case int64(len(some)) < here/searchSeldom:
-			rest, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM search_docs d WHERE d.index_words @@ $1::text::tsquery AND d.id < $2
-				AND d.room = ANY($3) ORDER BY d.id DESC LIMIT $4`, match, before, rooms, int64(q.Limit))
+			rest, err := db.searchHits(ctx, `SELECT `+searchColumns+` FROM (SELECT * FROM search_docs WHERE index_words @@ $1::text::tsquery
+				OFFSET 0) d WHERE d.id < $2 AND d.room = ANY($3) ORDER BY d.id DESC LIMIT $4`, match, before, rooms, int64(q.Limit))
 			return append(hits, rest...), true, err
 		}
 		window *= searchGrowth
