@@ -83,15 +83,15 @@ func TestHostileAnswers(t *testing.T) {
 		},
 		"bomb": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
+			z, block := gzip.NewWriter(w), []byte(strings.Repeat(" ", 1<<20))
 			for range 4000 {
-				if _, err := z.Write([]byte(strings.Repeat(" ", 1<<20))); err != nil {
+				if _, err := z.Write(block); err != nil {
 					return
 				}
 			}
 		},
 		"padded": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"pdus":[],"auth_chain":[]}`)
+			_, _ = io.WriteString(w, `{"pdus":[{}]}`)
 			endless(w, " ")
 		},
 		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
@@ -113,12 +113,12 @@ func TestHostileAnswers(t *testing.T) {
 			r.Serve("9.9.9.10:443", here("other"), "b.org")
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := r.client.State(t.Context(), "us.org", "a.org:99", "!r:a.org", "$e")
+			_, err := r.client.Event(t.Context(), "us.org", "a.org:99", "$e")
 			runtime.ReadMemStats(&after)
 			if err == nil {
 				t.Error("taken")
 			}
-			if name != "bomb" && name != "endless" && name != "padded" && after.TotalAlloc-before.TotalAlloc > 32<<20 {
+			if after.TotalAlloc-before.TotalAlloc > 32<<20 {
 				t.Errorf("%d MiB taken", (after.TotalAlloc-before.TotalAlloc)>>20)
 			}
 		})
