@@ -23,6 +23,17 @@ func (s *Service) Outside(ctx context.Context, m *storage.MembershipRow) (json.R
 // standOutside notes how a user stands to a room that this installation is not in, by an event that came or went without the room.
 func (s *Service) standOutside(ctx context.Context, r *Room, e *matrix.Event, user matrix.UserID, stripped []json.RawMessage,
 	via []matrix.ServerName) error {
+	unlock, err := s.standing.lock(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.writeOutside(ctx, r, e, user, stripped, via)
+}
+
+// writeOutside is standOutside for who holds the room's lock.
+func (s *Service) writeOutside(ctx context.Context, r *Room, e *matrix.Event, user matrix.UserID, stripped []json.RawMessage,
+	via []matrix.ServerName) error {
 	if stripped == nil {
 		stripped = []json.RawMessage{}
 	}

@@ -100,6 +100,11 @@ func (s *Service) hearOutside(ctx context.Context, r *Room, e *matrix.Event, ori
 		return nil
 	}
 	user := matrix.UserID(*e.StateKey)
+	unlock, err := s.standing.lock(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	own, _, err := s.outsideEvent(ctx, r, user)
 	if err != nil || own == nil || own.ID == e.ID || !s.isOurs(user.Server()) {
 		return err
@@ -113,5 +118,5 @@ func (s *Service) hearOutside(ctx context.Context, r *Room, e *matrix.Event, ori
 	if invited && e.Sender != own.Sender || !invited && !slices.Contains(s.invitedBy(ctx, r, user), origin) {
 		return nil
 	}
-	return s.standOutside(ctx, r, e, user, nil, nil)
+	return s.writeOutside(ctx, r, e, user, nil, nil)
 }

@@ -59,7 +59,8 @@ type Service struct {
 	// lastCreate is the time of the newest create event made here, in milliseconds.
 	lastCreate atomic.Int64
 	// entering lets one user at a time take this installation into a room; fetching, one backfill a room.
-	entering, fetching keyLocks
+	// standing, one change at a time of how our users stand to a room from outside.
+	entering, fetching, standing keyLocks
 }
 
 // New makes the service and subscribes it to commits; subscribers that read rooms subscribe after it.
