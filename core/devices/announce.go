@@ -88,6 +88,14 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 			a.Gone = append(a.Gone, id)
 		}
 	}
+	if len(a.Devices)+len(a.Gone) == 0 && !a.Cross { // what changed is not told, but that it did is: a name
+		for id := range is {
+			if id != "" {
+				a.Devices = append(a.Devices, id)
+				break
+			}
+		}
+	}
 	to := storage.NewServerSet(servers)
 	if to == nil || len(a.Devices)+len(a.Gone) == 0 && !a.Cross {
 		return nil
