@@ -27,7 +27,14 @@ func (e *RemoteError) Error() string {
 }
 
 // Unwrap gives the refusal in the protocol's form, so that [matrix.AsError] hands it on to clients.
-func (e *RemoteError) Unwrap() error { return e.Err }
+// Why not what is about tokens: a client would take it for its own and log out.
+func (e *RemoteError) Unwrap() error {
+	switch {
+	case e.Status == http.StatusUnauthorized, e.Err.Code == matrix.CodeUnknownToken, e.Err.Code == matrix.CodeMissingToken:
+		return matrix.NewError(http.StatusBadGateway, matrix.CodeUnknown, "The other server did not accept this server's request.")
+	}
+	return e.Err
+}
 
 // RetryAfter is how long a peer that refused for its load asks us to wait, 0 when it does not say.
 func (e *RemoteError) RetryAfter() time.Duration {

@@ -169,6 +169,14 @@ func TestRefusals(t *testing.T) {
 	if m := matrix.AsError(err); m.Status != 429 || m.Code != matrix.CodeLimitExceeded {
 		t.Errorf("as a protocol error: %v", m)
 	}
+	r.Serve("9.9.9.9:98", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errcode":"M_UNKNOWN_TOKEN","soft_logout":false}`)
+	}), "a.org")
+	_, err = r.client.Event(t.Context(), "us.org", "a.org:98", "$e")
+	if m := matrix.AsError(err); m.Status != 502 || m.Code == matrix.CodeUnknownToken {
+		t.Errorf("a peer can log our clients out: %v", m)
+	}
 	if _, err := r.client.Event(t.Context(), "stranger.org", "a.org:99", "$e"); err == nil {
 		t.Error("asked in the name of a server that is not ours")
 	}
