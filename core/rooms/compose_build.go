@@ -31,7 +31,9 @@ type builder struct {
 	tips     map[int64]int64
 	links    []*storage.ChainLinkRow
 	// opened is the branch that this Change starts, branchRows are rows on branches other than the main one.
-	opened     *storage.BranchRow
+	opened *storage.BranchRow
+	// arrived are users of ours who join by this change of state.
+	arrived    []int64
 	branchRows []*storage.StateRow
 	// replaces is the number of an outlier that gets its place now.
 	replaces int64

@@ -101,6 +101,7 @@ func (b *builder) changeCurrent(ctx context.Context, changes []keyChange, own *S
 		b.change.Add(&storage.StateRow{At: storage.At{Live: at}, Room: b.r.nid, StateKey: c.key, Seq: b.snap.seq, Event: c.new, Old: c.old})
 	}
 	b.countServers()
+	b.introduce()
 	b.snap.state = b.snap.state.with(pairs...)
 	b.checkpoint()
 	return nil
@@ -130,6 +131,9 @@ func (b *builder) changeMember(ctx context.Context, c keyChange, own *Stored) (l
 		return 0, err
 	}
 	b.countServer(matrix.UserID(c.tuple.Key), was, is)
+	if is == storage.MemberJoin && was != is && b.s.isOurs(matrix.UserID(c.tuple.Key).Server()) {
+		b.arrived = append(b.arrived, user)
+	}
 	if c.new == own.Row.NID {
 		live = own.Row.Live
 		b.change.Lives[live-1].User = user

@@ -70,6 +70,20 @@ func (b *builder) countServers() {
 	}
 }
 
+// introduce lets the device lists of our users who came into a room with other servers count as changed.
+// Why: those servers may not have kept them until now. Spec: server-server-api/#device-management
+func (b *builder) introduce() {
+	arrived := b.arrived
+	b.arrived = nil
+	if !b.s.opts.Federated || b.snap.servers == nil || b.snap.servers.set == nil {
+		return
+	}
+	for _, user := range arrived {
+		live := b.change.Live(storage.Live{Kind: storage.KindDeviceList, User: user})
+		b.change.Add(&storage.DeviceListRow{At: storage.At{Live: live + 1}, User: user})
+	}
+}
+
 // post lets the servers that are in the room before an event hear of it: of ours, and of those that came through us.
 func (b *builder) post(e *Stored) {
 	if !b.s.opts.Federated || !e.Has(storage.FlagLocal) && !b.relay {
