@@ -83,10 +83,7 @@ func (c *Config) checkEmail(say sayer) {
 	}
 }
 
-func (c *Config) checkAccounts(say sayer) {
-	if _, err := mail.ParseRules(c.Registration.Emails); err != nil {
-		say("registration.emails: %s.", err)
-	}
+func (c *Config) checkTerms(say sayer) {
 	for i, t := range c.Accounts.Terms {
 		u, err := url.Parse(t.URL)
 		if t.ID == "" || t.Version == "" || t.Language == "" || t.Language == "version" || t.Name == "" {
@@ -95,6 +92,13 @@ func (c *Config) checkAccounts(say sayer) {
 			say("accounts.terms[%d].url: %q is no address like https://example.org/terms.", i, t.URL)
 		}
 	}
+}
+
+func (c *Config) checkAccounts(say sayer) {
+	if _, err := mail.ParseRules(c.Registration.Emails); err != nil {
+		say("registration.emails: %s.", err)
+	}
+	c.checkTerms(say)
 	if c.Accounts.ValidDays < 0 || c.Accounts.RemindDays < 0 {
 		say("accounts: valid_days and remind_days must not be below 0.")
 	}

@@ -27,7 +27,7 @@ const (
 // order for each sender and room, while a room that is slow holds up no other. It may be used concurrently.
 type Inbox struct {
 	s    *Service
-	ctx  context.Context // ends the work; of Close
+	ctx  context.Context //nolint:containedctx // Why: it is the inbox's own life, which ends with Close
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 

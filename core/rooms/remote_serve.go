@@ -295,12 +295,7 @@ func (s *Service) ancestors(ctx context.Context, r *Room, from, until []matrix.E
 		}
 	}
 	for len(front) > 0 && len(out) < limit {
-		i := 0
-		for j, e := range front {
-			if e.Row.Depth > front[i].Row.Depth || e.Row.Depth == front[i].Row.Depth && e.Row.NID > front[i].Row.NID {
-				i = j
-			}
-		}
+		i := deepest(front)
 		e := front[i]
 		front = slices.Delete(front, i, i+1)
 		if !e.Has(storage.FlagRejected) {
@@ -315,4 +310,15 @@ func (s *Service) ancestors(ctx context.Context, r *Room, from, until []matrix.E
 		}
 	}
 	return out, nil
+}
+
+// deepest is the index of the event that stands last in room order.
+func deepest(events []*Stored) int {
+	i := 0
+	for j, e := range events {
+		if e.Row.Depth > events[i].Row.Depth || e.Row.Depth == events[i].Row.Depth && e.Row.NID > events[i].Row.NID {
+			i = j
+		}
+	}
+	return i
 }

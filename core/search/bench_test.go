@@ -40,7 +40,6 @@ type library struct {
 	words  *rand.Zipf
 	pick   *rand.Zipf
 	shelf  []shelf
-	made   int64
 }
 
 // shelf is a room with one of its messages, after which the others are made.

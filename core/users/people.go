@@ -1,7 +1,6 @@
 package users
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -129,10 +128,4 @@ func (s *Service) link(server matrix.ServerName, page, token string) string {
 		base = "https://" + string(server)
 	}
 	return strings.TrimSuffix(base, "/") + "/_rempart/account/" + page + "?token=" + token
-}
-
-// rawString is a string as JSON.
-func rawString(s string) json.RawMessage {
-	b, _ := json.Marshal(s) // a string always has a JSON form
-	return b
 }
