@@ -19,7 +19,7 @@ func (db *DB) connectSQLite(ctx context.Context) error {
 		return err
 	}
 	common := []string{"busy_timeout(10000)", "foreign_keys(0)", "temp_store(2)"}
-	writer := append([]string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-65536)",
+	writer := append([]string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)",
 		"journal_size_limit(67108864)", "wal_autocheckpoint(2000)"}, common...)
 	reader := append([]string{"query_only(1)", "cache_size(-4096)"}, common...)
 	var err error

@@ -107,8 +107,18 @@ func measure(ctx context.Context, log *slog.Logger, o options, targets []target,
 	for _, sc := range o.scenarios {
 		on(sc.Name, sc.Run)
 	}
-	on("end", func(_ context.Context, e *scenario.Env, s *scenario.Sheet) error { return e.Memory(s) })
+	on("end", func(ctx context.Context, e *scenario.Env, s *scenario.Sheet) error {
+		select { // what a server holds once it is left in peace, not what it has not yet given back
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(endRest):
+		}
+		return e.Memory(s)
+	})
 }
+
+// endRest is how long a server is left in peace before its memory is read at the end.
+const endRest = 10 * time.Second
 
 // restart measures a start on the data that the scenarios left behind.
 func restart(ctx context.Context, servers *spawn.Servers, s *spawn.Server) report.Result {
