@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -21,7 +22,7 @@ func (db *DB) connectSQLite(ctx context.Context) error {
 	common := []string{"busy_timeout(10000)", "foreign_keys(0)", "temp_store(2)"}
 	writer := append([]string{"journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16384)",
 		"journal_size_limit(67108864)", "wal_autocheckpoint(2000)"}, common...)
-	reader := append([]string{"query_only(1)", "cache_size(-4096)"}, common...)
+	reader := append([]string{"query_only(1)", "cache_size(-2048)"}, common...)
 	var err error
 	if db.write, err = db.openSQLite(writer, 1); err != nil {
 		return err
@@ -76,5 +77,11 @@ func (db *DB) openSQLite(pragmas []string, conns int) (*sql.DB, error) {
 	pool := sql.OpenDB(db.wrapped(connector))
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
+	if conns > 1 { // the writer stays; readers give their page caches back when nobody reads
+		pool.SetConnMaxIdleTime(readerIdle)
+	}
 	return pool, nil
 }
+
+// readerIdle is how long a reader is kept without work. To open one anew takes a millisecond.
+const readerIdle = 5 * time.Second
