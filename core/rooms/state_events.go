@@ -54,9 +54,6 @@ func (e *Stored) unredacted() *matrix.Event {
 
 func (e *Stored) bytes() int64 { return 768 + 2*int64(len(e.JSON)) }
 
-// VersionAfter is the version of the room's state after an event.
-func (s *Service) VersionAfter(_ context.Context, e *Stored) Version { return e.After() }
-
 // Events reads events by number, in the order asked for; those that do not exist are left out.
 func (s *Service) Events(ctx context.Context, nids []int64) ([]*Stored, error) {
 	out := make([]*Stored, len(nids))
