@@ -72,6 +72,7 @@ func Register(r *httpx.Router, d Deps) {
 	moderationRoutes(r, d.Users)
 	accountPages(r, d.Users)
 	deviceRoutes(r, d)
+	dehydratedRoutes(r, d.Devices)
 	crossSigningRoutes(r, d)
 	keyBackupRoutes(r, d.Devices)
 	miscRoutes(r, d.Users)

@@ -43,6 +43,7 @@ func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
 		del(`DELETE FROM to_device WHERE device = $1`, device),
 		del(`DELETE FROM device_keys WHERE usr = $1 AND device_id = $2`, user, string(id)),
 		del(`DELETE FROM key_signatures WHERE usr = $1 AND target = $2`, user, string(id)),
+		del(`DELETE FROM dehydrated_devices WHERE device = $1`, device),
 		del(`DELETE FROM devices WHERE nid = $1`, device),
 	}
 }
@@ -104,10 +105,12 @@ func (db *DB) ListDeviceNames(ctx context.Context, user int64) ([]DeviceName, er
 	return out, err
 }
 
-// DeleteUserDevices removes all devices of a user but one (0: all), with all sessions but that one's.
+// DeleteUserDevices removes all devices of a user but one (0: all) and but the dehydrated one, with all sessions but that
+// one's.
 func DeleteUserDevices(user, except int64) []Guard {
-	const devices = `(SELECT nid FROM devices WHERE usr = $1 AND nid <> $2)`
-	const names = `(SELECT device_id FROM devices WHERE usr = $1 AND nid <> $2)`
+	const which = `usr = $1 AND nid <> $2 AND nid NOT IN (SELECT device FROM dehydrated_devices WHERE usr = $1)`
+	const devices = `(SELECT nid FROM devices WHERE ` + which + `)`
+	const names = `(SELECT device_id FROM devices WHERE ` + which + `)`
 	var out []Guard
 	for _, sql := range []string{
 		`DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE usr = $1 AND (device = 0 OR device <> $2))`,
@@ -117,7 +120,7 @@ func DeleteUserDevices(user, except int64) []Guard {
 		`DELETE FROM to_device WHERE device IN ` + devices,
 		`DELETE FROM device_keys WHERE usr = $1 AND device_id IN ` + names,
 		`DELETE FROM key_signatures WHERE usr = $1 AND target IN ` + names,
-		`DELETE FROM devices WHERE usr = $1 AND nid <> $2`,
+		`DELETE FROM devices WHERE ` + which,
 	} {
 		out = append(out, Guard{sql: sql, args: []any{user, except}, want: anyRows})
 	}

@@ -94,17 +94,7 @@ func (s *Service) addIdentity(ctx context.Context, change *storage.Change, c mat
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	var id identity
-	if err := json.Unmarshal(raw, &id); err != nil {
-		return matrix.BadJSON("The device_keys have the wrong form.")
-	}
-	switch {
-	case id.User != c.User || id.Device != c.Device:
-		return matrix.InvalidParam("The device_keys name another user or device than the one whose token this is.")
-	case id.Algorithms == nil || id.Keys == nil:
-		return matrix.BadJSON("The device_keys lack \"algorithms\" or \"keys\".")
-	}
-	body, err := identityBody(raw)
+	body, err := parseIdentity(c, raw)
 	if err != nil {
 		return err
 	}
@@ -118,6 +108,21 @@ func (s *Service) addIdentity(ctx context.Context, change *storage.Change, c mat
 	change.Add(&storage.DeviceKeysRow{User: c.UserNID, Device: c.Device, Body: body})
 	listChanged(change, c.UserNID)
 	return nil
+}
+
+// parseIdentity is what is stored of the identity keys that a device publishes.
+func parseIdentity(c matrix.Caller, raw json.RawMessage) ([]byte, error) {
+	var id identity
+	if err := json.Unmarshal(raw, &id); err != nil {
+		return nil, matrix.BadJSON("The device_keys have the wrong form.")
+	}
+	switch {
+	case id.User != c.User || id.Device != c.Device:
+		return nil, matrix.InvalidParam("The device_keys name another user or device than the one whose token this is.")
+	case id.Algorithms == nil || id.Keys == nil:
+		return nil, matrix.BadJSON("The device_keys lack \"algorithms\" or \"keys\".")
+	}
+	return identityBody(raw)
 }
 
 // identityBody is an identity or cross-signing key as it is stored: canonical, without "unsigned", which is for servers

@@ -142,6 +142,7 @@ func (s *Service) closeAccount(ctx context.Context, change *storage.Change, user
 	change.Guard(storage.DeletePerson(user.NID)...)
 	change.Guard(storage.DeleteCrossSigning(user.NID)...)
 	change.Guard(storage.DeleteKeyBackups(user.NID)...)
+	change.Guard(storage.DeleteDehydrated(user.NID)...)
 	change.Live(storage.Live{Kind: storage.KindProfile, User: user.NID})
 	job, err := s.db.NewID(ctx, storage.OtherNIDs)
 	if err != nil {

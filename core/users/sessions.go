@@ -69,13 +69,16 @@ func (s *Service) Logout(ctx context.Context, c matrix.Caller) error {
 	return err
 }
 
-// LogoutAll ends all sessions of the caller and removes all his devices.
+// LogoutAll ends all sessions of the caller and removes all his devices, the dehydrated one too (MSC3814).
 // Spec: client-server-api/#post_matrixclientv3logoutall
 func (s *Service) LogoutAll(ctx context.Context, c matrix.Caller) error {
-	return s.endSessions(ctx, c.UserNID, 0, &storage.Change{})
+	change := &storage.Change{}
+	change.Guard(storage.DeleteDehydrated(c.UserNID)...)
+	return s.endSessions(ctx, c.UserNID, 0, change)
 }
 
 // endSessions removes the devices of a user, but one, with all sessions but those of that device, in a Change.
+// Why the dehydrated device stays: it has no session, and who loses the phone and the password needs what it received.
 func (s *Service) endSessions(ctx context.Context, user, keepDevice int64, change *storage.Change) error {
 	change.Guard(storage.DeleteUserDevices(user, keepDevice)...)
 	listChanged(change, user)
