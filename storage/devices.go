@@ -32,7 +32,13 @@ func UpdateDeviceName(device int64, name string) Guard {
 	return Guard{sql: `UPDATE devices SET display_name = $2 WHERE nid = $1`, args: []any{device, name}, want: 1}
 }
 
-// DeleteDevice removes a device with its sessions, keys and messages.
+// The types of account data that hold the settings of one device, whose id follows.
+const (
+	localSettings         = "m.local_notification_settings."
+	unstableLocalSettings = "org.matrix.msc3890.local_notification_settings."
+)
+
+// DeleteDevice removes a device with its sessions, keys, messages, pushers and settings.
 func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
 	del := func(sql string, args ...any) Guard { return Guard{sql: sql, args: args, want: anyRows} }
 	return []Guard{
@@ -44,6 +50,10 @@ func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
 		del(`DELETE FROM device_keys WHERE usr = $1 AND device_id = $2`, user, string(id)),
 		del(`DELETE FROM key_signatures WHERE usr = $1 AND target = $2`, user, string(id)),
 		del(`DELETE FROM dehydrated_devices WHERE device = $1`, device),
+		del(`DELETE FROM pushers WHERE usr = $1 AND device = $2`, user, device),
+		// MSC3890: what was set for this device alone.
+		del(`DELETE FROM account_data WHERE usr = $1 AND room = 0 AND type IN ($2, $3)`, user,
+			localSettings+string(id), unstableLocalSettings+string(id)),
 		del(`DELETE FROM devices WHERE nid = $1`, device),
 	}
 }
@@ -105,6 +115,19 @@ func (db *DB) ListDeviceNames(ctx context.Context, user int64) ([]DeviceName, er
 	return out, err
 }
 
+// ListDevicesOf lists the numbers and ids of the devices of some users, by user.
+func (db *DB) ListDevicesOf(ctx context.Context, users []int64) (map[int64][]DeviceName, error) {
+	out := make(map[int64][]DeviceName, len(users))
+	err := db.eachIn(ctx, `SELECT usr, nid, device_id FROM devices WHERE usr IN`, users, ``, func(r *sql.Rows) error {
+		var user int64
+		var d DeviceName
+		err := r.Scan(&user, &d.NID, &d.ID)
+		out[user] = append(out[user], d)
+		return err
+	})
+	return out, err
+}
+
 // DeleteUserDevices removes all devices of a user but one (0: all) and but the dehydrated one, with all sessions but that
 // one's.
 func DeleteUserDevices(user, except int64) []Guard {
@@ -120,6 +143,9 @@ func DeleteUserDevices(user, except int64) []Guard {
 		`DELETE FROM to_device WHERE device IN ` + devices,
 		`DELETE FROM device_keys WHERE usr = $1 AND device_id IN ` + names,
 		`DELETE FROM key_signatures WHERE usr = $1 AND target IN ` + names,
+		`DELETE FROM pushers WHERE usr = $1 AND (device = 0 OR device <> $2)`,
+		`DELETE FROM account_data WHERE usr = $1 AND room = 0 AND type IN (SELECT '` + localSettings + `' || device_id FROM devices WHERE ` + which +
+			` UNION ALL SELECT '` + unstableLocalSettings + `' || device_id FROM devices WHERE ` + which + `)`,
 		`DELETE FROM devices WHERE ` + which,
 	} {
 		out = append(out, Guard{sql: sql, args: []any{user, except}, want: anyRows})

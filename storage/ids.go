@@ -17,6 +17,7 @@ const (
 	DeviceNIDs   Counter = "devices"
 	SessionNIDs  Counter = "sessions"
 	FilterNIDs   Counter = "filters"
+	PusherNIDs   Counter = "pushers"
 	OtherNIDs    Counter = "other"
 )
 

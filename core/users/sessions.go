@@ -57,6 +57,7 @@ func (s *Service) Logout(ctx context.Context, c matrix.Caller) error {
 	change := &storage.Change{}
 	if c.DeviceNID == 0 {
 		change.Guard(storage.DeleteSession(c.Session)...)
+		change.Guard(storage.DeleteSessionPushers(c.UserNID, c.Session))
 	} else {
 		change.Guard(storage.DeleteDevice(c.UserNID, c.DeviceNID, c.Device)...)
 		listChanged(change, c.UserNID)
