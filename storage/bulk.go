@@ -65,8 +65,8 @@ func (c *committer) commitPiece(piece *Change) {
 	if len(c.queue.changes) > 0 {
 		c.bulkPause = time.Now().Add(took)
 	}
-	if rows < int(c.pieceRows.Load()) && took < bulkPiece {
-		return // the last piece of its rows: too short to measure by
+	if rows == 0 || rows < int(c.pieceRows.Load()) && took < bulkPiece {
+		return // statements only, or the last piece of its rows: nothing to measure by
 	}
 	fit := int64(float64(rows) * float64(bulkPiece) / float64(max(took, time.Millisecond)))
 	now := c.pieceRows.Load()

@@ -48,7 +48,8 @@ type DB struct {
 
 	committer *committer
 	follower  *follower
-	stmts     sync.Map // SQL text → *sql.Stmt on the read pool
+	indexer   *searchIndexer // nil on PostgreSQL, which indexes as it commits
+	stmts     sync.Map       // SQL text → *sql.Stmt on the read pool
 	ids       idBlocks
 	names     *internCache
 }
@@ -79,6 +80,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db.committer = c
 	db.follower = newFollower(db)
+	if !db.dialect.arrays {
+		db.indexer = newSearchIndexer(db)
+	}
 	return db, nil
 }
 
@@ -96,6 +100,9 @@ func (db *DB) connect(ctx context.Context) error {
 
 // Close writes what still waits and closes the database.
 func (db *DB) Close() error {
+	if db.indexer != nil {
+		db.indexer.close()
+	}
 	db.follower.close()
 	db.committer.close()
 	return db.closePools()

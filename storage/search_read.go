@@ -42,6 +42,11 @@ func (db *DB) Search(ctx context.Context, q SearchQuery) ([]SearchHit, error) {
 	if len(q.Words) == 0 || len(q.Rooms) == 0 {
 		return nil, nil
 	}
+	if db.indexer != nil {
+		if err := db.indexer.catchUp(ctx); err != nil {
+			return nil, err
+		}
+	}
 	first := db.searchNewestSQLite
 	if db.dialect.arrays {
 		first = db.searchNewestPostgres
