@@ -25,6 +25,7 @@ const (
 	KindRedaction   Kind = 13 // a redaction changed an event that was there before (room)
 	KindOutbox      Kind = 14 // a message for other servers that must arrive
 	KindPusher      Kind = 15 // a user's pushers changed (user)
+	KindShadow      Kind = 21 // which accounts are shadow-banned changed (user)
 )
 
 // Live is an entry of the live stream. Pos is filled in at commit.

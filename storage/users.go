@@ -12,13 +12,14 @@ type UserFlag int64
 
 // The flags of an account.
 const (
-	UserAdmin       UserFlag = 1 << iota // may use the admin API
-	UserDeactivated                      // closed for ever; the name is not given again
-	UserGuest                            // has the few rights of a guest
-	UserLocked                           // may do nothing but log out
-	UserSuspended                        // may read and leave, not write
-	UserExpired                          // its time has run out; may do nothing until it is renewed
-	UserErased                           // closed, and its owner wants what he wrote to be shown to nobody new
+	UserAdmin        UserFlag = 1 << iota // may use the admin API
+	UserDeactivated                       // closed for ever; the name is not given again
+	UserGuest                             // has the few rights of a guest
+	UserLocked                            // may do nothing but log out
+	UserSuspended                         // may read and leave, not write
+	UserExpired                           // its time has run out; may do nothing until it is renewed
+	UserErased                            // closed, and its owner wants what he wrote to be shown to nobody new
+	UserShadowBanned                      // what it writes is answered as if it were sent, and reaches nobody
 )
 
 // User is a local account.
