@@ -20,6 +20,10 @@ type Config struct {
 	Federation   Federation   `key:"federation"`
 	Limits       Limits       `key:"limits"`
 	Log          Log          `key:"log"`
+	Appservices  Appservices  `key:"appservices"`
+
+	// Services are the registrations of the application services, read from their files.
+	Services []Appservice
 
 	// File is where it was read from, "" without a file.
 	File string
@@ -179,5 +183,8 @@ func (c *Config) resolve(base string) {
 	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Registration.SharedSecretFile,
 		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd} {
 		*path = under(base, *path, "")
+	}
+	for i, path := range c.Appservices.Files {
+		c.Appservices.Files[i] = under(base, path, "")
 	}
 }

@@ -53,6 +53,7 @@ func Load(path string) (*Config, error) {
 		c.resolve(base)
 	}
 	found = append(found, c.readSecrets()...)
+	found = append(found, c.readAppservices()...)
 	found = append(found, c.check()...)
 	if len(found) > 0 {
 		return nil, found

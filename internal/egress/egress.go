@@ -28,6 +28,7 @@ const (
 	Preview    Kind = "preview"
 	Media      Kind = "media" // content that another server keeps elsewhere
 	Mail       Kind = "mail"
+	Appservice Kind = "appservice"
 )
 
 // Intent is what is about to happen, as the judge and the recorder see it.

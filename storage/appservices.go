@@ -1,0 +1,170 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+
+	"rempart/internal/matrix"
+)
+
+// AppserviceOutboxRow says that application services are to be told an event.
+type AppserviceOutboxRow struct {
+	At
+	Event int64
+	// Services are the numbers of the services.
+	Services []int64
+}
+
+var appserviceOutboxTable = newTable("appservice_outbox", "pos:i event:i services:b", 2, "ignore")
+
+func (*AppserviceOutboxRow) table() *table { return appserviceOutboxTable }
+func (r *AppserviceOutboxRow) args(dst []any) []any {
+	set := make([]byte, 0, 8*len(r.Services))
+	for _, n := range r.Services {
+		set = binary.BigEndian.AppendUint64(set, uint64(n))
+	}
+	return append(dst, r.Pos, r.Event, set)
+}
+
+// ListAppserviceOutbox lists what is to be told behind a position and up to another, in order. A list that reaches the
+// limit ends anywhere within its last position.
+func (db *DB) ListAppserviceOutbox(ctx context.Context, after, upto int64, limit int) ([]AppserviceOutboxRow, error) {
+	var out []AppserviceOutboxRow
+	err := db.each(ctx, `SELECT pos, event, services FROM appservice_outbox WHERE pos > $1 AND pos <= $2 ORDER BY pos, event LIMIT $3`,
+		[]any{after, upto, int64(limit)}, func(r *sql.Rows) error {
+			var o AppserviceOutboxRow
+			var set []byte
+			err := r.Scan(&o.Pos, &o.Event, &set)
+			for ; len(set) >= 8; set = set[8:] {
+				o.Services = append(o.Services, int64(binary.BigEndian.Uint64(set)))
+			}
+			out = append(out, o)
+			return err
+		})
+	return out, err
+}
+
+// PruneAppserviceOutbox forgets what everybody has been told: all up to a position.
+func PruneAppserviceOutbox(upto int64) Guard {
+	return Guard{sql: `DELETE FROM appservice_outbox WHERE pos <= $1`, args: []any{upto}, want: anyRows}
+}
+
+// AppserviceCursor is how far an application service has been told.
+type AppserviceCursor struct {
+	Number int64
+	ID     string
+	// Pos is how far everything has arrived, Lists the same of changed device lists.
+	Pos, Lists int64
+	// Txn is the transaction under way, "" when there is none; FlightPos and FlightLists are how far it goes, Flight what
+	// it holds.
+	Txn                    string
+	FlightPos, FlightLists int64
+	Flight                 []byte
+	// Since is when the service began to fail, 0 while it does not; Retry when it is tried next; Reason why it failed.
+	Since, Retry int64
+	Reason       string
+	// Success is when it last took something.
+	Success int64
+}
+
+// AppserviceRow sets a cursor.
+type AppserviceRow struct{ AppserviceCursor }
+
+var appservicesTable = newTable("appservices",
+	"number:i id:t pos:i lists:i txn:t flight_pos:i flight_lists:i flight:b since:i retry:i success:i reason:t", 1, "update")
+
+func (*AppserviceRow) table() *table { return appservicesTable }
+func (r *AppserviceRow) args(dst []any) []any {
+	flight := r.Flight
+	if flight == nil {
+		flight = []byte{}
+	}
+	return append(dst, r.Number, r.ID, r.Pos, r.Lists, r.Txn, r.FlightPos, r.FlightLists, flight, r.Since, r.Retry, r.Success, r.Reason)
+}
+
+// ListAppservices lists the cursors of all services that were ever told something.
+func (db *DB) ListAppservices(ctx context.Context) ([]AppserviceCursor, error) {
+	var out []AppserviceCursor
+	err := db.each(ctx, `SELECT number, id, pos, lists, txn, flight_pos, flight_lists, flight, since, retry, success, reason
+		FROM appservices ORDER BY id`, nil, func(r *sql.Rows) error {
+		var c AppserviceCursor
+		err := r.Scan(&c.Number, &c.ID, &c.Pos, &c.Lists, &c.Txn, &c.FlightPos, &c.FlightLists, &c.Flight, &c.Since, &c.Retry,
+			&c.Success, &c.Reason)
+		out = append(out, c)
+		return err
+	})
+	return out, err
+}
+
+// DeviceMessage is a message for a device of a service's user.
+type DeviceMessage struct {
+	ToDevice
+	DeviceNID int64
+	User      matrix.UserID
+	Device    matrix.DeviceID
+}
+
+// ListServiceToDevice lists the oldest messages that wait for devices of the accounts of a service.
+func (db *DB) ListServiceToDevice(ctx context.Context, service string, limit int) ([]DeviceMessage, error) {
+	var out []DeviceMessage
+	err := db.each(ctx, `SELECT t.pos, t.part, t.sender, t.type, t.content, t.device, i.user_id, d.device_id
+		FROM users u JOIN devices d ON d.usr = u.nid JOIN to_device t ON t.device = d.nid JOIN user_ids i ON i.nid = u.nid
+		WHERE u.appservice = $1 AND u.appservice <> '' ORDER BY t.pos, t.part, t.device LIMIT $2`, []any{service, int64(limit)}, func(r *sql.Rows) error {
+		var m DeviceMessage
+		err := r.Scan(&m.Pos, &m.Part, &m.Sender, &m.Type, &m.Content, &m.DeviceNID, &m.User, &m.Device)
+		out = append(out, m)
+		return err
+	})
+	return out, err
+}
+
+// DeleteOneToDevice forgets one message of a device.
+func DeleteOneToDevice(device, pos, part int64) Guard {
+	return Guard{sql: `DELETE FROM to_device WHERE device = $1 AND pos = $2 AND part = $3`, args: []any{device, pos, part}, want: anyRows}
+}
+
+// ListServiceListChanges lists users whose device list changed between two positions and who are in a room with an account of
+// a service.
+func (db *DB) ListServiceListChanges(ctx context.Context, service string, after, upto int64, limit int) ([]matrix.UserID, error) {
+	var out []matrix.UserID
+	err := db.each(ctx, `SELECT i.user_id FROM device_lists l JOIN user_ids i ON i.nid = l.usr
+		WHERE l.pos > $1 AND l.pos <= $2 AND EXISTS (SELECT 1 FROM memberships m JOIN memberships x ON x.room = m.room
+			JOIN users u ON u.nid = x.usr
+			WHERE m.usr = l.usr AND m.membership = $4 AND x.membership = $4 AND u.appservice = $3 AND u.appservice <> '')
+		ORDER BY l.pos LIMIT $5`, []any{after, upto, service, int64(MemberJoin), int64(limit)}, func(r *sql.Rows) error {
+		var id matrix.UserID
+		err := r.Scan(&id)
+		out = append(out, id)
+		return err
+	})
+	return out, err
+}
+
+// ListServiceUsers lists the accounts of a service that have devices.
+func (db *DB) ListServiceUsers(ctx context.Context, service string, limit int) ([]int64, error) {
+	return db.numbers(ctx, `SELECT u.nid FROM users u WHERE u.appservice = $1 AND u.appservice <> ''
+		AND EXISTS (SELECT 1 FROM devices d WHERE d.usr = u.nid) ORDER BY u.nid LIMIT $2`, service, int64(limit))
+}
+
+// SetNetworkRoom is the guard that lists a room in the directory of a third-party network, or takes it out.
+func SetNetworkRoom(instance string, room int64, listed bool) Guard {
+	if !listed {
+		return Guard{sql: `DELETE FROM network_rooms WHERE instance = $1 AND room = $2`, args: []any{instance, room}, want: anyRows}
+	}
+	return Guard{sql: `INSERT INTO network_rooms (instance, room) VALUES ($1, $2) ON CONFLICT DO NOTHING`, args: []any{instance, room}, want: anyRows}
+}
+
+// ListNetworkRooms lists the rooms of a third-party network ("" all of them), most members first.
+func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]PublicRoom, error) {
+	var out []PublicRoom
+	err := db.each(ctx, `SELECT n.room, (SELECT COUNT(*) FROM memberships m WHERE m.room = n.room AND m.membership = $1) AS joined
+		FROM (SELECT DISTINCT room FROM network_rooms WHERE instance = $2 OR $2 = '') n ORDER BY joined DESC, n.room`,
+		[]any{int64(MemberJoin), instance}, func(r *sql.Rows) error {
+			var p PublicRoom
+			err := r.Scan(&p.Room, &p.Joined)
+			out = append(out, p)
+			return err
+		})
+	return out, err
+}
