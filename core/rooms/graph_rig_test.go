@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 
 	"rempart/core/rooms"
@@ -29,7 +32,8 @@ type rig struct {
 	rooms *rooms.Service
 	url   string
 	// lives are all live entries, in the order in which they were published.
-	lives []storage.Live
+	lives  []storage.Live
+	closed sync.Once
 }
 
 func newRig(t testing.TB, url string, change func(*rooms.Options)) *rig {
@@ -52,13 +56,45 @@ func newRig(t testing.TB, url string, change func(*rooms.Options)) *rig {
 		t.Fatal(err)
 	}
 	b.Subscribe(func(b storage.Batch) { r.lives = append(r.lives, b.Lives...) })
-	t.Cleanup(func() {
+	t.Cleanup(func() { r.close(t) })
+	return r
+}
+
+// close ends the service, once.
+func (r *rig) close(t testing.TB) {
+	r.closed.Do(func() {
 		r.rooms.Close()
 		if err := r.db.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return r
+}
+
+// memoryURL is a SQLite file in memory, where the machine has such a folder. What it proves is what is stored, not
+// what survives.
+func memoryURL(t testing.TB) string {
+	folder, err := os.MkdirTemp("/dev/shm", "rempart-test-")
+	if err != nil {
+		return sqliteURL(t)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return filepath.Join(folder, "rempart.db")
+}
+
+// number is how often a proof goes round: in the environment, or else short, or long in `make prove`.
+func number(t testing.TB, name string, short, long int) int {
+	t.Helper()
+	if text := os.Getenv(name); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if proving(os.Getenv) {
+		return long
+	}
+	return short
 }
 
 func sqliteURL(t testing.TB) string { return filepath.Join(t.TempDir(), "rempart.db") }
