@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"rempart/clientapi"
+	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/reports"
@@ -62,7 +63,9 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	})
 	must(err)
 	synced := sync.New(sync.Options{DB: db, Rooms: r, Push: pushed, Bus: events})
+	later := delayed.New(t.Context(), delayed.Options{DB: db, Rooms: r})
 	t.Cleanup(func() {
+		later.Close()
 		synced.Close()
 		if err := u.Close(); err != nil {
 			t.Error(err)
@@ -71,7 +74,7 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil),
+		Users: u, Devices: devices.New(devices.Options{DB: db, Bus: events, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil), Delayed: later,
 		BaseURL: "https://hs1",
 	})
 	return &server{t, router, u}

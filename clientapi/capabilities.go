@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 
+	"rempart/core/delayed"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 )
@@ -37,6 +38,9 @@ func capabilitiesRoutes(r *httpx.Router, d Deps) {
 		"m.profile_fields":  enabled{true},
 		"m.3pid_changes":    enabled{d.Mail},
 		"m.get_login_token": enabled{true},
+		"org.matrix.msc4140.delayed_events": map[string]int64{
+			"max_delay_ms": delayed.MaxDelay.Milliseconds(), "max_scheduled": delayed.MaxScheduled,
+		},
 	}
 	moderating := maps.Clone(capable)
 	// Only administrators are told. Spec: client-server-api/#maccount_moderation-capability

@@ -5,6 +5,7 @@
 package clientapi
 
 import (
+	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/reports"
@@ -24,6 +25,7 @@ type Deps struct {
 	Sync    *sync.Service
 	Search  *search.Service
 	Reports *reports.Service
+	Delayed *delayed.Service
 	// Limits bounds attempts to log in by account; nil turns that off.
 	Limits *httpx.Limiter
 	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
@@ -39,7 +41,7 @@ type Deps struct {
 // Register adds all routes of the client-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
 	syncRoutes(r, d.Sync)
-	roomSending(r, d.Rooms)
+	roomSending(r, d)
 	receiptRoutes(r, d.Sync)
 	typingRoutes(r, d.Sync)
 	presenceRoutes(r, d.Sync)
@@ -54,6 +56,7 @@ func Register(r *httpx.Router, d Deps) {
 	searchRoutes(r, d)
 	reportRoutes(r, d.Reports)
 	mutualRoutes(r, d)
+	delayedRoutes(r, d)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)

@@ -10,22 +10,23 @@ import (
 )
 
 // roomSending adds the routes by which clients write into rooms. Spec: client-server-api/#sending-events-to-a-room
-func roomSending(r *httpx.Router, s *rooms.Service) {
+func roomSending(r *httpx.Router, d Deps) {
+	s := d.Rooms
 	write := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "message", Writes: true}
 	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/send/{eventType}/{txnID}", named(write, "sendMessage"),
-		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
-			q := rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), Content: in,
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in httpx.MaybeObject) (sentAnswer, error) {
+			q := rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), Content: json.RawMessage(in),
 				Txn: transaction(c, room, "send/"+p.Var("eventType"), p.Var("txnID"))}
-			id, err := s.Send(ctx, q)
-			return eventIDAnswer{id}, err
+			return d.send(ctx, c, p, q)
 		})
-	state := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in json.RawMessage) (eventIDAnswer, error) {
+	state := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, in httpx.MaybeObject) (sentAnswer, error) {
 		key := p.Var("stateKey")
-		id, err := s.Send(ctx, rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), StateKey: &key, Content: in})
-		if err == nil && p.Var("eventType") == "m.room.guest_access" {
+		a, err := d.send(ctx, c, p, rooms.SendRequest{Room: room, Sender: c.User, Type: p.Var("eventType"), StateKey: &key,
+			Content: json.RawMessage(in)})
+		if err == nil && a.DelayID == "" && p.Var("eventType") == "m.room.guest_access" {
 			err = s.ExpelGuests(ctx, room)
 		}
-		return eventIDAnswer{id}, err
+		return a, err
 	}
 	roomRoute(r, s, "PUT", "/_matrix/client/v3/rooms/{roomID}/state/{eventType}/{stateKey}", named(write, "setRoomStateWithKey"), state)
 	short := named(write, "setRoomStateWithKey")
@@ -65,8 +66,9 @@ func mayRedact(ctx context.Context, s *rooms.Service, c matrix.Caller, room *roo
 // transaction names what a client's transaction id is scoped to: the device and the path.
 // Spec: client-server-api/#transaction-identifiers
 func transaction(c matrix.Caller, room *rooms.Room, path, id string) *rooms.Transaction {
-	if c.DeviceNID == 0 {
-		return nil
+	device := c.DeviceNID
+	if device == 0 {
+		device = -c.UserNID // Why: who speaks without a device, as application services do, has transactions of his own
 	}
-	return rooms.NewTransaction(c.DeviceNID, room.ID(), path, id)
+	return rooms.NewTransaction(device, room.ID(), path, id)
 }

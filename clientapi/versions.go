@@ -33,7 +33,8 @@ func versionsRoutes(r *httpx.Router) {
 			"org.matrix.simplified_msc3575":    false,
 			"org.matrix.msc3440.stable":        false, // threads: not before relations are served
 			"org.matrix.msc4108":               false, // log-in by QR code
-			"org.matrix.msc4140":               false, // delayed events
+			"org.matrix.msc4140":               true,  // delayed events
+			"org.matrix.msc4354":               true,  // sticky events
 			"org.matrix.msc3814.v1":            true,  // dehydrated devices
 			"org.matrix.label_based_filtering": false,
 		},

@@ -18,6 +18,8 @@ const (
 	FlagOwnBranch                        // the state after it starts the branch that bears its number
 	FlagBackfill                         // history from before our stream
 	FlagHits                             // push_hits rows correct what it counts for some users
+	FlagDelayed                          // scheduled by its sender some time before; delayed_sent names it
+	FlagSticky                           // sticks for a while; sticky_events names it
 )
 
 // EventRow is an event's row. Its JSON is an [EventJSONRow] of the same number.

@@ -10,6 +10,7 @@ import (
 
 	"rempart/clientapi"
 	"rempart/config"
+	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
 	"rempart/core/reports"
@@ -82,6 +83,8 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	f.media = m.Media
+	d.Delayed = delayed.New(ctx, delayed.Options{DB: g.db, Rooms: d.Rooms, Allow: allowMessages(options.Limits), Log: g.log})
+	a.onClose = append(a.onClose, closing(d.Delayed.Close))
 	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m))), a.router(options, d, f.routes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
@@ -106,17 +109,25 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
 	d.Search, d.Reports = search.New(g.db, d.Rooms), reports.New(g.db, d.Rooms, nil)
 	accounts := g.users(cfg)
-	accounts.Members = d.Rooms
+	accounts.Members, accounts.Peers = d.Rooms, f.profilePeers()
 	if d.Users, err = users.New(ctx, accounts); err != nil {
 		return d, err
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
-	d.Devices = devices.New(devices.Options{DB: g.db, Local: d.Users.Local, Peers: f.keyPeers(), Log: g.log})
+	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Peers: f.keyPeers(), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Devices.Close))
 	f.send(a, g, d)
 	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	return d, nil
+}
+
+// allowMessages counts an event that is sent later against its sender's limit.
+func allowMessages(limits *httpx.Limiter) func(matrix.UserID) error {
+	if limits == nil {
+		return nil
+	}
+	return func(u matrix.UserID) error { return limits.TakeUser("message", u) }
 }
 
 // closing makes a close that cannot fail one of those that can.

@@ -19,6 +19,7 @@ type Draft struct {
 	Content  json.RawMessage
 	Redacts  matrix.EventID
 	OriginTS int64 // milliseconds; 0: now
+	Sticky   int64 // milliseconds for which it sticks; 0: not at all
 	// Txn is the client's transaction id; Event and TS are filled in. A repetition is answered with the first event.
 	Txn *storage.TransactionRow
 	// Rows and Guards are written with the event, or not at all.

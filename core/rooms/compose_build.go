@@ -162,7 +162,7 @@ func (b *builder) place(ctx context.Context, e *Stored, auth authEvents, linear 
 // build makes the event itself.
 func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, auth authEvents, prev []head) (*matrix.Event, error) {
 	p := matrix.Proto{
-		RoomID: b.r.id, Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content, Redacts: d.Redacts,
+		RoomID: b.r.id, Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content, Redacts: d.Redacts, Sticky: d.Sticky,
 		Depth: b.nextDepth(), OriginServerTS: d.OriginTS,
 		PrevEvents: make([]matrix.EventID, 0, len(prev)), AuthEvents: make([]matrix.EventID, 0, len(auth)),
 	}
@@ -324,6 +324,9 @@ func (b *builder) commitment() *commitment {
 	}
 	snap := *b.snap
 	snap.version = old.version + 1
+	if snap.followers == nil && b.s.opts.Services.Any() {
+		snap.followers = b.following() // a new room that nobody of theirs is in
+	}
 	b.snap = &snap
 	w := storage.RoomWrite{
 		Room: b.r.nid, BaseVersion: old.version, BaseStateSeq: old.seq, Exact: b.exact, After: b.r.last(),

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // Unsigned is what stands beside an event, made anew for each recipient. Spec: client-server-api/#room-event-format
@@ -14,6 +15,8 @@ type Unsigned struct {
 	Age int64
 	// TxnID is the recipient's own transaction id, when the same device sent the event.
 	TxnID string
+	// DelayID is that of the delayed event that became this one, for its sender. MSC4140
+	DelayID string
 	// Prev is the state event that this one replaced; its content is shown when ShowPrev is set.
 	Prev     *Stored
 	ShowPrev bool
@@ -36,6 +39,9 @@ func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
 	}
 	if u.TxnID != "" {
 		dst = matrix.AppendJSONString(append(dst, `,"transaction_id":`...), u.TxnID)
+	}
+	if u.DelayID != "" {
+		dst = matrix.AppendJSONString(append(dst, `,"org.matrix.msc4140.delay_id":`...), u.DelayID)
 	}
 	if u.Prev != nil {
 		dst = matrix.AppendJSONString(append(dst, `,"replaces_state":`...), u.Prev.ID)
@@ -65,6 +71,10 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
+	delays, err := s.DelayIDs(ctx, c.User, events)
+	if err != nil {
+		return nil, err
+	}
 	related, err := s.bundles(ctx, v, c.UserNID, events)
 	if err != nil {
 		return nil, err
@@ -72,7 +82,7 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	now := s.nowMS()
 	out := make([]json.RawMessage, len(events))
 	for i, e := range events {
-		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID], Relations: related[e.Row.NID]}
+		u := Unsigned{Age: now - e.OriginServerTS, TxnID: txns[e.Row.NID], DelayID: delays[e.Row.NID], Relations: related[e.Row.NID]}
 		if u.Prev, u.ShowPrev, err = v.replaced(ctx, e); err != nil {
 			return nil, err
 		}
@@ -119,6 +129,20 @@ func (v *viewer) membershipAt(ctx context.Context, e *Stored) (string, error) {
 		st.membership = "leave"
 	}
 	return st.membership, err
+}
+
+// DelayIDs finds by which delayed events a user sent some of these events. MSC4140
+func (s *Service) DelayIDs(ctx context.Context, user matrix.UserID, events []*Stored) (map[int64]string, error) {
+	var own []int64
+	for _, e := range events {
+		if e.Has(storage.FlagDelayed) && e.Sender == user {
+			own = append(own, e.Row.NID)
+		}
+	}
+	if len(own) == 0 {
+		return nil, nil
+	}
+	return s.db.ListDelayIDs(ctx, own)
 }
 
 // ownTransactions finds the transaction ids of those events that the caller's own device sent.

@@ -22,6 +22,17 @@ type SendRequest struct {
 	OriginTS int64
 	// Txn is the client's transaction id; a repetition answers with the first event.
 	Txn *Transaction
+	// Sticky is for how many milliseconds the event sticks; 0: not at all. MSC4354
+	Sticky int64
+	// Guards are written with the event or not at all; After is that of a [Draft].
+	Guards []storage.Guard
+	After  func(e *Stored) ([]storage.Row, error)
+}
+
+// draft is what the request asks for, without what only a redaction has.
+func (q *SendRequest) draft() Draft {
+	return Draft{Sender: q.Sender, Type: q.Type, StateKey: q.StateKey, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn,
+		Sticky: q.Sticky, Guards: q.Guards, After: q.After}
 }
 
 // Send appends a message or state event and answers its id. State that is already so is not sent again.
@@ -30,7 +41,7 @@ func (s *Service) Send(ctx context.Context, q SendRequest) (matrix.EventID, erro
 	if q.Type == "m.room.create" {
 		return "", matrix.BadJSON("A room has one m.room.create event, made with the room.")
 	}
-	draft := Draft{Sender: q.Sender, Type: q.Type, StateKey: q.StateKey, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn}
+	draft := q.draft()
 	if q.Type == "m.room.redaction" {
 		return s.sendRedaction(ctx, q, draft)
 	}
@@ -137,7 +148,7 @@ func (s *Service) Redact(ctx context.Context, q SendRequest, target matrix.Event
 	}
 	q.Type = "m.room.redaction"
 	q.Content, _ = json.Marshal(content)
-	return s.redact(ctx, q, target, Draft{Sender: q.Sender, Type: q.Type, Content: q.Content, OriginTS: q.OriginTS, Txn: q.Txn})
+	return s.redact(ctx, q, target, q.draft())
 }
 
 // sendRedaction takes a redaction that came as an ordinary event, with its target in the content.
@@ -160,14 +171,14 @@ func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.Event
 		return s.sentBefore(ctx, q.Txn, errors.Join(err, unlessFailed(err, notInRoom())))
 	}
 	e, err := s.EventByID(ctx, q.Room, target)
-	if err != nil {
-		if isNotFound(err) {
-			return "", matrix.NotFound("The event to be redacted is not known here.")
-		}
+	if isNotFound(err) && !s.mayBeElsewhere(ctx, q.Room) {
+		return "", matrix.NotFound("The event to be redacted is not known here.")
+	}
+	if err != nil && !isNotFound(err) {
 		return "", err
 	}
 	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
-		if e.Sender != q.Sender {
+		if e == nil || e.Sender != q.Sender {
 			auth, err := v.AuthState(ctx, q.Sender, "m.room.redaction", nil, q.Content)
 			if err != nil {
 				return nil, err
@@ -182,4 +193,13 @@ func (s *Service) redact(ctx context.Context, q SendRequest, target matrix.Event
 		return s.sentBefore(ctx, q.Txn, err)
 	}
 	return sent[0].ID, nil
+}
+
+// mayBeElsewhere reports whether a room has events that are not known here, since other servers are in it.
+func (s *Service) mayBeElsewhere(ctx context.Context, r *Room) bool {
+	if !s.opts.Federated {
+		return false
+	}
+	names, err := s.Servers(ctx, r)
+	return err == nil && len(names) > 0
 }

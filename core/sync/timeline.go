@@ -152,12 +152,12 @@ func (v *roomView) joinedAt(pos int64) bool { return !v.left && pos >= v.pos }
 // writeTimeline writes the timeline, oldest event first.
 func (b *build) writeTimeline(v *roomView, t *timeline) error {
 	b.out = append(b.out, `"timeline":{"events":[`...)
-	txns, err := b.transactions(t)
+	own, err := b.ownNames(t)
 	if err != nil {
 		return err
 	}
 	for i := len(t.lines) - 1; i >= 0; i-- {
-		if err := b.writeLine(v, t.lines[i], txns); err != nil {
+		if err := b.writeLine(v, t.lines[i], own); err != nil {
 			return err
 		}
 	}
@@ -180,24 +180,39 @@ func (b *build) endList() {
 	b.out = append(b.out, ']')
 }
 
-// transactions finds the transaction ids of events that this device sent.
-func (b *build) transactions(t *timeline) (map[int64]string, error) {
+// ownNames are the names by which the recipient himself knows events that he sent.
+type ownNames struct {
+	txns   map[int64]string // of this device
+	delays map[int64]string
+}
+
+// ownNames finds the transaction ids of events that this device sent, and what the user scheduled.
+func (b *build) ownNames(t *timeline) (n ownNames, err error) {
 	var own []int64
+	var later []*rooms.Stored
 	for _, e := range t.lines {
 		if e.stored.Sender == b.c.User && b.c.DeviceNID != 0 {
 			own = append(own, e.stored.Row.NID)
 		}
+		if e.stored.Has(storage.FlagDelayed) {
+			later = append(later, e.stored)
+		}
 	}
-	if len(own) == 0 {
-		return nil, nil
+	if len(own) > 0 {
+		if n.txns, err = b.s.db.ListTransactionIDs(b.ctx, b.c.DeviceNID, own); err != nil {
+			return n, err
+		}
 	}
-	return b.s.db.ListTransactionIDs(b.ctx, b.c.DeviceNID, own)
+	if len(later) > 0 {
+		n.delays, err = b.s.rooms.DelayIDs(b.ctx, b.c.User, later)
+	}
+	return n, err
 }
 
 // writeLine writes an event with what is the recipient's own, and a comma.
-func (b *build) writeLine(v *roomView, t *tailEvent, txns map[int64]string) error {
+func (b *build) writeLine(v *roomView, t *tailEvent, own ownNames) error {
 	e := t.stored
-	u := rooms.Unsigned{Age: b.now.UnixMilli() - e.OriginServerTS, TxnID: txns[e.Row.NID]}
+	u := rooms.Unsigned{Age: b.now.UnixMilli() - e.OriginServerTS, TxnID: own.txns[e.Row.NID], DelayID: own.delays[e.Row.NID]}
 	var err error
 	if u.Membership, err = b.membershipAt(v, e); err != nil {
 		return err

@@ -17,11 +17,17 @@ const MaxDepth = 100
 // bodyTime is how long a body may take to arrive, whatever its size.
 const bodyTime = 60 * time.Second
 
-// decode reads the body of a request into a pointer: *Empty, *json.RawMessage, or anything encoding/json takes.
+// MaybeObject takes the bytes of a JSON object as they came, as json.RawMessage does, and nil where there is no body.
+type MaybeObject []byte
+
+// decode reads the body of a request into a pointer: *Empty, *json.RawMessage, *MaybeObject, or anything encoding/json takes.
 func decode(w http.ResponseWriter, req *http.Request, limit int64, into any) error {
 	body, err := readBody(w, req, limit)
 	if err != nil {
 		return err
+	}
+	if maybe, ok := into.(*MaybeObject); ok && len(body) > 0 {
+		into = (*json.RawMessage)(maybe)
 	}
 	raw, verbatim := into.(*json.RawMessage)
 	if len(body) == 0 && !verbatim {

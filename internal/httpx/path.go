@@ -55,6 +55,14 @@ func (p Path) Query() url.Values {
 	return *p.query
 }
 
+// Param is a value from the query, "" when it is absent. It costs nothing where there is no query.
+func (p Path) Param(name string) string {
+	if p.raw == "" {
+		return ""
+	}
+	return p.Query().Get(name)
+}
+
 // QueryInt is a whole number from the query, or def when it is absent. Anything else is M_INVALID_PARAM.
 func (p Path) QueryInt(name string, def int) (int, error) {
 	text := p.Query().Get(name)

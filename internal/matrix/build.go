@@ -20,6 +20,7 @@ type Proto struct {
 	Depth          int64
 	OriginServerTS int64   // milliseconds
 	Redacts        EventID // target of a redaction; goes where the room version keeps it
+	Sticky         int64   // milliseconds for which the event sticks; 0: not at all. MSC4354
 	// RefHash gives the reference hash of an event named in PrevEvents or AuthEvents; used by room versions 1
 	// and 2 only, may be nil.
 	RefHash func(EventID) []byte
@@ -46,7 +47,7 @@ func (v *RoomVersion) Build(p Proto, key SigningKey) (*Event, error) {
 	e := &Event{
 		RoomID: p.RoomID, Sender: p.Sender, Type: p.Type, StateKey: p.StateKey,
 		Depth: p.Depth, OriginServerTS: p.OriginServerTS, PrevEvents: p.PrevEvents, AuthEvents: p.AuthEvents,
-		Content: w.content(), JSON: w.b, Version: v,
+		Content: w.content(), JSON: w.b, Version: v, Sticky: p.Sticky,
 	}
 	e.setID(id)
 	if p.Type == "m.room.redaction" {
@@ -107,6 +108,7 @@ type writer struct {
 	contentStart, contentEnd int
 	hashStart, hashEnd       int // the member "hashes" with its comma
 	hashAt                   int
+	stickyStart, stickyEnd   int // the member "msc4354_sticky" with its comma; equal when absent
 	redactsStart, redactsEnd int // the member "redacts" with its comma; equal when absent
 	sigStart, sigEnd         int // the member "signatures" with its comma
 	sigAt                    int
@@ -138,6 +140,7 @@ func (w *writer) write(v *RoomVersion, p *Proto, key SigningKey) (err error) {
 		w.b = AppendJSONString(append(w.b, `,"event_id":`...), w.eventID)
 	}
 	w.hole()
+	w.sticky(p)
 	w.b = strconv.AppendInt(append(w.b, `"origin_server_ts":`...), p.OriginServerTS, 10)
 	w.refs(v, `,"prev_events":`, p.PrevEvents, p.RefHash)
 	w.b = append(w.b, ',')
@@ -166,6 +169,15 @@ func (w *writer) hole() {
 	w.hashAt = len(w.b)
 	w.b = append(append(w.b, blank[:43]...), `"},`...)
 	w.hashEnd = len(w.b)
+}
+
+// sticky writes for how long the event sticks. Redaction takes it away.
+func (w *writer) sticky(p *Proto) {
+	w.stickyStart = len(w.b)
+	if p.Sticky > 0 {
+		w.b = append(strconv.AppendInt(append(w.b, `"msc4354_sticky":{"duration_ms":`...), p.Sticky, 10), `},`...)
+	}
+	w.stickyEnd = len(w.b)
 }
 
 func (w *writer) redacts(v *RoomVersion, p *Proto) {

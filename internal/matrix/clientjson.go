@@ -9,6 +9,9 @@ func (e *Event) ClientJSON(dst []byte, includeRoomID bool) []byte {
 	dst = append(dst, `{"content":`...)
 	dst = e.clientContent(dst)
 	dst = AppendJSONString(append(dst, `,"event_id":`...), e.ID)
+	if e.Sticky > 0 {
+		dst = append(strconv.AppendInt(append(dst, `,"msc4354_sticky":{"duration_ms":`...), e.Sticky, 10), '}')
+	}
 	dst = strconv.AppendInt(append(dst, `,"origin_server_ts":`...), e.OriginServerTS, 10)
 	if e.Redacts != "" {
 		dst = AppendJSONString(append(dst, `,"redacts":`...), e.Redacts)

@@ -21,12 +21,16 @@ type Event struct {
 	AuthEvents     []EventID // as written in the event (v12: without the create event)
 	Redacts        EventID   // wherever the room version keeps it
 	Content        json.RawMessage
+	Sticky         int64 // milliseconds for which the event sticks; 0: not at all. MSC4354
 	// JSON is the whole event in canonical form, without "unsigned".
 	JSON    []byte
 	Version *RoomVersion
 
 	memo eventMemo
 }
+
+// MaxSticky is the longest time for which an event may stick, in milliseconds. MSC4354
+const MaxSticky = 3600000
 
 // IsState reports whether the event has a state key.
 func (e *Event) IsState() bool { return e.StateKey != nil }

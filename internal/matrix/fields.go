@@ -6,6 +6,7 @@ import "strings"
 type eventFields struct {
 	authEvents, content, depth, eventID, hashes, ts, prevEvents  []byte
 	redacts, roomID, sender, signatures, stateKey, typ, unsigned []byte
+	sticky                                                       []byte
 	foreign                                                      bool // has keys that never belong to a PDU
 }
 
@@ -33,6 +34,8 @@ func (f *eventFields) slot(key []byte) *[]byte {
 		return &f.eventID
 	case "hashes":
 		return &f.hashes
+	case "msc4354_sticky":
+		return &f.sticky
 	case "origin_server_ts":
 		return &f.ts
 	case "prev_events":
@@ -100,7 +103,21 @@ func (f *eventFields) event(v *RoomVersion) (e *Event, bad string) {
 		return nil, "auth_events"
 	}
 	e.Redacts = f.redactsID(v, e.Type)
+	if f.sticky != nil {
+		e.Sticky = stickyOf(f.sticky)
+	}
 	return e, ""
+}
+
+// stickyOf is for how many milliseconds an event says that it sticks; 0 when it says nothing valid. MSC4354
+func stickyOf(raw []byte) int64 {
+	if !isObject(raw) {
+		return 0
+	}
+	if ms, ok := integer(find(raw, "duration_ms")); ok && ms > 0 && ms <= MaxSticky {
+		return ms
+	}
+	return 0
 }
 
 // redactsID is the target of a redaction, wherever the version keeps it; empty for other events.

@@ -24,7 +24,8 @@ func (w *writer) seal(v *RoomVersion, p *Proto, key SigningKey) [sha256.Size]byt
 
 	scratch = append(scratch[:0], w.b[:w.contentStart]...)
 	scratch = appendRedactedContent(scratch, v.RedactionAlgorithm, p.Type, w.content())
-	scratch = append(scratch, w.b[w.contentEnd:w.redactsStart]...)
+	scratch = append(scratch, w.b[w.contentEnd:w.stickyStart]...)
+	scratch = append(scratch, w.b[w.stickyEnd:w.redactsStart]...)
 	scratch = append(scratch, w.b[w.redactsEnd:w.sigStart]...)
 	scratch = append(scratch, w.b[w.sigEnd:]...)
 	signature := ed25519.Sign(key.Private, scratch)
