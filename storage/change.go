@@ -24,6 +24,7 @@ const (
 	KindForget      Kind = 12 // a user forgot a room (room, user)
 	KindRedaction   Kind = 13 // a redaction changed an event that was there before (room)
 	KindOutbox      Kind = 14 // a message for other servers that must arrive
+	KindSticky      Kind = 22 // an event that sticks entered a room's timeline (room)
 	KindPusher      Kind = 15 // a user's pushers changed (user)
 	KindShadow      Kind = 21 // which accounts are shadow-banned changed (user)
 )

@@ -41,7 +41,9 @@ func (b *builder) enterTimeline(ctx context.Context, e *Stored) error {
 	b.add(e)
 	b.rows = append(b.rows, &e.Row)
 	b.post(e)
+	b.announce(e)
 	b.relate(e)
+	b.stick(e)
 	b.index(e)
 	if err := b.redact(ctx, e); err != nil {
 		return err
@@ -131,6 +133,7 @@ func (b *builder) changeMember(ctx context.Context, c keyChange, own *Stored) (l
 		return 0, err
 	}
 	b.countServer(matrix.UserID(c.tuple.Key), was, is)
+	b.countFollower(matrix.UserID(c.tuple.Key), was, is)
 	if is == storage.MemberJoin && was != is && b.s.isOurs(matrix.UserID(c.tuple.Key).Server()) {
 		b.arrived = append(b.arrived, user)
 	}

@@ -17,6 +17,8 @@ type Unsigned struct {
 	TxnID string
 	// DelayID is that of the delayed event that became this one, for its sender. MSC4140
 	DelayID string
+	// StickyTTL is for how many milliseconds the event still sticks; 0: not said. MSC4354
+	StickyTTL int64
 	// Prev is the state event that this one replaced; its content is shown when ShowPrev is set.
 	Prev     *Stored
 	ShowPrev bool
@@ -42,6 +44,9 @@ func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
 	}
 	if u.DelayID != "" {
 		dst = matrix.AppendJSONString(append(dst, `,"org.matrix.msc4140.delay_id":`...), u.DelayID)
+	}
+	if u.StickyTTL > 0 {
+		dst = strconv.AppendInt(append(dst, `,"msc4354_sticky_duration_ttl_ms":`...), u.StickyTTL, 10)
 	}
 	if u.Prev != nil {
 		dst = matrix.AppendJSONString(append(dst, `,"replaces_state":`...), u.Prev.ID)
@@ -121,7 +126,7 @@ func (v *viewer) membershipAt(ctx context.Context, e *Stored) (string, error) {
 	if e.Type == "m.room.member" && e.StateKeyEquals(string(v.user)) {
 		return e.Membership(), nil
 	}
-	if e.Row.Branch < 0 {
+	if e.Row.Branch < 0 || v.all {
 		return "", nil
 	}
 	st, err := v.before(ctx, e)

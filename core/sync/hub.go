@@ -38,6 +38,7 @@ type hub struct {
 	// lists are users whose device lists changed while their rooms were not in memory.
 	lists    []int64
 	presence presences
+	sticky   stickyRooms
 	kick     chan struct{} // wakes the ticker
 }
 
@@ -85,7 +86,8 @@ type hubUser struct {
 
 func newHub(pos int64, now time.Time) *hub {
 	return &hub{pos: pos, floor: pos, eph: now.UnixMilli(), rooms: map[int64]*hubRoom{}, users: map[int64]*hubUser{},
-		calm: map[int64]*hubRoom{}, typing: map[int64]*hubRoom{}, presence: newPresences(), kick: make(chan struct{}, 1)}
+		calm: map[int64]*hubRoom{}, typing: map[int64]*hubRoom{}, presence: newPresences(),
+		sticky: stickyRooms{until: map[int64]int64{}}, kick: make(chan struct{}, 1)}
 }
 
 // room is the entry of a room; mu is held.
@@ -134,6 +136,8 @@ func (h *hub) hearLive(l *storage.Live) {
 		h.hearMembership(l)
 	case storage.KindReceipt:
 		h.hearReceipt(l)
+	case storage.KindSticky:
+		h.sticky.hear(l, time.Now().UnixMilli())
 	case storage.KindDeviceList:
 		h.hearDeviceList(l)
 	case storage.KindRoom:

@@ -44,6 +44,10 @@ func (b *build) writeRoom(v *roomView, t *timeline, full bool, sum *summary, her
 	if sum != nil {
 		b.writeSummary(sum, heroes)
 	}
+	sticky, err := b.writeSticky(v, t)
+	if err != nil {
+		return err
+	}
 	ephemeral, err := b.writeEphemeral(v)
 	if err != nil {
 		return err
@@ -52,7 +56,7 @@ func (b *build) writeRoom(v *roomView, t *timeline, full bool, sum *summary, her
 	if err != nil {
 		return err
 	}
-	if !full && len(t.lines) == 0 && !t.limited && len(state) == 0 && !ephemeral && !account && sum == nil {
+	if !full && len(t.lines) == 0 && !t.limited && len(state) == 0 && !sticky && !ephemeral && !account && sum == nil {
 		b.out = b.out[:start]
 		return nil
 	}

@@ -206,6 +206,9 @@ type event struct {
 	StateKey *string        `json:"state_key"`
 	Content  object         `json:"content"`
 	Unsigned object         `json:"unsigned"`
+	Sticky   struct {
+		Duration int64 `json:"duration_ms"`
+	} `json:"msc4354_sticky"`
 }
 
 type events struct {
@@ -228,6 +231,7 @@ type joined struct {
 	Unstable   *events                   `json:"org.matrix.msc4222.state_after"`
 	Ephemeral  events                    `json:"ephemeral"`
 	Account    events                    `json:"account_data"`
+	Sticky     events                    `json:"msc4354_sticky"`
 	Summary    object                    `json:"summary"`
 	Unread     *counts                   `json:"unread_notifications"`
 	Threads    map[matrix.EventID]counts `json:"unread_thread_notifications"`

@@ -75,6 +75,9 @@ func (s *Service) tick() {
 	defer s.ended.Done()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
+	if err := s.readSticky(context.Background()); err != nil {
+		s.log.Error("read the rooms with sticky events", "error", err) // they are looked up room by room then
+	}
 	for n := 0; ; {
 		select {
 		case <-s.closing:
@@ -100,6 +103,7 @@ func (s *Service) due(sweep bool) {
 		delete(s.hub.calm, nid)
 	}
 	if sweep {
+		s.hub.sticky.sweep(now.UnixMilli())
 		s.hub.gone(now)
 	}
 }

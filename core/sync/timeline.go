@@ -102,9 +102,12 @@ func (b *build) gather(v *roomView, t *timeline, page []*tailEvent, limit int) e
 	return nil
 }
 
+// unseen are the flags of events that no client sees.
+const unseen = storage.FlagRejected | storage.FlagSoftFailed | storage.FlagOutlier | storage.FlagNoState
+
 // wants applies the filter and the user's ignores. Spec: client-server-api/#ignoring-users
 func (b *build) wants(v *roomView, e *rooms.Stored) bool {
-	if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed|storage.FlagOutlier|storage.FlagNoState) != 0 {
+	if e.Row.Flags&unseen != 0 {
 		return false
 	}
 	if b.ignored[e.Sender] && !e.IsState() {
@@ -213,6 +216,9 @@ func (b *build) ownNames(t *timeline) (n ownNames, err error) {
 func (b *build) writeLine(v *roomView, t *tailEvent, own ownNames) error {
 	e := t.stored
 	u := rooms.Unsigned{Age: b.now.UnixMilli() - e.OriginServerTS, TxnID: own.txns[e.Row.NID], DelayID: own.delays[e.Row.NID]}
+	if e.Sticky > 0 {
+		u.StickyTTL = rooms.StickyUntil(e.Event, b.now.UnixMilli()) - b.now.UnixMilli()
+	}
 	var err error
 	if u.Membership, err = b.membershipAt(v, e); err != nil {
 		return err

@@ -1,0 +1,51 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+)
+
+// StickyRow says until when an event of the same Change sticks.
+type StickyRow struct {
+	// Event is the event's row.
+	Event   *EventRow
+	Expires int64 // milliseconds
+}
+
+var stickyTable = newTable("sticky_events", "room:i pos:i event:i expires:i", 2, "ignore")
+
+func (*StickyRow) table() *table { return stickyTable }
+func (r *StickyRow) args(dst []any) []any {
+	return append(dst, r.Event.Room, r.Event.Pos, r.Event.NID, r.Expires)
+}
+
+// Sticky is a sticky event as it is read.
+type Sticky struct{ Event, Expires int64 }
+
+// ListSticky lists the newest limit events of a room in (after, upto] that stick at an instant, oldest first.
+func (db *DB) ListSticky(ctx context.Context, room, after, upto, now int64, limit int) ([]Sticky, error) {
+	var out []Sticky
+	err := db.each(ctx, `SELECT event, expires FROM (SELECT event, expires, pos FROM sticky_events WHERE room = $1 AND pos > $2 AND pos <= $3
+		AND expires > $4 ORDER BY pos DESC LIMIT $5) x ORDER BY pos`, []any{room, after, upto, now, int64(limit)}, func(r *sql.Rows) error {
+		var s Sticky
+		err := r.Scan(&s.Event, &s.Expires)
+		out = append(out, s)
+		return err
+	})
+	return out, err
+}
+
+// EachStickyRoom calls fn with each room that has sticky events at an instant, and when the last of them ends.
+func (db *DB) EachStickyRoom(ctx context.Context, now int64, fn func(room, expires int64)) error {
+	return db.each(ctx, `SELECT room, MAX(expires) FROM sticky_events WHERE expires > $1 GROUP BY room`, []any{now}, func(r *sql.Rows) error {
+		var room, expires int64
+		err := r.Scan(&room, &expires)
+		fn(room, expires)
+		return err
+	})
+}
+
+// PruneSticky forgets which events stuck until an instant.
+func PruneSticky(now int64) Guard {
+	return Guard{sql: `DELETE FROM sticky_events WHERE expires <= $1`, args: []any{now}, want: anyRows}
+}
