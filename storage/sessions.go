@@ -34,16 +34,19 @@ type Login struct {
 	UserID   matrix.UserID
 	DeviceID matrix.DeviceID
 	Flags    UserFlag
+	// PerSecond and Burst are the user's own rate limit; PerSecond is below 0 when he has none, and 0 lifts all limits.
+	PerSecond, Burst int64
 }
 
 const loginColumns = `s.nid, s.usr, s.device, s.tenant, s.parent, s.scopes, s.client_id, s.created, s.expires, i.user_id,
-	COALESCE(d.device_id, ''), u.flags`
+	COALESCE(d.device_id, ''), u.flags, COALESCE(o.per_second, -1), COALESCE(o.burst, 0)`
 
-const loginJoins = ` FROM sessions s JOIN users u ON u.nid = s.usr JOIN user_ids i ON i.nid = s.usr LEFT JOIN devices d ON d.nid = s.device `
+const loginJoins = ` FROM sessions s JOIN users u ON u.nid = s.usr JOIN user_ids i ON i.nid = s.usr LEFT JOIN devices d ON d.nid = s.device
+	LEFT JOIN rate_overrides o ON o.usr = s.usr `
 
 func (l *Login) dest() []any {
 	return []any{&l.NID, &l.User, &l.Device, &l.Tenant, &l.Parent, &l.Scopes, &l.ClientID, &l.Created, &l.Expires,
-		&l.UserID, &l.DeviceID, &l.Flags}
+		&l.UserID, &l.DeviceID, &l.Flags, &l.PerSecond, &l.Burst}
 }
 
 // FindLogin is the session of an access token's hash; ErrNotFound when there is none.

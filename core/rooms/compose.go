@@ -47,6 +47,10 @@ func (errMade) Error() string { return "this transaction was made before" }
 // when they are committed. fn runs under the room's mutex, perhaps several times: it must not write, wait or enter a room.
 func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draft, error)) ([]*Stored, error) {
 	need := needs{events: 1}
+	banned, err := s.loadShadows(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for rebuilds := 0; ; {
 		if err := need.satisfy(ctx, s); err != nil {
 			return nil, err
@@ -56,11 +60,23 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 			if err != nil {
 				return err
 			}
-			return b.drafts(ctx, drafts)
+			var pretended bool
+			if len(banned) > 0 {
+				if pretended, err = pretends(ctx, b.view(), banned, drafts); err != nil {
+					return err
+				}
+			}
+			if err := b.drafts(ctx, drafts); err != nil || !pretended {
+				return err
+			}
+			return errPretended{b.stored}
 		})
 		var way errUnderWay
 		var made errMade
+		var pretended errPretended
 		switch {
+		case errors.As(err, &pretended):
+			return pretended.stored, nil
 		case errors.As(err, &made):
 			e, err := s.event(ctx, made.event)
 			return []*Stored{e}, err

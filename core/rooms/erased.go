@@ -12,7 +12,7 @@ import (
 // wrote be shown to nobody new, and the user was not in the room when it was said.
 // Spec: client-server-api/#post_matrixclientv3accountdeactivate
 func (v *viewer) asSeen(ctx context.Context, e *Stored) (*Stored, error) {
-	if e.Sender == v.user || e.RedactedBy != nil || e.Has(storage.FlagOutlier) {
+	if v.all || e.Sender == v.user || e.RedactedBy != nil || e.Has(storage.FlagOutlier) {
 		return e, nil
 	}
 	// Why this first: whoever was there is asked about most, and costs nothing.

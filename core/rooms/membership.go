@@ -25,6 +25,9 @@ type MembershipChange struct {
 
 // Join makes the target (who is the sender) a member. Joining twice changes nothing.
 func (s *Service) Join(ctx context.Context, m MembershipChange) error {
+	if err := s.admitted(ctx, m.Room.id); err != nil {
+		return err
+	}
 	return s.transition(ctx, m, func(v *View, now *matrix.Event) (map[string]any, error) {
 		if membershipOf(now) == "join" {
 			return nil, nil
@@ -43,6 +46,9 @@ func (s *Service) Join(ctx context.Context, m MembershipChange) error {
 
 // Invite asks the target in.
 func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
+	if err := s.admitted(ctx, m.Room.id); err != nil {
+		return err
+	}
 	next := func(_ *View, now *matrix.Event) (map[string]any, error) {
 		switch membershipOf(now) {
 		case "join":
@@ -57,6 +63,7 @@ func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
 		return content, nil
 	}
 	if s.opts.Peers == nil || s.isOurs(m.Target.Server()) {
+		s.makeUser(ctx, m.Target)
 		return s.transition(ctx, m, next)
 	}
 	v, err := s.Current(ctx, m.Room)
@@ -66,6 +73,11 @@ func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
 	drafts, err := s.memberDraft(ctx, v, m, next)
 	if err != nil {
 		return err
+	}
+	if banned, err := s.loadShadows(ctx); err != nil {
+		return err
+	} else if _, is := banned[m.Sender]; is {
+		return nil // Why: the other server would hear of it
 	}
 	_, err = s.inviteElsewhere(ctx, m.Room, drafts[0])
 	return err

@@ -162,10 +162,13 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 // collapse joins the heads of a room that has too many, by an event of a local member.
 // Why: every head makes each further event and each resolution dearer, and remote servers may leave any number.
 func (s *Service) collapse(ctx context.Context, r *Room) {
-	v, err := s.Current(ctx, r)
-	if err != nil || len(v.snap.heads) <= maxHeads {
-		return
+	if v, err := s.Current(ctx, r); err == nil && len(v.snap.heads) > maxHeads {
+		s.joinHeads(ctx, r)
 	}
+}
+
+// joinHeads joins the heads of a room, as far as one event can.
+func (s *Service) joinHeads(ctx context.Context, r *Room) {
 	members, err := s.db.ListMembers(ctx, r.nid, storage.MemberJoin)
 	if err != nil {
 		s.log.Error("list members to collapse a room", "room", r.id, "error", err)

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -33,6 +34,8 @@ type Room struct {
 	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
 	prior  atomic.Pointer[snapshot]
 	absent absentKeys
+	// renamed says that the room's aliases changed, which application services may follow.
+	renamed atomic.Bool
 
 	mu sync.Mutex // the actor; guards all below
 	// tip is the newest state of the graph, written or on its way; nil: not loaded.
@@ -46,6 +49,8 @@ type Room struct {
 	bases map[int64]Version
 	// resolvedOf are the versions after the heads whose resolution tip's state is.
 	resolvedOf []Version
+	// firstAliases are those that the room is made with.
+	firstAliases []matrix.RoomAlias
 }
 
 // NID is the room's number in storage.
@@ -71,7 +76,8 @@ type snapshot struct {
 	heads               []head
 	state               stateMap
 	joined, invited     int64
-	servers             *servers // nil: not known, for readers
+	servers             *servers   // nil: not known, for readers
+	followers           *followers // the same
 }
 
 // current is the version of state that the snapshot shows.
@@ -165,7 +171,7 @@ func (r *Room) ready(ctx context.Context) error {
 		r.forget()
 	}
 	if r.tip != nil {
-		return nil
+		return r.readyFollowers(ctx)
 	}
 	n, err := r.load(ctx)
 	if err != nil {
@@ -173,6 +179,12 @@ func (r *Room) ready(ctx context.Context) error {
 	}
 	if err := r.readyServers(ctx, n); err != nil {
 		return err
+	}
+	if r.s.opts.Services.Any() {
+		r.renamed.Store(false)
+		if n.followers, err = r.s.loadFollowers(ctx, r); err != nil {
+			return err
+		}
 	}
 	r.tip, r.resolvedOf = n, versionsAfter(n.heads)
 	r.show(n)
@@ -223,6 +235,10 @@ func (r *Room) last() *storage.Change {
 // load reads the room's committed graph.
 func (r *Room) load(ctx context.Context) (*snapshot, error) {
 	info, err := r.s.db.GetRoom(ctx, r.nid)
+	if errors.Is(err, storage.ErrNotFound) {
+		r.s.rooms.drop(r.nid, r.id) // removed, perhaps by another node
+		return nil, matrix.NotFound("This room is not known here.")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load room %s: %w", r.id, err)
 	}

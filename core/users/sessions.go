@@ -44,12 +44,17 @@ func (s *Service) Authenticate(ctx context.Context, token string, from Seen, log
 }
 
 func callerOf(l storage.Login) matrix.Caller {
-	return matrix.Caller{
+	c := matrix.Caller{
 		Tenant: l.Tenant, User: l.UserID, UserNID: l.User, Device: l.DeviceID, DeviceNID: l.Device, Session: l.NID,
 		Server: l.UserID.Server(), Admin: l.Flags.Has(storage.UserAdmin), Guest: l.Flags.Has(storage.UserGuest),
-		Suspended: l.Flags.Has(storage.UserSuspended),
-		Scopes:    strings.Fields(l.Scopes),
+		Suspended:    l.Flags.Has(storage.UserSuspended),
+		ShadowBanned: l.Flags.Has(storage.UserShadowBanned),
+		Scopes:       strings.Fields(l.Scopes), Unlimited: l.PerSecond == 0,
 	}
+	if l.PerSecond > 0 {
+		c.PerSecond, c.Burst = l.PerSecond, max(l.Burst, 1)
+	}
+	return c
 }
 
 // Logout ends the caller's session and removes its device. Spec: client-server-api/#post_matrixclientv3logout

@@ -74,8 +74,7 @@ func NewLimiter(rates map[string]Rate, now func() time.Time) *Limiter {
 		if r.PerSecond <= 0 || r.Burst < 1 {
 			continue // no limit
 		}
-		step := time.Duration(float64(time.Second) / r.PerSecond)
-		l.rates[class] = gcra{step: step, span: time.Duration(float64(step) * r.Burst)}
+		l.rates[class] = r.gcra()
 	}
 	for i := range l.shards {
 		l.shards[i].until = make(map[limitKey]int64)
@@ -83,9 +82,19 @@ func NewLimiter(rates map[string]Rate, now func() time.Time) *Limiter {
 	return l
 }
 
+func (r Rate) gcra() gcra {
+	step := time.Duration(float64(time.Second) / r.PerSecond)
+	return gcra{step: step, span: time.Duration(float64(step) * r.Burst)}
+}
+
 // TakeUser takes one request of a class from a user's bucket.
 func (l *Limiter) TakeUser(class string, user matrix.UserID) error {
 	return l.take(limitKey{class: class, who: string(user)})
+}
+
+// TakeUserAt takes one request of a class from a user's bucket that has a rate of its own.
+func (l *Limiter) TakeUserAt(class string, user matrix.UserID, own Rate) error {
+	return l.takeAt(limitKey{class: class, who: "own:" + string(user)}, own.gcra())
 }
 
 // TakeAddr takes one from an address's bucket. Why /64: that is what one subscriber holds in IPv6.
@@ -111,6 +120,10 @@ func (l *Limiter) take(key limitKey) error {
 			return nil
 		}
 	}
+	return l.takeAt(key, rate)
+}
+
+func (l *Limiter) takeAt(key limitKey, rate gcra) error {
 	shard := &l.shards[maphash.Comparable(l.seed, key)%uint64(len(l.shards))]
 	now := l.now().UnixNano()
 	shard.mu.Lock()
