@@ -26,6 +26,13 @@ type claimAnswer struct {
 	Failures    map[matrix.ServerName]devices.Failure `json:"failures"`
 }
 
+// AppendJSON writes the answer without reading the keys anew.
+func (a claimAnswer) AppendJSON(dst []byte) ([]byte, error) {
+	failures, err := json.Marshal(a.Failures)
+	dst = a.OneTimeKeys.AppendJSON(append(dst, `{"one_time_keys":`...))
+	return append(append(append(dst, `,"failures":`...), failures...), '}'), err
+}
+
 // keysRoutes adds identity keys and one-time keys. Spec: client-server-api/#key-management-api
 func keysRoutes(r *httpx.Router, s *devices.Service) {
 	keys := httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "keys"}

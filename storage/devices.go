@@ -47,6 +47,7 @@ func DeleteDevice(user, device int64, id matrix.DeviceID) []Guard {
 		del(`DELETE FROM one_time_keys WHERE device = $1`, device),
 		del(`DELETE FROM fallback_keys WHERE device = $1`, device),
 		del(`DELETE FROM to_device WHERE device = $1`, device),
+		del(`DELETE FROM sliding_connections WHERE usr = $1 AND device = $2`, user, device),
 		del(`DELETE FROM device_keys WHERE usr = $1 AND device_id = $2`, user, string(id)),
 		del(`DELETE FROM key_signatures WHERE usr = $1 AND target = $2`, user, string(id)),
 		del(`DELETE FROM dehydrated_devices WHERE device = $1`, device),

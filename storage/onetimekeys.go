@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 )
 
 // KeyID names a one-time or fallback key of a device.
@@ -103,28 +105,41 @@ func (c *Claim) scan(r *sql.Rows) error {
 	return err
 }
 
+// ClaimMax is how many keys one claim may ask for.
+const ClaimMax = 256
+
 // ClaimOneTimeKeys hands out the oldest key of each device and algorithm: to one claimant only, on any number of nodes,
-// since the commit holds the stream's lock. There must be a want.
-func ClaimOneTimeKeys(wants []Want, now int64, into *Claim) []Guard {
-	return claimGuards(wants, into, `UPDATE one_time_keys SET claimed = $3 WHERE device = $1 AND algorithm = $2 AND key_id = (
-			SELECT k.key_id FROM one_time_keys k WHERE k.device = $1 AND k.algorithm = $2 AND k.claimed = 0 ORDER BY k.seq LIMIT 1)
-		RETURNING device, algorithm, key_id, body`, now)
+// since the commit holds the stream's lock. There must be a want, and at most [ClaimMax] of them.
+func ClaimOneTimeKeys(wants []Want, now int64, into *Claim) Guard {
+	return claimGuard(wants, into, now, `UPDATE one_time_keys SET claimed = $1 WHERE (device, algorithm, key_id) IN (
+			SELECT w.device, w.algorithm, (SELECT k.key_id FROM one_time_keys k
+				WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1) FROM w)
+		RETURNING device, algorithm, key_id, body`)
 }
 
 // ClaimFallbackKeys hands out fallback keys, which can be handed out again, and marks them as used.
-func ClaimFallbackKeys(wants []Want, into *Claim) []Guard {
-	return claimGuards(wants, into, `UPDATE fallback_keys SET used = $3 WHERE device = $1 AND algorithm = $2
-		RETURNING device, algorithm, key_id, body`, int64(1))
+func ClaimFallbackKeys(wants []Want, into *Claim) Guard {
+	return claimGuard(wants, into, int64(1), `UPDATE fallback_keys SET used = $1
+		WHERE (device, algorithm) IN (SELECT w.device, w.algorithm FROM w) RETURNING device, algorithm, key_id, body`)
 }
 
-func claimGuards(wants []Want, into *Claim, take string, mark int64) []Guard {
-	guards := make([]Guard, len(wants))
-	for i, w := range wants {
-		guards[i] = Guard{sql: take, args: []any{w.Device, w.Algorithm, mark}, want: anyRows, scan: into.scan}
+// claimGuard puts the wants before a statement, as the table w. Lists have powers of two as their lengths, filled up with
+// their last member, which bounds the number of prepared statements.
+func claimGuard(wants []Want, into *Claim, mark int64, take string) Guard {
+	size := 1
+	for size < len(wants) {
+		size *= 2
 	}
-	// Why: when the transaction is run again, another node may have taken a key in between.
-	guards[0].begin = func() { into.Keys = nil }
-	return guards
+	var sb strings.Builder
+	args := append(make([]any, 0, 1+2*size), mark)
+	sb.WriteString(`WITH w (device, algorithm) AS (VALUES `)
+	for i := range size {
+		w := &wants[min(i, len(wants)-1)]
+		fmt.Fprintf(&sb, "%s(CAST($%d AS BIGINT), CAST($%d AS TEXT))", comma(i), 2*i+2, 2*i+3)
+		args = append(args, w.Device, w.Algorithm)
+	}
+	// Why begin: when the transaction is run again, another node may have taken a key in between.
+	return Guard{sql: sb.String() + ") " + take, args: args, want: anyRows, scan: into.scan, begin: func() { into.Keys = nil }}
 }
 
 // PruneClaimedKeys forgets keys of a device that were handed out before an instant.

@@ -15,9 +15,6 @@ type ClaimRequest map[matrix.UserID]map[matrix.DeviceID]string
 // Claimed holds the keys that were handed out: user → device → "algorithm:id" → key.
 type Claimed map[matrix.UserID]map[matrix.DeviceID]map[string]json.RawMessage
 
-// claimBatch is how many keys one Change claims, which bounds how long it holds up others.
-const claimBatch = 64
-
 // claimant is a device of which a key is wanted.
 type claimant struct {
 	user    matrix.UserID
@@ -31,23 +28,23 @@ type claimant struct {
 // Spec: client-server-api/#post_matrixclientv3keysclaim
 func (s *Service) ClaimKeys(ctx context.Context, from matrix.ServerName, q ClaimRequest) (Claimed, map[matrix.ServerName]Failure, error) {
 	failures := map[matrix.ServerName]Failure{}
-	var wanted []claimant
+	ours := map[matrix.UserID]map[matrix.DeviceID]string{}
 	remote := byServer[map[matrix.DeviceID]string]{}
 	for user, devices := range q {
-		if !s.local(user.Server()) {
+		if s.local(user.Server()) {
+			ours[user] = devices
+		} else {
 			remote.add(user.Server(), user, devices)
-			continue
 		}
-		found, err := s.claimants(ctx, user, devices)
-		if err != nil {
-			return nil, nil, err
-		}
-		wanted = append(wanted, found...)
+	}
+	wanted, err := s.claimants(ctx, ours)
+	if err != nil {
+		return nil, nil, err
 	}
 	out := Claimed{}
 	s.claimOutside(ctx, from, remote, out, failures)
 	for len(wanted) > 0 {
-		n := min(claimBatch, len(wanted))
+		n := min(storage.ClaimMax, len(wanted))
 		if err := s.claimSome(ctx, wanted[:n], out); err != nil {
 			return nil, nil, err
 		}
@@ -57,28 +54,38 @@ func (s *Service) ClaimKeys(ctx context.Context, from matrix.ServerName, q Claim
 }
 
 // claimants finds those of the devices that exist.
-func (s *Service) claimants(ctx context.Context, user matrix.UserID, devices map[matrix.DeviceID]string) ([]claimant, error) {
-	userNID, err := s.db.FindUserNID(ctx, user)
-	if err != nil {
-		return nil, ignoreMissing(err)
-	}
-	var out []claimant
-	for device, algorithm := range devices {
-		nid, err := s.db.FindDeviceNID(ctx, userNID, device)
+func (s *Service) claimants(ctx context.Context, asked ClaimRequest) ([]claimant, error) {
+	users := make(map[int64]matrix.UserID, len(asked))
+	nids := make([]int64, 0, len(asked))
+	for user := range asked {
+		nid, err := s.db.FindUserNID(ctx, user)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, claimant{user, userNID, device, storage.Want{Device: nid, Algorithm: algorithm}})
+		users[nid] = user
+		nids = append(nids, nid)
+	}
+	lists, err := s.db.ListDevicesOf(ctx, nids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]claimant, 0, len(nids))
+	for nid, list := range lists {
+		for _, d := range list {
+			if algorithm, ok := asked[users[nid]][d.ID]; ok {
+				out = append(out, claimant{users[nid], nid, d.ID, storage.Want{Device: d.NID, Algorithm: algorithm}})
+			}
+		}
 	}
 	return out, nil
 }
 
 // claimSome claims one-time keys, then fallback keys for those devices that had none.
 func (s *Service) claimSome(ctx context.Context, wanted []claimant, out Claimed) error {
-	left, err := s.claimOnce(ctx, wanted, out, func(wants []storage.Want, into *storage.Claim) []storage.Guard {
+	left, err := s.claimOnce(ctx, wanted, out, func(wants []storage.Want, into *storage.Claim) storage.Guard {
 		return storage.ClaimOneTimeKeys(wants, s.now().UnixMilli(), into)
 	})
 	if err != nil || len(left) == 0 {
@@ -90,7 +97,7 @@ func (s *Service) claimSome(ctx context.Context, wanted []claimant, out Claimed)
 
 // claimOnce makes one Change that claims, adds what it got to out and returns those who got nothing.
 func (s *Service) claimOnce(ctx context.Context, wanted []claimant, out Claimed,
-	guards func([]storage.Want, *storage.Claim) []storage.Guard,
+	guards func([]storage.Want, *storage.Claim) storage.Guard,
 ) (left []claimant, err error) {
 	byWant := make(map[storage.Want]claimant, len(wanted))
 	wants := make([]storage.Want, len(wanted))
@@ -104,7 +111,7 @@ func (s *Service) claimOnce(ctx context.Context, wanted []claimant, out Claimed,
 		}
 	}
 	var got storage.Claim
-	change.Guard(guards(wants, &got)...)
+	change.Guard(guards(wants, &got))
 	if err := s.db.Commit(ctx, change); err != nil {
 		return nil, err
 	}

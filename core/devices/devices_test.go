@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rempart/core/devices"
+	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
@@ -25,8 +26,9 @@ func local(name matrix.ServerName) bool { return name == "hs1" }
 
 func each(t *testing.T, fn func(t *testing.T, r *rig)) {
 	t.Helper()
-	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
-		fn(t, &rig{devices.New(devices.Options{DB: db, Local: local}), t, db})
+	events := bus.New[storage.Batch]()
+	storagetest.EachWith(t, storage.Options{Publish: events.Publish}, func(t *testing.T, db *storage.DB) {
+		fn(t, &rig{devices.New(devices.Options{DB: db, Bus: events, Local: local}), t, db})
 	})
 }
 

@@ -20,16 +20,25 @@ type Keys struct {
 	UserSigning map[matrix.UserID]json.RawMessage                     `json:"user_signing_keys,omitempty"`
 }
 
+func newKeys(users int) *Keys {
+	return &Keys{
+		DeviceKeys: make(map[matrix.UserID]map[matrix.DeviceID]json.RawMessage, users), Failures: map[matrix.ServerName]Failure{},
+		Master: make(map[matrix.UserID]json.RawMessage, users), SelfSigning: make(map[matrix.UserID]json.RawMessage, users),
+		UserSigning: map[matrix.UserID]json.RawMessage{},
+	}
+}
+
 // query is one query under way.
 type query struct {
 	*Keys
+	db     *storage.DB
 	viewer matrix.Caller
 	// nameless leaves out what devices are called: that is for their owners' own server only.
 	nameless bool
 	asked    map[matrix.UserID][]matrix.DeviceID
 	users    map[int64]matrix.UserID
-	nids     []int64
-	sigs     map[signed][]storage.KeySignature
+	// ours are users of this installation, others those of other servers whose keys are kept here.
+	ours, others []int64
 }
 
 // signed names a key that carries further signatures.
@@ -42,14 +51,11 @@ type signed struct {
 // with none. Lists of users of other servers are read from what is kept of them; servers whose users are not known here are
 // asked, and named in the failures when they do not answer.
 func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matrix.UserID][]matrix.DeviceID) (*Keys, error) {
-	q := &query{viewer: c, asked: asked, users: map[int64]matrix.UserID{}, sigs: map[signed][]storage.KeySignature{}, Keys: &Keys{
-		DeviceKeys: map[matrix.UserID]map[matrix.DeviceID]json.RawMessage{}, Failures: map[matrix.ServerName]Failure{},
-		Master: map[matrix.UserID]json.RawMessage{}, SelfSigning: map[matrix.UserID]json.RawMessage{},
-		UserSigning: map[matrix.UserID]json.RawMessage{},
-	}}
+	q := &query{db: s.db, viewer: c, asked: asked, users: make(map[int64]matrix.UserID, len(asked)), Keys: newKeys(len(asked))}
 	remote := byServer[[]matrix.DeviceID]{}
 	for user := range asked {
-		if !s.local(user.Server()) {
+		local := s.local(user.Server())
+		if !local {
 			if ask, err := s.mustAsk(ctx, user); err != nil {
 				return nil, err
 			} else if ask {
@@ -57,109 +63,108 @@ func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matr
 				continue
 			}
 		}
-		q.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
-		nid, err := s.db.FindUserNID(ctx, user)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		if err := q.want(ctx, user, local); err != nil {
 			return nil, err
 		}
-		q.users[nid] = user
-		q.nids = append(q.nids, nid)
 	}
-	if err := q.read(ctx, s.db); err != nil {
+	if err := q.read(ctx, s); err != nil {
 		return nil, err
 	}
 	s.queryOutside(ctx, c.User.Server(), remote, q.Keys)
 	return q.Keys, nil
 }
 
-// read fills in what the database has.
-func (q *query) read(ctx context.Context, db *storage.DB) error {
-	signatures, err := db.ListKeySignatures(ctx, q.nids, q.viewer.UserNID)
+// want notes that the keys of a user are to be read.
+func (q *query) want(ctx context.Context, user matrix.UserID, ours bool) error {
+	nid, err := q.db.FindUserNID(ctx, user)
+	if errors.Is(err, storage.ErrNotFound) {
+		q.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
+		return nil
+	}
+	q.users[nid] = user
+	if ours {
+		q.ours = append(q.ours, nid)
+	} else {
+		q.others = append(q.others, nid)
+	}
+	return err
+}
+
+// read fills in what is known here.
+func (q *query) read(ctx context.Context, s *Service) error {
+	found, err := s.keysOf(ctx, q.ours, q.others)
 	if err != nil {
 		return err
 	}
-	for _, sig := range signatures {
-		signerID, err := db.GetUserID(ctx, sig.Signer)
-		if err != nil {
-			return err
+	for nid, user := range q.users {
+		u := found[nid]
+		devices := make(map[matrix.DeviceID]json.RawMessage, len(u.devices))
+		q.DeviceKeys[user] = devices
+		mine := u.foreign[q.viewer.UserNID]
+		for i := range u.devices {
+			d := &u.devices[i]
+			if want := q.asked[user]; len(want) > 0 && !slices.Contains(want, d.id) {
+				continue
+			}
+			if devices[d.id], err = q.device(ctx, d, mine); err != nil {
+				return err
+			}
 		}
-		q.users[sig.Signer] = signerID
-		key := signed{sig.User, sig.Target}
-		q.sigs[key] = append(q.sigs[key], sig)
-	}
-	devices, err := db.ListDeviceKeys(ctx, q.nids)
-	if err != nil {
-		return err
-	}
-	for _, d := range devices {
-		if err := q.addDevice(d); err != nil {
-			return err
-		}
-	}
-	keys, err := db.ListCrossSigning(ctx, q.nids)
-	if err != nil {
-		return err
-	}
-	for _, k := range keys {
-		if err := q.addCrossSigning(k); err != nil {
-			return err
+		for i := range u.cross {
+			if err := q.addCrossSigning(ctx, user, &u.cross[i], mine); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (q *query) addDevice(d storage.DeviceKeys) error {
-	user := q.users[d.User]
-	if want := q.asked[user]; len(want) > 0 && !slices.Contains(want, d.Device) {
-		return nil
+// device is a device's identity as the viewer sees it: with his own signatures, and what it is called.
+func (q *query) device(ctx context.Context, d *shownDevice, mine []storage.KeySignature) (json.RawMessage, error) {
+	body, err := addSignatures(ctx, q.db, d.body, onTarget(mine, string(d.id)))
+	if err != nil || d.name == "" || q.nameless {
+		return body, err
 	}
-	var unsigned json.RawMessage
-	if d.DisplayName != "" && !q.nameless {
-		name, err := json.Marshal(map[string]string{"device_display_name": d.DisplayName})
-		if err != nil {
-			return err
-		}
-		unsigned = name
-	}
-	body, err := q.merge(d.Body, signed{d.User, string(d.Device)}, unsigned)
-	q.DeviceKeys[user][d.Device] = body
-	return err
+	// Why text: stored keys are canonical objects that are not empty, and never have this field.
+	out := append(make([]byte, 0, len(body)+len(d.name)+64), body[:len(body)-1]...)
+	out = matrix.AppendJSONString(append(out, `,"unsigned":{"device_display_name":`...), d.name)
+	return append(out, `}}`...), nil
 }
 
 // addCrossSigning adds a cross-signing key; the user-signing key is for its owner only.
-func (q *query) addCrossSigning(k storage.CrossSigningKey) error {
-	user := q.users[k.User]
-	body, err := q.merge(k.Body, signed{k.User, k.KeyID}, nil)
+func (q *query) addCrossSigning(ctx context.Context, user matrix.UserID, k *shownCross, mine []storage.KeySignature) error {
+	into := q.SelfSigning
 	switch {
-	case k.Usage == usageMaster:
-		q.Master[user] = body
-	case k.Usage == usageSelf:
-		q.SelfSigning[user] = body
+	case k.usage == usageMaster:
+		into = q.Master
+	case k.usage == usageSelf:
 	case user == q.viewer.User:
-		q.UserSigning[user] = body
+		into = q.UserSigning
+	default:
+		return nil
 	}
+	body, err := addSignatures(ctx, q.db, k.body, onTarget(mine, k.keyID))
+	into[user] = body
 	return err
 }
 
-// merge adds to a key the signatures that were uploaded apart from it, and what the server says about it.
-func (q *query) merge(body []byte, which signed, unsigned json.RawMessage) (json.RawMessage, error) {
-	sigs := q.sigs[which]
-	switch {
-	case len(sigs) == 0 && unsigned == nil:
+func onTarget(sigs []storage.KeySignature, target string) (out []storage.KeySignature) {
+	for _, s := range sigs {
+		if s.Target == target {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// addSignatures adds to a key signatures that were uploaded apart from it.
+func addSignatures(ctx context.Context, db *storage.DB, body []byte, sigs []storage.KeySignature) ([]byte, error) {
+	if len(sigs) == 0 {
 		return body, nil
-	case len(sigs) == 0: // Why text: stored keys are canonical objects that are not empty, and never have this field
-		out := append(make([]byte, 0, len(body)+len(unsigned)+16), body[:len(body)-1]...)
-		return append(append(append(out, `,"unsigned":`...), unsigned...), '}'), nil
 	}
 	var key map[string]json.RawMessage
 	if err := json.Unmarshal(body, &key); err != nil {
 		return nil, err
-	}
-	if unsigned != nil {
-		key["unsigned"] = unsigned
 	}
 	var all map[matrix.UserID]map[string]string
 	_ = json.Unmarshal(key["signatures"], &all) // Why no error: what a device wrote there is its own business
@@ -167,7 +172,10 @@ func (q *query) merge(body []byte, which signed, unsigned json.RawMessage) (json
 		all = map[matrix.UserID]map[string]string{}
 	}
 	for _, sig := range sigs {
-		signer := q.users[sig.Signer]
+		signer, err := db.GetUserID(ctx, sig.Signer)
+		if err != nil {
+			return nil, err
+		}
 		if all[signer] == nil {
 			all[signer] = map[string]string{}
 		}

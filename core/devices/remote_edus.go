@@ -60,15 +60,13 @@ func (s *Service) ReceiveToDevice(ctx context.Context, origin matrix.ServerName,
 	change.Guard(storage.InsertTransaction(storage.TransactionRow{
 		Device: -sender, Endpoint: matrix.Hash64(eduToDevice), TxnID: m.MessageID, TS: s.now().UnixMilli(),
 	}).OrElse(errRepeated))
-	for user, byDevice := range m.Messages {
-		err := s.address(ctx, change, m.Sender, m.Type, user, byDevice)
-		var refused *matrix.Error
-		if errors.As(err, &refused) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err = s.address(ctx, change, m.Sender, m.Type, m.Messages)
+	var refused *matrix.Error
+	if errors.As(err, &refused) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	if len(change.Rows) == 0 {
 		return nil
@@ -89,14 +87,14 @@ func (s *Service) ReceiveDeviceUpdate(ctx context.Context, origin matrix.ServerN
 	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {
 		stream, err := s.db.FindRemoteDevices(ctx, nid)
 		body, bad := identityBody(u.Keys)
-		if err != nil || !slices.Contains(u.Prev, stream) || !u.Deleted && (bad != nil || !isKeyOf(body, u.User, u.Device)) {
+		if err != nil || !slices.Contains(u.Prev, stream) || !u.Deleted && u.Keys != nil && (bad != nil || !isKeyOf(body, u.User, u.Device)) {
 			return false
 		}
 		change.Guard(storage.MoveRemoteDevices(nid, stream, u.Stream))
-		if u.Deleted {
+		if u.Deleted || u.Keys == nil {
 			change.Guard(storage.DropRemoteKey(nid, u.Device))
 		} else {
-			change.Add(&storage.DeviceKeysRow{User: nid, Device: u.Device, Body: body})
+			change.Add(&storage.DeviceKeysRow{User: nid, Device: u.Device, Body: named(body, u.Name)})
 		}
 		return true
 	})

@@ -10,29 +10,18 @@ import (
 )
 
 // ServeKeys reads the keys of users of ours for another server; users that are not ours are left out. What devices are
-// called is not told. Spec: server-server-api/#post_matrixfederationv1userkeysquery
+// called is told if so configured. Spec: server-server-api/#post_matrixfederationv1userkeysquery
 func (s *Service) ServeKeys(ctx context.Context, asked map[matrix.UserID][]matrix.DeviceID) (*Keys, error) {
-	q := &query{nameless: true, asked: asked, users: map[int64]matrix.UserID{}, sigs: map[signed][]storage.KeySignature{}, Keys: &Keys{
-		DeviceKeys: map[matrix.UserID]map[matrix.DeviceID]json.RawMessage{}, Failures: map[matrix.ServerName]Failure{},
-		Master: map[matrix.UserID]json.RawMessage{}, SelfSigning: map[matrix.UserID]json.RawMessage{},
-		UserSigning: map[matrix.UserID]json.RawMessage{},
-	}}
+	q := &query{db: s.db, nameless: !s.tellNames, asked: asked, users: map[int64]matrix.UserID{}, Keys: newKeys(len(asked))}
 	for user := range asked {
 		if !s.local(user.Server()) {
 			continue
 		}
-		q.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
-		nid, err := s.db.FindUserNID(ctx, user)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
+		if err := q.want(ctx, user, true); err != nil {
 			return nil, err
 		}
-		q.users[nid] = user
-		q.nids = append(q.nids, nid)
 	}
-	return q.Keys, q.read(ctx, s.db)
+	return q.Keys, q.read(ctx, s)
 }
 
 // ServedList is a user's device list as other servers keep it.
@@ -48,6 +37,7 @@ type ServedList struct {
 type ServedDevice struct {
 	ID   matrix.DeviceID `json:"device_id"`
 	Keys json.RawMessage `json:"keys"`
+	Name string          `json:"device_display_name,omitempty"`
 }
 
 // ServeDevices is the device list of a user of ours, for another server; M_NOT_FOUND when there is no such user.
@@ -71,7 +61,39 @@ func (s *Service) ServeDevices(ctx context.Context, user matrix.UserID) (*Served
 	}
 	list := &ServedList{UserID: user, StreamID: pos, Devices: []ServedDevice{}, Master: keys.Master[user], SelfSigning: keys.SelfSigning[user]}
 	for id, body := range keys.DeviceKeys[user] {
-		list.Devices = append(list.Devices, ServedDevice{id, body})
+		list.Devices = append(list.Devices, ServedDevice{id, body, ""})
 	}
-	return list, nil
+	if !s.tellNames {
+		return list, nil
+	}
+	names, err := s.namesOf(ctx, nid)
+	for i := range list.Devices {
+		d := &list.Devices[i]
+		d.Name = names[d.ID]
+	}
+	return list, err
 }
+
+// namesOf are the devices of a user of ours, those without keys too, each with the name that other servers are told.
+func (s *Service) namesOf(ctx context.Context, user int64) (map[matrix.DeviceID]string, error) {
+	list, err := s.db.ListDevices(ctx, user)
+	out := make(map[matrix.DeviceID]string, len(list))
+	for _, d := range list {
+		if out[d.ID] = ""; s.tellNames {
+			out[d.ID] = d.DisplayName
+		}
+	}
+	return out, err
+}
+
+// named is a key of a device elsewhere as it is kept: with what the device is called, as clients are shown it.
+func named(body []byte, name string) []byte {
+	if name == "" || len(name) > maxRemoteName || len(body) < 3 {
+		return body
+	}
+	out := append(make([]byte, 0, len(body)+len(name)+64), body[:len(body)-1]...)
+	return append(matrix.AppendJSONString(append(out, `,"unsigned":{"device_display_name":`...), name), `}}`...)
+}
+
+// maxRemoteName bounds what is kept of how devices elsewhere are called, in bytes.
+const maxRemoteName = 255

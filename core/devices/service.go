@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -16,6 +17,10 @@ type Options struct {
 	DB *storage.DB
 	// Local reports whether a server name is one of ours.
 	Local func(matrix.ServerName) bool
+	// Bus tells whose keys changed, so that keys can be kept in memory; nil: they are not.
+	Bus *bus.Bus[storage.Batch]
+	// Names tells other servers what our users call their devices.
+	Names bool
 	// Peers are asked about the devices of their users; nil: there are no other servers.
 	Peers core.KeyPeers
 	Log   *slog.Logger
@@ -25,11 +30,13 @@ type Options struct {
 
 // Service owns devices and keys. Its methods may be called concurrently.
 type Service struct {
-	db    *storage.DB
-	local func(matrix.ServerName) bool
-	now   func() time.Time
-	peers core.KeyPeers
-	log   *slog.Logger
+	db        *storage.DB
+	local     func(matrix.ServerName) bool
+	now       func() time.Time
+	peers     core.KeyPeers
+	tellNames bool
+	log       *slog.Logger
+	cache     *keyCache // nil: none
 	// resyncs are the lists that are being fetched, dead the servers that did not answer lately, with the time until when
 	// they are not waited for; mu guards both.
 	mu      sync.Mutex
@@ -51,8 +58,13 @@ func New(o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Service{db: o.DB, local: o.Local, now: o.Clock, peers: o.Peers, log: o.Log, ctx: ctx, cancel: cancel,
+	s := &Service{db: o.DB, local: o.Local, now: o.Clock, peers: o.Peers, tellNames: o.Names, log: o.Log, ctx: ctx, cancel: cancel,
 		resyncs: map[int64]bool{}, dead: map[matrix.ServerName]time.Time{}}
+	if o.Bus != nil {
+		s.cache = newKeyCache()
+		o.Bus.Subscribe(s.cache.hear)
+	}
+	return s
 }
 
 // Close ends what goes on in the background.

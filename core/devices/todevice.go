@@ -31,6 +31,9 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 	if len(typ) > maxType || len(txn) > maxTxn {
 		return matrix.InvalidParam("The event type and the transaction id may have at most 255 bytes.")
 	}
+	if c.ShadowBanned { // his own devices are all that he reaches
+		messages = Messages{c.User: messages[c.User]}
+	}
 	device := c.DeviceNID
 	if device == 0 {
 		device = -c.UserNID // Why: a token without a device still has its own transactions
@@ -42,10 +45,8 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 	if err := s.addressOutside(change, c.User, typ, messages); err != nil {
 		return err
 	}
-	for user, byDevice := range messages {
-		if err := s.address(ctx, change, c.User, typ, user, byDevice); err != nil {
-			return err
-		}
+	if err := s.address(ctx, change, c.User, typ, messages); err != nil {
+		return err
 	}
 	err := s.db.Commit(ctx, change)
 	if errors.Is(err, errRepeated) {
@@ -54,10 +55,40 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 	return err
 }
 
-// address adds the messages for one user's devices to the Change.
-func (s *Service) address(ctx context.Context, change *storage.Change, sender matrix.UserID, typ string, user matrix.UserID,
-	byDevice map[matrix.DeviceID]json.RawMessage,
-) error {
+// address adds the messages for devices of our users to the Change.
+func (s *Service) address(ctx context.Context, change *storage.Change, sender matrix.UserID, typ string, messages Messages) error {
+	users := make(map[int64]matrix.UserID, len(messages))
+	nids := make([]int64, 0, len(messages))
+	for user, byDevice := range messages {
+		if err := checkMessages(byDevice); err != nil {
+			return err
+		}
+		if !s.local(user.Server()) {
+			continue
+		}
+		nid, err := s.db.FindUserNID(ctx, user)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		users[nid] = user
+		nids = append(nids, nid)
+	}
+	lists, err := s.db.ListDevicesOf(ctx, nids)
+	if err != nil {
+		return err
+	}
+	for _, nid := range nids {
+		if err := addMessages(change, sender, typ, nid, lists[nid], messages[users[nid]]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkMessages(byDevice map[matrix.DeviceID]json.RawMessage) error {
 	for _, content := range byDevice {
 		if len(content) > maxMessage {
 			return matrix.TooLarge("A message to a device may have at most 64 KiB.")
@@ -66,17 +97,13 @@ func (s *Service) address(ctx context.Context, change *storage.Change, sender ma
 			return matrix.BadJSON("The content of a message to a device must be an object.")
 		}
 	}
-	if !s.local(user.Server()) {
-		return nil
-	}
-	nid, err := s.db.FindUserNID(ctx, user)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	devices, err := s.db.ListDeviceNames(ctx, nid)
-	if err != nil {
-		return err
-	}
+	return nil
+}
+
+// addMessages adds the messages for the devices of one user.
+func addMessages(change *storage.Change, sender matrix.UserID, typ string, user int64, devices []storage.DeviceName,
+	byDevice map[matrix.DeviceID]json.RawMessage,
+) error {
 	live := 0
 	for _, d := range devices {
 		content, ok := byDevice[d.ID]
@@ -87,7 +114,7 @@ func (s *Service) address(ctx context.Context, change *storage.Change, sender ma
 			continue
 		}
 		if live == 0 {
-			live = change.Live(storage.Live{Kind: storage.KindToDevice, User: nid}) + 1
+			live = change.Live(storage.Live{Kind: storage.KindToDevice, User: user}) + 1
 		}
 		if len(change.Rows) >= maxRecipients {
 			return matrix.TooLarge("One request may reach at most 10,000 devices: send several.")
