@@ -59,18 +59,18 @@ func roomCreation(r *httpx.Router, d Deps) {
 // roomDirectory adds the routes of the public room list.
 func roomDirectory(r *httpx.Router, s *rooms.Service) {
 	httpx.Handle(r, "GET", "/_matrix/client/v3/publicRooms", httpx.Route{Access: httpx.Optional, R0: true, Spec: "getPublicRooms"},
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (*rooms.DirectoryPage, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (*rooms.DirectoryPage, error) {
 			limit, err := p.QueryInt("limit", 0)
 			if err != nil {
 				return nil, err
 			}
 			return s.Directory(ctx, rooms.DirectoryRequest{
-				Limit: limit, Since: p.Query().Get("since"), Server: matrix.ServerName(p.Query().Get("server")),
+				Limit: limit, Since: p.Query().Get("since"), Server: matrix.ServerName(p.Query().Get("server")), Asker: c.Server,
 			})
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/publicRooms", httpx.Route{Access: httpx.UserOrGuest, R0: true, Spec: "queryPublicRooms"},
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
-			q.Server = matrix.ServerName(p.Query().Get("server"))
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
+			q.Server, q.Asker = matrix.ServerName(p.Query().Get("server")), c.Server
 			return s.Directory(ctx, q)
 		})
 	roomRoute(r, s, "GET", "/_matrix/client/v3/directory/list/room/{roomID}", httpx.Route{R0: true, Spec: "getRoomVisibilityOnDirectory"},

@@ -5,6 +5,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"strconv"
+	"time"
 
 	"rempart/internal/mail"
 	"rempart/internal/matrix"
@@ -36,6 +38,42 @@ type KeyPeers interface {
 	DeviceList(ctx context.Context, from, to matrix.ServerName, user matrix.UserID) (json.RawMessage, error)
 }
 
+// ProfilePeers are other homeservers, asked for a profile of one of their users; field is "" for all of it. The answer is
+// the JSON of the server-server API and a claim; the call has a deadline.
+type ProfilePeers interface {
+	Profile(ctx context.Context, from, to matrix.ServerName, user matrix.UserID, field string) (json.RawMessage, error)
+}
+
+// Entities are users and rooms that application services make when somebody asks for them. Both calls wait until the service
+// has answered, with a deadline, and report whether it says that the thing exists now.
+// Spec: application-service-api/#querying
+type Entities interface {
+	MakeUser(ctx context.Context, user matrix.UserID) (bool, error)
+	MakeAlias(ctx context.Context, alias matrix.RoomAlias) (bool, error)
+}
+
+// Appservices are the application services as they are spoken to; each is named by its id. Every call has a deadline and bounds
+// of its own.
+type Appservices interface {
+	// Push hands over a transaction; nil when the service has taken it.
+	Push(ctx context.Context, service, txn string, body []byte) error
+	// HasUser and HasAlias ask whether something exists, which the service makes if it wants to.
+	HasUser(ctx context.Context, service string, user matrix.UserID) (bool, error)
+	HasAlias(ctx context.Context, service string, alias matrix.RoomAlias) (bool, error)
+	// Ping asks for a sign of life.
+	Ping(ctx context.Context, service, txn string) error
+	// ThirdParty looks something up: path is "protocol/irc", "user", "location/irc" …; the answer is the JSON of the operation, nil
+	// when there is nothing.
+	ThirdParty(ctx context.Context, service, path string, query map[string][]string) (json.RawMessage, error)
+}
+
+// Watcher hears of what is ephemeral in this process. Its methods are called under locks: they only take note.
+type Watcher interface {
+	Typing(room int64, typists []matrix.UserID)
+	// Presence takes a whole m.presence event of a user, and the rooms that he is in.
+	Presence(user matrix.UserID, event json.RawMessage, rooms []int64)
+}
+
 // Peers are the other homeservers. In every call "from" is the server of this installation in whose name it is made and "to"
 // the one that is asked; a refusal holds a [matrix.Error]. Whatever they answer is a claim: events come as JSON and are
 // checked by who asked. All calls have a deadline and bounds of their own and may be made concurrently.
@@ -60,6 +98,12 @@ type Peers interface {
 	Backfill(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, before []matrix.EventID, limit int) ([]json.RawMessage, error)
 	// Alias asks an alias' own server for the room and the servers in it.
 	Alias(ctx context.Context, from matrix.ServerName, alias matrix.RoomAlias) (matrix.RoomID, []matrix.ServerName, error)
+	// PublicRooms asks for a page of a server's published rooms; query and answer are the JSON of the operation.
+	PublicRooms(ctx context.Context, from, to matrix.ServerName, query []byte) (json.RawMessage, error)
+	// Hierarchy asks for a space's room and its children; the answer is the JSON of the operation.
+	Hierarchy(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, suggestedOnly bool) (json.RawMessage, error)
+	// EventNear asks which event is closest to a time, at or before it when backward.
+	EventNear(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, ts int64, backward bool) (matrix.EventID, int64, error)
 	// VerifyEvents checks that each event bears valid signatures of all servers that must have signed it; one error for each event.
 	VerifyEvents(ctx context.Context, events []*matrix.Event) []error
 }
@@ -72,4 +116,25 @@ type JoinState struct {
 	Event json.RawMessage
 	// Servers are those in the room, as far as they were told.
 	Servers []matrix.ServerName
+}
+
+// PushGateway hands notifications to push gateways. It is called concurrently; every call has a deadline.
+type PushGateway interface {
+	// Admit says whether a gateway may be spoken to at all; a refusal is a [matrix.Error].
+	Admit(ctx context.Context, url string) error
+	// Notify hands over one notification and gives the push keys that are not valid any more. A gateway that answered with
+	// another status than 200 is a [GatewayError].
+	Notify(ctx context.Context, url string, body []byte) (rejected []string, err error)
+}
+
+// GatewayError is an answer of a push gateway that is no success.
+type GatewayError struct {
+	Status int
+	// RetryAfter is how long the gateway wants to be left alone.
+	RetryAfter time.Duration
+}
+
+// Error tells the status.
+func (e *GatewayError) Error() string {
+	return "the push gateway answered with status " + strconv.Itoa(e.Status)
 }

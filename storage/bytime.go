@@ -25,3 +25,28 @@ func (db *DB) FindPositionByTime(ctx context.Context, room, ts int64) (int64, er
 	}
 	return first, nil
 }
+
+// FindDepthByTime is about the depth before which a room's events from before our stream are older than a time.
+func (db *DB) FindDepthByTime(ctx context.Context, room, ts int64) (int64, error) {
+	var last int64
+	err := db.row(ctx, `SELECT COALESCE(MAX(depth), 0) FROM events WHERE room = $1 AND pos = 0 AND (flags & $2) = 0`, []any{room, hiddenFlags}, &last)
+	if err != nil {
+		return 0, err
+	}
+	first := int64(0)
+	for last++; first < last; {
+		middle := first + (last-first)/2
+		var depth, at int64
+		err := db.row(ctx, `SELECT depth, ts FROM events WHERE room = $1 AND pos = 0 AND depth > $2 AND (flags & $3) = 0
+			ORDER BY depth, nid LIMIT 1`, []any{room, middle, hiddenFlags}, &depth, &at)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, err
+		}
+		if err == nil && at < ts {
+			first = depth
+		} else {
+			last = middle
+		}
+	}
+	return first, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -32,6 +33,32 @@ func (s *Service) SetDirectoryVisibility(ctx context.Context, c matrix.Caller, r
 	return s.Publish(ctx, room, public)
 }
 
+// ListOnNetwork lists a room in the directory of a third-party network, or takes it out.
+// Spec: application-service-api/#published-room-directories
+func (s *Service) ListOnNetwork(ctx context.Context, instance string, room *Room, listed bool) error {
+	c := &storage.Change{}
+	c.Guard(storage.SetNetworkRoom(instance, room.NID(), listed))
+	return s.db.Commit(ctx, c)
+}
+
+// listed reads the rooms that a request is about: the published ones, those of a third-party network, or all of them.
+func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.PublicRoom, error) {
+	if q.Network != "" && !q.AllNetworks {
+		return s.db.ListNetworkRooms(ctx, q.Network)
+	}
+	out, err := s.db.ListPublicRooms(ctx)
+	if err != nil || !q.AllNetworks {
+		return out, err
+	}
+	more, err := s.db.ListNetworkRooms(ctx, "")
+	for _, m := range more {
+		if !slices.ContainsFunc(out, func(p storage.PublicRoom) bool { return p.Room == m.Room }) {
+			out = append(out, m)
+		}
+	}
+	return out, err
+}
+
 // IsPublished reports whether a room is in the public directory.
 func (s *Service) IsPublished(ctx context.Context, room *Room) (bool, error) {
 	return s.db.IsPublic(ctx, room.NID())
@@ -53,11 +80,15 @@ type PublicRoom struct {
 
 // DirectoryRequest asks for a page of the directory.
 type DirectoryRequest struct {
-	// Server names the server whose rooms are asked for; "" is this one.
+	// Server names the server whose rooms are asked for; "" is this one. Asker is which of ours asks another.
 	Server matrix.ServerName `json:"-"`
+	Asker  matrix.ServerName `json:"-"`
 	Limit  int               `json:"limit"`
 	Since  string            `json:"since"`
-	Filter struct {
+	// Network is the instance of a third-party network whose rooms are asked for; AllNetworks asks for all, with our own.
+	Network     string `json:"third_party_instance_id"`
+	AllNetworks bool   `json:"include_all_networks"`
+	Filter      struct {
 		Term  string    `json:"generic_search_term"`
 		Types []*string `json:"room_types"`
 	} `json:"filter"`
@@ -71,12 +102,12 @@ type DirectoryPage struct {
 	Total     int          `json:"total_room_count_estimate"`
 }
 
-// Directory reads a page of the public rooms of this server.
+// Directory reads a page of the public rooms of this server, or of another one.
 func (s *Service) Directory(ctx context.Context, q DirectoryRequest) (*DirectoryPage, error) {
-	if _, ours := s.opts.Keys.SigningKey(q.Server); q.Server != "" && !ours {
-		return nil, matrix.NotFound("The rooms of other servers cannot be listed.")
+	if q.Server != "" && !s.isOurs(q.Server) {
+		return s.directoryElsewhere(ctx, q)
 	}
-	listed, err := s.db.ListPublicRooms(ctx)
+	listed, err := s.listed(ctx, &q)
 	if err != nil {
 		return nil, err
 	}

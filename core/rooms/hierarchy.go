@@ -46,7 +46,7 @@ func (s *Service) Hierarchy(ctx context.Context, root *Room, user matrix.UserID,
 	if err != nil {
 		return nil, "", err
 	}
-	w := &spaceWalk{s: s, user: user, q: q, seen: map[matrix.RoomID]bool{root.ID(): true}, stack: []spaceStep{{root.ID(), 0}}}
+	w := &spaceWalk{s: s, user: user, q: q, seen: map[matrix.RoomID]bool{root.ID(): true}, stack: []spaceStep{{id: root.ID()}}}
 	list = []HierarchyRoom{}
 	for n := 0; n < maxHierarchyRooms; n++ {
 		r, err := w.next(ctx)
@@ -94,11 +94,16 @@ type spaceWalk struct {
 	stack []spaceStep
 	// root says that the first room has been met.
 	root bool
+	// told are rooms that other servers described on the way; asked is how often they were asked.
+	told  map[matrix.RoomID]*HierarchyRoom
+	asked int
 }
 
 type spaceStep struct {
 	id    matrix.RoomID
 	depth int
+	// via are servers that may know the room.
+	via []matrix.ServerName
 }
 
 // next is the next room that the user may know of; nil at the end, and when the root is none.
@@ -106,7 +111,7 @@ func (w *spaceWalk) next(ctx context.Context) (*HierarchyRoom, error) {
 	for len(w.stack) > 0 {
 		step := w.stack[len(w.stack)-1]
 		w.stack = w.stack[:len(w.stack)-1]
-		r, children, err := w.look(ctx, step.id)
+		r, children, err := w.look(ctx, step)
 		if err != nil {
 			return nil, err
 		}
@@ -118,9 +123,9 @@ func (w *spaceWalk) next(ctx context.Context) (*HierarchyRoom, error) {
 		}
 		w.root = true
 		for i := len(children) - 1; i >= 0 && step.depth < w.q.MaxDepth; i-- {
-			if id := matrix.RoomID(*children[i].StateKey); !w.seen[id] {
-				w.seen[id] = true
-				w.stack = append(w.stack, spaceStep{id, step.depth + 1})
+			if c := children[i]; !w.seen[c.id] {
+				w.seen[c.id] = true
+				w.stack = append(w.stack, spaceStep{c.id, step.depth + 1, c.via})
 			}
 		}
 		return r, nil
@@ -129,13 +134,16 @@ func (w *spaceWalk) next(ctx context.Context) (*HierarchyRoom, error) {
 }
 
 // look describes a room and lists its children; nil when the user may not know of it.
-func (w *spaceWalk) look(ctx context.Context, id matrix.RoomID) (*HierarchyRoom, []*Stored, error) {
-	room, err := w.s.Room(ctx, id)
-	if isNotFound(err) {
-		return nil, nil, nil
-	}
+func (w *spaceWalk) look(ctx context.Context, step spaceStep) (*HierarchyRoom, []spaceChild, error) {
+	room, here, err := w.s.standsIn(ctx, step.id)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !here {
+		r, children, err := w.lookElsewhere(ctx, room, step)
+		if r != nil || err != nil || room == nil || len(w.s.headsOf(ctx, room)) == 0 {
+			return r, children, err
+		}
 	}
 	sum, err := w.s.Summarise(ctx, room, w.user)
 	if isNotFound(err) {
@@ -155,7 +163,11 @@ func (w *spaceWalk) look(ctx context.Context, id matrix.RoomID) (*HierarchyRoom,
 	}
 	children, err := w.children(ctx, room)
 	r.ChildrenState = append(r.ChildrenState, strippedChildren(children)...)
-	return r, children, err
+	out := make([]spaceChild, len(children))
+	for i, e := range children {
+		out[i], _ = childOf(*e.StateKey, e.OriginServerTS, e.Content)
+	}
+	return r, out, err
 }
 
 // strippedChildren are m.space.child events as a tree shows them: stripped, but with their time.
@@ -180,34 +192,57 @@ func (w *spaceWalk) children(ctx context.Context, room *Room) ([]*Stored, error)
 	if err != nil {
 		return nil, err
 	}
-	orders := map[int64]string{}
+	kept := map[*Stored]spaceChild{}
 	var out []*Stored
 	for _, e := range state {
-		var c struct {
-			Via       []string `json:"via"`
-			Order     any      `json:"order"`
-			Suggested any      `json:"suggested"`
-		}
-		if e.Type != "m.space.child" || json.Unmarshal(e.Content, &c) != nil || c.Via == nil || w.q.SuggestedOnly && c.Suggested != true {
+		if e.Type != "m.space.child" {
 			continue
 		}
-		if order, ok := c.Order.(string); ok && validOrder(order) {
-			orders[e.Row.NID] = order
+		if c, ok := childOf(*e.StateKey, e.OriginServerTS, e.Content); ok && (c.suggested || !w.q.SuggestedOnly) {
+			kept[e] = c
+			out = append(out, e)
 		}
-		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b *Stored) int {
-		oa, ina := orders[a.Row.NID]
-		ob, inb := orders[b.Row.NID]
-		switch {
-		case ina && inb && oa != ob:
-			return cmp.Compare(oa, ob)
-		case ina != inb:
-			return cmp.Compare(asNumber(inb), asNumber(ina)) // those with an order come first
-		}
-		return cmp.Or(cmp.Compare(a.OriginServerTS, b.OriginServerTS), cmp.Compare(*a.StateKey, *b.StateKey))
-	})
+	slices.SortFunc(out, func(a, b *Stored) int { return kept[a].compare(kept[b]) })
 	return out, nil
+}
+
+// spaceChild is a room as its space names it.
+type spaceChild struct {
+	id        matrix.RoomID
+	via       []matrix.ServerName
+	order     string
+	ordered   bool
+	suggested bool
+	ts        int64
+}
+
+// childOf reads an m.space.child event; false for one that is none or no more. Spec: client-server-api/#mspacechild
+func childOf(key string, ts int64, content json.RawMessage) (spaceChild, bool) {
+	var c struct {
+		Via       []matrix.ServerName `json:"via"`
+		Order     any                 `json:"order"`
+		Suggested any                 `json:"suggested"`
+	}
+	if json.Unmarshal(content, &c) != nil || c.Via == nil {
+		return spaceChild{}, false
+	}
+	out := spaceChild{id: matrix.RoomID(key), via: c.Via, suggested: c.Suggested == true, ts: ts}
+	if order, ok := c.Order.(string); ok && validOrder(order) {
+		out.order, out.ordered = order, true
+	}
+	return out, true
+}
+
+// compare is the order in which clients show children. Spec: client-server-api/#ordering-of-children-within-a-space
+func (c spaceChild) compare(o spaceChild) int {
+	switch {
+	case c.ordered && o.ordered && c.order != o.order:
+		return cmp.Compare(c.order, o.order)
+	case c.ordered != o.ordered:
+		return cmp.Compare(asNumber(o.ordered), asNumber(c.ordered)) // those with an order come first
+	}
+	return cmp.Or(cmp.Compare(c.ts, o.ts), cmp.Compare(c.id, o.id))
 }
 
 func validOrder(s string) bool {

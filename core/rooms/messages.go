@@ -58,8 +58,12 @@ func (s *Service) Messages(ctx context.Context, room *Room, user matrix.UserID, 
 		if looked >= maxPage {
 			break
 		}
+		place := cur.place()
 		batch, err := cur.next(ctx, limit-len(page.Events))
 		if err != nil {
+			return nil, err
+		}
+		if batch, err = cur.fill(ctx, batch, place); err != nil {
 			return nil, err
 		}
 		looked += len(batch)
@@ -127,6 +131,18 @@ type cursor struct {
 	head     int64
 	done     bool
 	ended    bool // there is nothing more in this direction
+	fills    int  // gaps that were filled
+	// border is the end of history that a walk forwards has just crossed into the stream.
+	border *matrix.PageToken
+}
+
+// place is where the walk stands: still in history where it read nothing since the border.
+func (c *cursor) place() matrix.PageToken {
+	if at := c.border; at != nil {
+		c.border = nil
+		return *at
+	}
+	return c.at
 }
 
 func (c *cursor) start(from *matrix.PageToken) matrix.PageToken {
@@ -200,7 +216,8 @@ func (c *cursor) turn() {
 			c.done = true
 		}
 	case !c.backward && !c.at.Live:
-		c.at = matrix.LivePage(0)
+		at := c.at
+		c.border, c.at = &at, matrix.LivePage(0)
 		if c.to != nil && !c.to.Live {
 			c.done = true
 		}

@@ -23,6 +23,12 @@ func (s *Service) backfill(ctx context.Context, r *Room) bool {
 	if s.opts.Peers == nil {
 		return false
 	}
+	edges, err := s.edges(ctx, r)
+	return err == nil && len(edges) > 0 && s.backfillAt(ctx, r, edges)
+}
+
+// backfillAt fetches some events and history from before them, and tells whether any came.
+func (s *Service) backfillAt(ctx context.Context, r *Room, edges []matrix.EventID) bool {
 	ctx, cancel := context.WithTimeout(ctx, backfillTime)
 	defer cancel()
 	unlock, err := s.fetching.lock(ctx, r.id)
@@ -30,13 +36,12 @@ func (s *Service) backfill(ctx context.Context, r *Room) bool {
 		return false
 	}
 	defer unlock()
-	edges, err := s.edges(ctx, r)
-	if err != nil || len(edges) == 0 {
-		return false
-	}
 	from, err := s.asker(ctx, r)
 	if err != nil {
 		return false
+	}
+	if left, err := s.unplaced(ctx, r, edges); err == nil && len(left) == 0 {
+		return true // somebody else has fetched them meanwhile
 	}
 	for _, to := range s.serversIn(ctx, r, backfillServers) {
 		n, err := s.backfillFrom(ctx, r, from, to, edges)
@@ -46,6 +51,9 @@ func (s *Service) backfill(ctx context.Context, r *Room) bool {
 		if n > 0 {
 			return true
 		}
+	}
+	if ctx.Err() == nil {
+		s.hopeless.add(edges, s.opts.Clock().Add(hopelessFor))
 	}
 	return false
 }
@@ -72,10 +80,11 @@ func (s *Service) edges(ctx context.Context, r *Room) ([]matrix.EventID, error) 
 			return nil, err
 		}
 		if out = append(out, missing...); len(out) >= backfillEdges {
-			return out[:backfillEdges], nil
+			break
 		}
 	}
-	return out, nil
+	out = s.hopeless.without(out, s.opts.Clock())
+	return out[:min(len(out), backfillEdges)], nil
 }
 
 // backfillFrom asks one server and takes in what it gives, the oldest first. It tells how many events are new.

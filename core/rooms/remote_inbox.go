@@ -21,6 +21,7 @@ const (
 	inboxBatch    = 50
 	inboxRetry    = time.Second
 	inboxAttempts = 5
+	inboxAfter    = 100 // things to be done when a lane is empty
 )
 
 // Inbox takes events from other servers. They are on disk when the sender is answered, and enter their rooms afterwards: in
@@ -45,7 +46,27 @@ type lane struct {
 }
 
 // laneState says that a lane is being worked on or waits for it, and whether more came meanwhile.
-type laneState struct{ more bool }
+type laneState struct {
+	more  bool
+	after []func(ctx context.Context) // to be done when what waits now is in its room
+}
+
+// After does something when all that waits of one server for one room has entered it: at once where nothing does, and where too much
+// is to be done after. It is lost when the process ends before.
+func (i *Inbox) After(ctx context.Context, origin matrix.ServerName, room matrix.RoomID, do func(ctx context.Context)) {
+	r, err := i.s.Room(ctx, room)
+	if err != nil {
+		return
+	}
+	i.mu.Lock()
+	if st := i.lanes[lane{r.nid, origin}]; st != nil && len(st.after) < inboxAfter {
+		st.after = append(st.after, do)
+		i.mu.Unlock()
+		return
+	}
+	i.mu.Unlock()
+	do(ctx)
+}
 
 // peerLoad is what waits of one server.
 type peerLoad struct {
@@ -197,29 +218,61 @@ func (i *Inbox) start() {
 // work empties a lane and gives the worker back.
 func (i *Inbox) work(l lane) {
 	i.drain(l)
+	i.doAfter(i.leave(l))
+}
+
+// leave gives the worker of a lane back, and what is left to be done after it.
+func (i *Inbox) leave(l lane) (after []func(ctx context.Context)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.busy--
 	p := i.load(l.origin)
 	p.busy--
-	more := i.lanes[l].more
+	st := i.lanes[l]
 	delete(i.lanes, l)
 	if p.lanes--; p.lanes == 0 {
 		// Why: an event that came twice while it waited was counted twice and stored once.
 		p.count, p.bytes = 0, 0
 	}
 	i.forget(l.origin, p)
-	if more {
+	if after = st.after; st.more {
 		i.enqueue(l)
+		i.lanes[l].after, after = after, nil
 	}
 	i.start()
+	return after
+}
+
+// takeAfter takes what is to be done after a lane is empty.
+func (i *Inbox) takeAfter(l lane) (after []func(ctx context.Context)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	st := i.lanes[l]
+	after, st.after = st.after, nil
+	return after
+}
+
+// giveAfter puts it back in front of what came since.
+func (i *Inbox) giveAfter(l lane, after []func(ctx context.Context)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	st := i.lanes[l]
+	st.after = append(after, st.after...)
+}
+
+func (i *Inbox) doAfter(after []func(ctx context.Context)) {
+	for _, do := range after {
+		do(i.ctx)
+	}
 }
 
 // drain takes in what a lane holds.
 func (i *Inbox) drain(l lane) {
 	for failures := 0; i.ctx.Err() == nil; {
+		after := i.takeAfter(l)
 		rows, err := i.s.db.ListInbox(i.ctx, l.room, l.origin, inboxBatch)
 		if err == nil && len(rows) == 0 {
+			i.doAfter(after)
 			return
 		}
 		if err == nil {
@@ -227,8 +280,14 @@ func (i *Inbox) drain(l lane) {
 		}
 		if err == nil {
 			failures = 0
+			if len(rows) < inboxBatch {
+				i.doAfter(after)
+			} else {
+				i.giveAfter(l, after)
+			}
 			continue
 		}
+		i.giveAfter(l, after)
 		if i.ctx.Err() != nil {
 			return
 		}

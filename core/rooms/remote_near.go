@@ -15,20 +15,7 @@ func (s *Service) ServeNear(ctx context.Context, origin matrix.ServerName, id ma
 	if err != nil {
 		return nil, err
 	}
-	pos, err := s.db.FindPositionByTime(ctx, v.room.nid, ts)
-	if err != nil {
-		return nil, err
-	}
-	before, err := s.db.ListLiveBefore(ctx, v.room.nid, pos, nearby)
-	if err != nil {
-		return nil, err
-	}
-	after, err := s.db.ListLiveAfter(ctx, v.room.nid, pos, s.db.Position(), nearby)
-	if err != nil {
-		return nil, err
-	}
-	slices.Reverse(before)
-	events, err := s.Events(ctx, append(before, after...))
+	events, err := s.around(ctx, v.room, ts)
 	if err != nil {
 		return nil, err
 	}

@@ -59,6 +59,7 @@ func (s *Service) writeOutside(ctx context.Context, r *Room, e *matrix.Event, us
 		c.Add(&storage.MembershipRow{At: storage.At{Live: live}, User: nid, Room: r.nid, Event: event,
 			Membership: membershipNumber(e.Membership())})
 		c.Add(&storage.OutsideRow{User: nid, Room: r.nid, Event: event, Stripped: list, Via: joinNames(via)})
+		s.announceOutside(c, live, event, user)
 		return nil
 	}
 	if known != nil {
@@ -128,6 +129,9 @@ func (s *Service) LeaveVia(ctx context.Context, e Entry) error {
 	if r == nil {
 		return notInRoom()
 	}
+	if err := s.mayRefuse(ctx, r, e.User); err != nil {
+		return err
+	}
 	own, _, err := s.outsideEvent(ctx, r, e.User)
 	if err != nil {
 		return err
@@ -192,6 +196,9 @@ func (s *Service) leaveAlone(r *Room, own *Stored, e Entry) (*matrix.Event, erro
 
 // KnockVia asks to be let in, also into a room that is elsewhere. Spec: server-server-api/#knocking-rooms
 func (s *Service) KnockVia(ctx context.Context, e Entry) error {
+	if err := s.admitted(ctx, e.Room); err != nil {
+		return err
+	}
 	r, here, err := s.standsIn(ctx, e.Room)
 	if err != nil {
 		return err
@@ -241,9 +248,13 @@ func proper(raws []json.RawMessage) []json.RawMessage {
 			StateKey *string                    `json:"state_key"`
 			Sender   *matrix.UserID             `json:"sender"`
 			Content  map[string]json.RawMessage `json:"content"`
+			TS       *int64                     `json:"origin_server_ts,omitempty"`
 		}
 		if json.Unmarshal(raw, &e) != nil || e.Type == nil || e.StateKey == nil || e.Sender == nil || e.Content == nil {
 			continue
+		}
+		if *e.Type != "m.room.create" { // MSC4311: its time is told as well
+			e.TS = nil
 		}
 		clean, err := json.Marshal(e)
 		if size += len(clean); err != nil || size > maxStrippedBytes || len(out) == maxStripped {

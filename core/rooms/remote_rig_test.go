@@ -231,6 +231,46 @@ func (l *lying) SendJoin(ctx context.Context, from, to matrix.ServerName, e *mat
 	return j, nil
 }
 
+func (w *wire) PublicRooms(ctx context.Context, _, to matrix.ServerName, query []byte) (json.RawMessage, error) {
+	s, err := w.call("public_rooms", to)
+	if err != nil {
+		return nil, err
+	}
+	var q rooms.DirectoryRequest
+	if err := json.Unmarshal(query, &q); err != nil {
+		return nil, err
+	}
+	page, err := s.Directory(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(page)
+}
+
+func (w *wire) Hierarchy(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, suggestedOnly bool) (json.RawMessage, error) {
+	s, err := w.call("hierarchy", to)
+	if err != nil {
+		return nil, err
+	}
+	space, err := s.ServeHierarchy(ctx, from, room, suggestedOnly)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(space)
+}
+
+func (w *wire) EventNear(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, ts int64, backward bool) (matrix.EventID, int64, error) {
+	s, err := w.call("timestamp_to_event", to)
+	if err != nil {
+		return "", 0, err
+	}
+	e, err := s.ServeNear(ctx, from, room, ts, backward)
+	if err != nil {
+		return "", 0, err
+	}
+	return e.ID, e.OriginServerTS, nil
+}
+
 // deepWire adds an event of a fantastic depth to all history.
 type deepWire struct {
 	*wire

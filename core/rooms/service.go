@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/core/appservice"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -41,7 +42,10 @@ type Options struct {
 	Server    matrix.ServerName
 	// Peers are the other homeservers; nil: there are none.
 	Peers core.Peers
-	Log   *slog.Logger
+	// Services are the application services, Asked those that are asked for what does not exist yet; both may be nil.
+	Services *appservice.Registry
+	Asked    core.Entities
+	Log      *slog.Logger
 	// CacheBytes bounds what is kept of rooms and events in memory; default 96 MiB.
 	CacheBytes int64
 	// Clock is the time; default time.Now.
@@ -56,11 +60,17 @@ type Service struct {
 	events *eventCache
 	rooms  *roomCache
 	txns   txnCache
+	// shadows are the accounts whose events reach nobody.
+	shadows shadows
 	// lastCreate is the time of the newest create event made here, in milliseconds.
 	lastCreate atomic.Int64
 	// entering lets one user at a time take this installation into a room; fetching, one backfill a room.
 	// standing, one change at a time of how our users stand to a room from outside.
 	entering, fetching, standing keyLocks
+	// spaces are what other servers told of spaces.
+	spaces spaceCache
+	// hopeless are events of gaps that nobody could fill.
+	hopeless hopeless
 }
 
 // New makes the service and subscribes it to commits; subscribers that read rooms subscribe after it.
@@ -132,6 +142,14 @@ func (s *Service) roomOf(info *storage.RoomInfo, err error) (*Room, error) {
 func (s *Service) hear(b storage.Batch) {
 	for i := range b.Lives {
 		l := &b.Lives[i]
+		if l.Kind == storage.KindShadow {
+			s.shadows.changed()
+		}
+		if l.Kind == storage.KindRoom && s.opts.Services.FollowsAliases() {
+			if r := s.rooms.byNID(l.Room); r != nil {
+				r.renamed.Store(true)
+			}
+		}
 		if b.Remote {
 			if r := s.rooms.byNID(l.Room); r != nil && movesGraph(l.Kind) {
 				r.overtaken(s.opts.Clock())

@@ -107,6 +107,16 @@ func (p *Peers) Alias(ctx context.Context, from matrix.ServerName, alias matrix.
 	return p.client.QueryDirectory(ctx, from, alias.Server(), alias)
 }
 
+// Hierarchy asks for a space and its children.
+func (p *Peers) Hierarchy(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, suggestedOnly bool) (json.RawMessage, error) {
+	return p.client.Hierarchy(ctx, from, to, room, suggestedOnly)
+}
+
+// EventNear asks which event is closest to a time.
+func (p *Peers) EventNear(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, ts int64, backward bool) (matrix.EventID, int64, error) {
+	return p.client.TimestampToEvent(ctx, from, to, room, ts, backward)
+}
+
 // VerifyEvents checks the signatures that events need.
 func (p *Peers) VerifyEvents(ctx context.Context, events []*matrix.Event) []error {
 	return p.keys.VerifyEvents(ctx, events)

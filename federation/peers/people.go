@@ -8,7 +8,10 @@ import (
 	"rempart/internal/matrix"
 )
 
-var _ core.KeyPeers = (*Peers)(nil)
+var (
+	_ core.KeyPeers     = (*Peers)(nil)
+	_ core.ProfilePeers = (*Peers)(nil)
+)
 
 // QueryKeys asks for keys of users.
 func (p *Peers) QueryKeys(ctx context.Context, from, to matrix.ServerName, body []byte) (json.RawMessage, error) {

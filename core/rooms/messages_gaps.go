@@ -1,0 +1,132 @@
+package rooms
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"rempart/internal/matrix"
+)
+
+// Bounds of filling gaps while pages are read.
+const (
+	gapFills    = 3               // gaps that one page fills
+	hopelessFor = 5 * time.Minute // so long a gap that nobody could fill is left alone
+	maxHopeless = 10_000
+)
+
+// hopeless are events that nobody had when they were asked for.
+type hopeless struct {
+	mu    sync.Mutex
+	until map[matrix.EventID]time.Time
+}
+
+// without are those ids for which there is hope.
+func (h *hopeless) without(ids []matrix.EventID, now time.Time) []matrix.EventID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id matrix.EventID) bool { return now.Before(h.until[id]) })
+}
+
+func (h *hopeless) add(ids []matrix.EventID, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.until == nil || len(h.until) > maxHopeless {
+		h.until = map[matrix.EventID]time.Time{}
+	}
+	for _, id := range ids {
+		h.until[id] = until
+	}
+}
+
+// gap is a place in history before which events are missing here.
+type gap struct {
+	at    int // the event in the batch that names them
+	edges []matrix.EventID
+}
+
+// findGap finds the first event of a batch behind which, in the direction of the walk, the next one is not what came before it in
+// the room. Only history is looked at, and the border to it: what is missing there can be fetched and then stands there.
+func (s *Service) findGap(ctx context.Context, room *Room, batch []*Stored, border bool) (gap, error) {
+	if s.opts.Peers == nil {
+		return gap{}, nil
+	}
+	here := map[matrix.EventID]bool{}
+	for _, e := range batch {
+		here[e.ID] = true
+	}
+	for i, e := range batch {
+		if e.Row.Pos > 0 && !border {
+			continue
+		}
+		prev := slices.DeleteFunc(slices.Clone(e.PrevEvents), func(id matrix.EventID) bool { return here[id] })
+		missing, err := s.unplaced(ctx, room, prev)
+		if err != nil {
+			return gap{}, err
+		}
+		if missing = s.hopeless.without(missing, s.opts.Clock()); len(missing) > 0 {
+			return gap{i, missing[:min(len(missing), backfillEdges)]}, nil
+		}
+	}
+	return gap{}, nil
+}
+
+// fillBehind is called after a batch was read backwards: where the walk came upon a gap it is filled, the walk goes back to it, and
+// what is left of the batch is returned.
+func (c *cursor) fillBehind(ctx context.Context, batch []*Stored, wasLive bool) ([]*Stored, error) {
+	look, crossed := batch, wasLive && !c.at.Live
+	if crossed { // from the stream into history: the oldest live events are those that may name what is missing
+		nids, err := c.s.db.ListLiveAfter(ctx, c.room.nid, 0, c.head, backfillEdges)
+		if err != nil {
+			return nil, err
+		}
+		if look, err = c.s.Events(ctx, nids); err != nil {
+			return nil, err
+		}
+	}
+	g, err := c.s.findGap(ctx, c.room, look, crossed)
+	if err != nil || len(g.edges) == 0 {
+		return batch, err
+	}
+	c.fills++
+	if !c.s.backfillAt(ctx, c.room, g.edges) || crossed {
+		return batch, nil
+	}
+	c.done, c.ended = false, false
+	c.step(batch[g.at])
+	return batch[:g.at+1], nil
+}
+
+// fillBefore is called after a batch was read forwards from a place: where it jumped over a gap this is filled, and the walk goes on
+// before it.
+func (c *cursor) fillBefore(ctx context.Context, batch []*Stored, was matrix.PageToken) ([]*Stored, error) {
+	border := !was.Live && len(batch) > 0 && batch[0].Row.Pos > 0
+	g, err := c.s.findGap(ctx, c.room, batch[:min(len(batch), maxPage)], border)
+	if err != nil || len(g.edges) == 0 {
+		return batch, err
+	}
+	c.fills++
+	if !c.s.backfillAt(ctx, c.room, g.edges) {
+		return batch, nil
+	}
+	c.done, c.ended = false, false
+	if c.at = was; g.at > 0 && !border {
+		c.step(batch[g.at-1])
+		return batch[:g.at], nil
+	}
+	return nil, nil
+}
+
+// fill fills the gaps that the walk meets, within bounds. place is where the walk stood before it read the batch.
+func (c *cursor) fill(ctx context.Context, batch []*Stored, place matrix.PageToken) ([]*Stored, error) {
+	switch {
+	case c.s.opts.Peers == nil || c.fills >= gapFills:
+		return batch, nil
+	case c.backward:
+		return c.fillBehind(ctx, batch, place.Live)
+	case place == matrix.HistoryPage(0, 0): // Why: who starts at the beginning is shown what is known of it
+		return batch, nil
+	}
+	return c.fillBefore(ctx, batch, place)
+}
