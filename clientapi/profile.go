@@ -14,20 +14,20 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 	const path = "/_matrix/client/v3/profile/{userID}"
 	const unstable = "/_matrix/client/unstable/uk.tcpip.msc4133/profile/{userID}"
 	httpx.Handle(r, "GET", path, also(public("getUserProfile"), unstable),
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
 			id, err := p.UserID()
 			if err != nil {
 				return nil, err
 			}
-			return s.GetProfile(ctx, id)
+			return s.LookUpProfile(ctx, c, id)
 		})
 	httpx.Handle(r, "GET", path+"/{key}", also(public("getProfileField"), unstable+"/{key}"),
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
 			id, err := p.UserID()
 			if err != nil {
 				return nil, err
 			}
-			value, err := s.GetProfileField(ctx, id, p.Var("key"))
+			value, err := s.LookUpProfileField(ctx, c, id, p.Var("key"))
 			return users.Profile{p.Var("key"): value}, err
 		})
 	httpx.Handle(r, "PUT", path+"/{key}", also(ofGuest(writing(ofUser("setProfileField"))), unstable+"/{key}"),

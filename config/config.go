@@ -18,6 +18,7 @@ type Config struct {
 	Rooms        Rooms        `key:"rooms"`
 	Media        Media        `key:"media"`
 	Federation   Federation   `key:"federation"`
+	Push         Push         `key:"push"`
 	Limits       Limits       `key:"limits"`
 	Log          Log          `key:"log"`
 	Appservices  Appservices  `key:"appservices"`
@@ -62,6 +63,14 @@ type Federation struct {
 	Allow        []string `key:"allow"`
 	AllowPrivate bool     `key:"allow_private"`
 	CA           string   `key:"ca"`
+	DeviceNames  bool     `key:"device_names"`
+}
+
+// Push says by which gateways users may be notified, and what these are told.
+type Push struct {
+	Allow        []string `key:"allow"`
+	AllowPrivate bool     `key:"allow_private"`
+	Content      bool     `key:"content"`
 }
 
 // Database names the database: a PostgreSQL URL, or else a SQLite file.

@@ -13,15 +13,18 @@ import (
 	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/pushers"
 	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
+	"rempart/core/threads"
 	"rempart/core/users"
 	"rempart/federation/peers"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
+	"rempart/pushgateway"
 )
 
 // app is the homeserver without its listeners: handlers to serve, and how to stop.
@@ -68,6 +71,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	options := routerOptions(cfg, logger, registry)
 	options.ServerAuth = f.authenticator()
+	options.Exempt = f.services.exempt
 	d, err := a.core(ctx, cfg, g, keys, f)
 	if err != nil {
 		return err
@@ -77,7 +81,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	a.onClose = append(a.onClose, closing(f.inbox.Close))
 	d.Limits = options.Limits
-	options.Auth = clientapi.Authenticator{Users: d.Users}
+	options.Auth = clientapi.Authenticator{Users: d.Users, Services: f.services.registry, Heard: d.Appservices.Heard}
 	m, err := a.media(ctx, cfg, g, d.Users.Local, f)
 	if err != nil {
 		return err
@@ -98,27 +102,36 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	if d.Push, err = push.New(ctx, push.Options{DB: g.db, Bus: g.bus, Log: g.log}); err != nil {
 		return d, err
 	}
-	d.Rooms, err = rooms.New(ctx, rooms.Options{
+	d.Rooms, err = rooms.New(ctx, f.services.rooms(rooms.Options{
 		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
 		Federated: f.open, Server: matrix.ServerName(cfg.Server.Name),
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
-	})
+	}, g))
 	if err != nil {
 		return d, err
 	}
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
 	d.Search, d.Reports = search.New(g.db, d.Rooms), reports.New(g.db, d.Rooms, nil)
+	d.Threads = threads.New(g.db, d.Rooms)
 	accounts := g.users(cfg)
 	accounts.Members, accounts.Peers = d.Rooms, f.profilePeers()
+	accounts.Services, accounts.Asked = f.services.registry, f.services.asker(g)
 	if d.Users, err = users.New(ctx, accounts); err != nil {
 		return d, err
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
-	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Peers: f.keyPeers(), Log: g.log})
+	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Names: cfg.Federation.DeviceNames, Peers: f.keyPeers(), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Devices.Close))
 	f.send(a, g, d)
-	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger()})
+	if err := f.services.begin(ctx, a, g, &d); err != nil {
+		return d, err
+	}
+	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(),
+		Watch: f.services.watcher()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
+	d.Pushers = pushers.New(pushers.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Rules: d.Push, Sync: d.Sync,
+		Gateway: pushgateway.New(f.egress, "Rempart/"+version()), Plain: cfg.Push.AllowPrivate, Content: cfg.Push.Content, Log: g.log})
+	a.onClose = append(a.onClose, closing(d.Pushers.Close))
 	return d, nil
 }
 

@@ -38,9 +38,14 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 	if err != nil {
 		return nil, err
 	}
-	o := &outside{open: len(cfg.Federation.Allow) > 0, egress: egress.New(egress.Options{
-		Judge: egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), RootCAs: roots,
+	known, err := servicesOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o := &outside{open: len(cfg.Federation.Allow) > 0, services: known, egress: egress.New(egress.Options{
+		Judge: judges(cfg, known), RootCAs: roots,
 	})}
+	o.services.connect(o.egress)
 	a.onClose = append(a.onClose, o.egress.Close)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
 	old, err := oldKeys(cfg)
@@ -51,6 +56,14 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 		DB: g.db, Fetch: o.client, Own: own, Old: old, Default: matrix.ServerName(cfg.Server.Name), Log: g.log,
 	})
 	return o, nil
+}
+
+// judges says who decides about each kind of connection.
+func judges(cfg *config.Config, known services) egress.Judge {
+	return egress.ByKind(egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), map[egress.Kind]egress.Judge{
+		egress.Push:       egress.AllowHosts("push", cfg.Push.Allow, cfg.Push.AllowPrivate),
+		egress.Appservice: known.judge(),
+	})
 }
 
 // authorities are those that the system trusts and those in a file; nil when there is no file.
@@ -91,6 +104,14 @@ func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
 
 // keyPeers are the servers to be asked for keys; nil when no other server is admitted.
 func (o *outside) keyPeers() core.KeyPeers {
+	if !o.open {
+		return nil
+	}
+	return peers.New(o.client, o.keys)
+}
+
+// profilePeers are the servers to be asked for profiles; nil when no other server is admitted.
+func (o *outside) profilePeers() core.ProfilePeers {
 	if !o.open {
 		return nil
 	}

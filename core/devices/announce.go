@@ -66,7 +66,7 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 	if err != nil {
 		return err
 	}
-	is, err := s.announced(ctx, user)
+	is, err := s.announced(ctx, nid, user)
 	if err != nil {
 		return err
 	}
@@ -109,13 +109,21 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 	return nil
 }
 
-// announced is what there is to be told of a user's devices, by hash.
-func (s *Service) announced(ctx context.Context, user matrix.UserID) (map[matrix.DeviceID]int64, error) {
+// announced is what there is to be told of a user's devices, by hash: of those without keys just that they are there.
+// Spec: server-server-api/#device-management
+func (s *Service) announced(ctx context.Context, nid int64, user matrix.UserID) (map[matrix.DeviceID]int64, error) {
+	names, err := s.namesOf(ctx, nid)
+	if err != nil {
+		return nil, err
+	}
 	keys, err := s.ServeKeys(ctx, map[matrix.UserID][]matrix.DeviceID{user: nil})
 	if err != nil {
 		return nil, err
 	}
 	out := map[matrix.DeviceID]int64{}
+	for id := range names {
+		out[id] = matrix.Hash64(string(id))
+	}
 	for id, body := range keys.DeviceKeys[user] {
 		out[id] = matrix.Hash64(string(body))
 	}
@@ -132,6 +140,7 @@ type deviceUpdate struct {
 	Prev    []int64         `json:"prev_id"`
 	Deleted bool            `json:"deleted,omitempty"`
 	Keys    json.RawMessage `json:"keys,omitempty"`
+	Name    string          `json:"device_display_name,omitempty"`
 }
 
 type signingUpdate struct {
@@ -153,6 +162,14 @@ func (s *Service) ComposeEDU(ctx context.Context, row *storage.OutboxRow) ([]cor
 	if err != nil {
 		return nil, err
 	}
+	nid, err := s.db.FindUserNID(ctx, a.User)
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.namesOf(ctx, nid)
+	if err != nil {
+		return nil, err
+	}
 	var out []core.EDU
 	add := func(typ string, content any) error {
 		raw, err := json.Marshal(content)
@@ -160,9 +177,9 @@ func (s *Service) ComposeEDU(ctx context.Context, row *storage.OutboxRow) ([]cor
 		return err
 	}
 	for _, id := range append(a.Devices, a.Gone...) {
-		body, there := keys.DeviceKeys[a.User][id]
+		name, there := names[id]
 		// Why no prev_id: it makes the other server fetch the whole list, which is right whatever it has missed.
-		u := deviceUpdate{User: a.User, Device: id, Stream: row.Pos, Prev: []int64{}, Deleted: !there, Keys: body}
+		u := deviceUpdate{User: a.User, Device: id, Stream: row.Pos, Prev: []int64{}, Deleted: !there, Keys: keys.DeviceKeys[a.User][id], Name: name}
 		if err := add(eduDeviceList, u); err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (bool, error)
 		if shared, err := s.db.SharesRoomWithUs(ctx, nid); err != nil || !shared {
 			return true, err
 		}
-		s.resync(nid, user) // Why asked besides: who queries now must not wait for two answers
+		s.resync(nid, user, true) // Why asked besides: who queries now must not wait for two answers
 		return true, nil
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (bool, error)
 	}
 	fresh, err := s.db.IsRemoteListFresh(ctx, nid)
 	if err == nil && !fresh {
-		s.resync(nid, user)
+		s.resync(nid, user, true)
 	}
 	return !fresh && !s.isDead(user.Server()), err
 }
@@ -183,8 +183,9 @@ func (s *Service) claimOutside(ctx context.Context, from matrix.ServerName, remo
 	})
 }
 
-// resync fetches the device list of a user of another server in the background, unless that is going on.
-func (s *Service) resync(nid int64, user matrix.UserID) {
+// resync fetches the device list of a user of another server in the background, unless that is going on. told says
+// that those who share a room with him know already that it changed; else they are told if it has.
+func (s *Service) resync(nid int64, user matrix.UserID, told bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.peers == nil || s.resyncs[nid] || len(s.resyncs) >= maxResyncs || s.ctx.Err() != nil {
@@ -194,7 +195,7 @@ func (s *Service) resync(nid int64, user matrix.UserID) {
 	s.ended.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 3*askWithin)
 		defer cancel()
-		if err := s.fetchList(ctx, nid, user); err != nil && s.ctx.Err() == nil {
+		if err := s.fetchList(ctx, nid, user, told); err != nil && s.ctx.Err() == nil {
 			s.log.Info("fetch a device list", "user", user, "error", err)
 		}
 		s.mu.Lock()
@@ -204,7 +205,7 @@ func (s *Service) resync(nid int64, user matrix.UserID) {
 }
 
 // fetchList fetches a whole device list and keeps it. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
-func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID) error {
+func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, told bool) error {
 	from, err := s.ourSide(ctx, nid)
 	if err != nil || from == "" {
 		return err
@@ -222,10 +223,15 @@ func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID) 
 	change.Guard(storage.DropRemoteKeys(nid)...)
 	for _, d := range list.Devices {
 		if body, err := identityBody(d.Keys); err == nil && isKeyOf(body, user, d.ID) {
-			change.Add(&storage.DeviceKeysRow{User: nid, Device: d.ID, Body: body})
+			change.Add(&storage.DeviceKeysRow{User: nid, Device: d.ID, Body: named(body, d.Name)})
 		}
 	}
 	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
+	if same, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
+		return err
+	} else if !same && !told {
+		listChanged(change, nid)
+	}
 	live := change.Live(storage.Live{Kind: storage.KindOutbox}) // Why not a changed list: users were told, and ask again
 	change.Add(&storage.RemoteDevicesRow{At: storage.At{Live: live + 1}, User: nid, Stream: list.StreamID})
 	return s.db.Commit(ctx, change)
@@ -255,4 +261,25 @@ func addRemoteCross(change *storage.Change, nid int64, user matrix.UserID, maste
 			change.Add(&storage.CrossSigningRow{CrossSigningKey: storage.CrossSigningKey{User: nid, Usage: usage, KeyID: pub, Body: body}})
 		}
 	}
+}
+
+// sameKeys reports whether rows hold the keys of devices that are kept of a user.
+func (s *Service) sameKeys(ctx context.Context, nid int64, rows []storage.Row) (bool, error) {
+	kept, err := s.db.ListDeviceKeys(ctx, []int64{nid})
+	if err != nil {
+		return false, err
+	}
+	was := map[matrix.DeviceID]string{}
+	for _, d := range kept {
+		was[d.Device] = string(d.Body)
+	}
+	n := 0
+	for _, row := range rows {
+		if d, ok := row.(*storage.DeviceKeysRow); ok {
+			if n++; was[d.Device] != string(d.Body) {
+				return false, nil
+			}
+		}
+	}
+	return n == len(was), nil
 }

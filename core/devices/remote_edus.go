@@ -84,6 +84,9 @@ func (s *Service) ReceiveDeviceUpdate(ctx context.Context, origin matrix.ServerN
 	if json.Unmarshal(content, &u) != nil || u.User.Server() != origin || u.Device == "" || len(u.Device) > maxKeyName {
 		return nil
 	}
+	if known, err := s.knownAlready(ctx, &u); err != nil || known {
+		return err
+	}
 	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {
 		stream, err := s.db.FindRemoteDevices(ctx, nid)
 		body, bad := identityBody(u.Keys)
@@ -98,6 +101,32 @@ func (s *Service) ReceiveDeviceUpdate(ctx context.Context, origin matrix.ServerN
 		}
 		return true
 	})
+}
+
+// knownAlready reports whether a change says nothing new, such as that a device without keys is there: clients need not hear of that.
+// What else may have been missed is fetched quietly.
+func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, error) {
+	nid, err := s.db.FindUserNID(ctx, u.User)
+	if err != nil {
+		return false, ignoreMissing(err)
+	}
+	kept, err := s.db.FindDeviceKeys(ctx, nid, u.Device)
+	if ignoreMissing(err) != nil {
+		return false, err
+	}
+	if u.Keys != nil && !u.Deleted {
+		body, bad := identityBody(u.Keys)
+		if bad != nil || string(named(body, u.Name)) != string(kept) {
+			return false, nil
+		}
+	} else if kept != nil {
+		return false, nil
+	}
+	stream, err := s.db.FindRemoteDevices(ctx, nid)
+	if err == nil && !slices.Contains(u.Prev, stream) {
+		s.resync(nid, u.User, false)
+	}
+	return true, ignoreMissing(err)
 }
 
 // ReceiveSigningUpdate takes new cross-signing keys of a user of another server.
@@ -136,7 +165,7 @@ func (s *Service) receiveChange(ctx context.Context, user matrix.UserID, enter f
 		return err
 	}
 	if !entered {
-		s.resync(nid, user)
+		s.resync(nid, user, true)
 	}
 	return nil
 }

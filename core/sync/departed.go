@@ -3,6 +3,7 @@ package sync
 import (
 	"errors"
 	"math"
+	"strconv"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -109,6 +110,10 @@ func (b *build) strippedState(m *storage.MembershipRow, own *rooms.Stored) error
 		}
 		if e != nil {
 			b.out = append(e.StrippedJSON(b.out), ',')
+		}
+		if e != nil && e.Type == "m.room.create" { // MSC4311: its time is told as well
+			b.out = append(b.out[:len(b.out)-2], `,"origin_server_ts":`...)
+			b.out = append(strconv.AppendInt(b.out, e.OriginServerTS, 10), `},`...)
 		}
 	}
 	return nil

@@ -60,9 +60,12 @@ func note(set map[int64]bool, nids []int64) {
 // metAnew notes who came into a room of the user, or whose room he came into, and who went.
 func (b *build) metAnew(v *roomView, changed, left map[int64]bool) error {
 	if v.newly {
+		mine := changed[b.u.nid] // Why kept: his other devices must know that his keys go to more servers
 		nids, err := b.s.db.ListJoinedUsers(b.ctx, v.room)
 		note(changed, nids)
-		delete(changed, b.u.nid)
+		if !mine {
+			delete(changed, b.u.nid)
+		}
 		return err
 	}
 	if v.members <= b.from.Pos {

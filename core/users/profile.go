@@ -25,6 +25,9 @@ type Profile map[string]json.RawMessage
 // Spec: client-server-api/#get_matrixclientv3profileuserid
 func (s *Service) GetProfile(ctx context.Context, id matrix.UserID) (Profile, error) {
 	user, err := s.db.FindUser(ctx, id)
+	if errors.Is(err, storage.ErrNotFound) && s.exists(ctx, id) {
+		user, err = s.db.FindUser(ctx, id)
+	}
 	if errors.Is(err, storage.ErrNotFound) || err == nil && user.Is(storage.UserDeactivated) {
 		return nil, matrix.NotFound("This server knows no profile of that user.")
 	}
@@ -57,11 +60,7 @@ func (s *Service) GetProfileField(ctx context.Context, id matrix.UserID, name st
 	if err != nil {
 		return nil, err
 	}
-	value, ok := p[name]
-	if !ok {
-		return nil, matrix.NotFound("That user's profile has no such field.")
-	}
-	return value, nil
+	return p.field(name)
 }
 
 // SetProfileField sets one field of the caller's own profile; JSON null removes it. Display name and avatar are written

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core"
+	"rempart/core/appservice"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -23,7 +25,12 @@ type Options struct {
 	Argon2       Argon2
 	// Members writes changed profiles into rooms; nil leaves rooms alone.
 	Members Members
-	Log     *slog.Logger
+	// Peers are asked for profiles of their users; nil: there are none.
+	Peers core.ProfilePeers
+	// Services are the application services, Asked those that are asked for users that do not exist yet; both may be nil.
+	Services *appservice.Registry
+	Asked    core.Entities
+	Log      *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }
@@ -51,10 +58,16 @@ type Service struct {
 	seen    lastSeen
 	nonces  nonces
 	members Members
-	profile chan struct{} // wakes the worker that writes profiles into rooms
-	letters chan struct{} // wakes the worker that sends letters
-	failed  *throttle     // failed log-ins, by account and by address
-	mailed  *throttle     // letters, by address
+	peers   core.ProfilePeers
+	// services are the application services; asked makes users of theirs at need.
+	services *appservice.Registry
+	asked    core.Entities
+	profile  chan struct{} // wakes the worker that writes profiles into rooms
+	letters  chan struct{} // wakes the worker that sends letters
+	failed   *throttle     // failed log-ins, by account and by address
+	mailed   *throttle     // letters, by address
+	// elsewhere are profiles of users of other servers.
+	elsewhere remoteProfiles
 
 	stop   context.CancelFunc
 	ending sync.WaitGroup
@@ -71,7 +84,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, log: o.Log, now: o.Clock, reg: o.Registration, people: o.People,
 		hasher: newHasher(o.Argon2, o.People.BcryptPepper),
-		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members,
+		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members, peers: o.Peers, services: o.Services, asked: o.Asked,
 		profile: make(chan struct{}, 1), letters: make(chan struct{}, 1),
 		failed: newThrottle(failuresFree, failureStep), mailed: newThrottle(lettersFree, letterStep),
 	}

@@ -96,6 +96,10 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 				if edus == nil {
 					break
 				}
+				if e.Type == "m.receipt" {
+					receiptsAfter(ctx, inbox, edus, c.Server, e.Content)
+					continue
+				}
 				if err := edus.HandleEDU(ctx, c.Server, e.Type, e.Content); err != nil {
 					return a, err
 				}
@@ -103,4 +107,23 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 			seen.keep(c.Server, p.Var("txnID"), a)
 			return a, nil
 		})
+}
+
+// receiptsAfter hands in receipts when the events that came with them are in their rooms: they may be about these.
+// Spec: server-server-api/#receipts
+func receiptsAfter(ctx context.Context, inbox *rooms.Inbox, edus EDUs, origin matrix.ServerName, content json.RawMessage) {
+	var byRoom map[matrix.RoomID]json.RawMessage
+	if json.Unmarshal(content, &byRoom) != nil {
+		return
+	}
+	for room, part := range byRoom {
+		one, err := json.Marshal(map[matrix.RoomID]json.RawMessage{room: part})
+		if err != nil {
+			continue
+		}
+		inbox.After(ctx, origin, room, func(ctx context.Context) {
+			// Why no error is told: a receipt that is lost is followed by the next.
+			_ = edus.HandleEDU(ctx, origin, "m.receipt", one)
+		})
+	}
 }
