@@ -17,6 +17,7 @@ import (
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
+	"rempart/core/threads"
 	"rempart/core/users"
 	"rempart/internal/bus"
 	"rempart/internal/httpx"
@@ -74,7 +75,7 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Bus: events, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil), Delayed: later,
+		Users: u, Devices: devices.New(devices.Options{DB: db, Bus: events, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil), Delayed: later, Threads: threads.New(db, r),
 		BaseURL: "https://hs1",
 	})
 	return &server{t, router, u}

@@ -8,10 +8,12 @@ import (
 	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/pushers"
 	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
 	"rempart/core/sync"
+	subscriptions "rempart/core/threads"
 	"rempart/core/users"
 	"rempart/internal/httpx"
 )
@@ -22,12 +24,15 @@ type Deps struct {
 	Devices *devices.Service
 	Rooms   *rooms.Service
 	Push    *push.Service
+	Pushers *pushers.Service
 	Sync    *sync.Service
 	Search  *search.Service
 	Reports *reports.Service
 	Delayed *delayed.Service
+	Threads *subscriptions.Service
 	// Limits bounds attempts to log in by account; nil turns that off.
-	Limits *httpx.Limiter
+	Limits      *httpx.Limiter
+	Appservices Appservices
 	// BaseURL is the address that clients are told to use; "" tells them the one they came by.
 	BaseURL string
 	// DefaultRoomVersion is the version that new rooms get.
@@ -46,6 +51,7 @@ func Register(r *httpx.Router, d Deps) {
 	typingRoutes(r, d.Sync)
 	presenceRoutes(r, d.Sync)
 	pushRuleRoutes(r, d.Push)
+	pusherRoutes(r, d.Pushers)
 	roomReading(r, d.Rooms)
 	roomMembership(r, d)
 	roomCreation(r, d)
@@ -57,6 +63,7 @@ func Register(r *httpx.Router, d Deps) {
 	reportRoutes(r, d.Reports)
 	mutualRoutes(r, d)
 	delayedRoutes(r, d)
+	threadRoutes(r, d)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)
@@ -79,4 +86,5 @@ func Register(r *httpx.Router, d Deps) {
 	crossSigningRoutes(r, d)
 	keyBackupRoutes(r, d.Devices)
 	miscRoutes(r, d.Users)
+	appserviceRoutes(r, d)
 }

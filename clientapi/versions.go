@@ -26,6 +26,8 @@ func versionsRoutes(r *httpx.Router) {
 			"org.matrix.msc2285.stable":        true, // private read receipts
 			"org.matrix.msc3771":               true, // receipts in threads
 			"org.matrix.msc3773":               true, // counts in threads
+			"org.matrix.msc3881":               true, // pushers of other devices
+			"org.matrix.msc3890":               true, // settings of one device, removed with it
 			"org.matrix.msc4222":               true, // state_after in sync
 			"uk.tcpip.msc4133":                 true, // extended profiles
 			"uk.tcpip.msc4133.stable":          true,
@@ -35,7 +37,11 @@ func versionsRoutes(r *httpx.Router) {
 			"org.matrix.msc4108":               false, // log-in by QR code
 			"org.matrix.msc4140":               true,  // delayed events
 			"org.matrix.msc4354":               true,  // sticky events
-			"org.matrix.msc3814.v1":            true,  // dehydrated devices
+			"org.matrix.msc4306":               true,  // thread subscriptions
+			"org.matrix.msc4308":               true,
+			"org.matrix.msc3391":               true, // account data can be deleted
+			"org.matrix.msc3874":               true, // filters of relations
+			"org.matrix.msc3814.v1":            true, // dehydrated devices
 			"org.matrix.label_based_filtering": false,
 		},
 	}

@@ -25,6 +25,7 @@ const (
 	KindRedaction   Kind = 13 // a redaction changed an event that was there before (room)
 	KindOutbox      Kind = 14 // a message for other servers that must arrive
 	KindSticky      Kind = 22 // an event that sticks entered a room's timeline (room)
+	KindThreads     Kind = 23 // a user said something else of a thread (user)
 	KindPusher      Kind = 15 // a user's pushers changed (user)
 	KindShadow      Kind = 21 // which accounts are shadow-banned changed (user)
 )
@@ -80,7 +81,8 @@ var (
 	ErrGuard = errors.New("storage: a guard did not hold")
 	// ErrStale says that the room moved on since the Change was built; load it again and rebuild.
 	ErrStale = errors.New("storage: the room has moved on")
-	// ErrRestored says that the database was put back from a copy while this process ran: it must be restarted.
+	// ErrRestored says that the database was put back from a copy while this process ran, or that this process slept for
+	// longer than the entries of the stream are kept: it must be restarted.
 	ErrRestored = errors.New("storage: the database was restored while this process ran: restart it")
 	// ErrClosed says that the database is closing.
 	ErrClosed = errors.New("storage: closed")

@@ -31,7 +31,24 @@ func (s *Service) Rules(ctx context.Context, c *matrix.Caller) (Ruleset, error) 
 	return rules, err
 }
 
+// read gives the rules and what is stored of them.
 func (s *Service) read(ctx context.Context, c *matrix.Caller) (Ruleset, []byte, error) {
+	rules, content, err := s.readStored(ctx, c)
+	if err != nil {
+		return rules, content, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refresh(ctx); err != nil {
+		return rules, content, err
+	}
+	if p := s.users[c.UserNID]; p != nil {
+		rules = p.withThreads(rules)
+	}
+	return rules, content, nil
+}
+
+func (s *Service) readStored(ctx context.Context, c *matrix.Caller) (Ruleset, []byte, error) {
 	data, err := s.db.FindAccountData(ctx, c.UserNID, 0, "m.push_rules")
 	if errors.Is(err, storage.ErrNotFound) {
 		return Defaults(string(c.User)), nil, nil
@@ -79,7 +96,7 @@ func (s *Service) Put(ctx context.Context, c *matrix.Caller, n NewRule) error {
 func (n *NewRule) check() error {
 	id := n.Rule.ID
 	switch {
-	case (&Ruleset{}).list(n.Kind) == nil:
+	case (&Ruleset{}).list(n.Kind) == nil, n.Kind == PostContent:
 		return matrix.InvalidParam("There is no such kind of push rules.")
 	case strings.HasPrefix(id, "."):
 		return matrix.InvalidParam("Names of push rules that start with a dot are the server's.")

@@ -5,20 +5,22 @@ import (
 	"slices"
 )
 
-// Kind is one of the five kinds of push rules.
+// Kind is one of the kinds of push rules.
 type Kind string
 
 // The kinds, in the order in which they are tried. Spec: client-server-api/#push-rules
 const (
-	Override  Kind = "override"
-	Content   Kind = "content"
-	Room      Kind = "room"
-	Sender    Kind = "sender"
-	Underride Kind = "underride"
+	Override Kind = "override"
+	Content  Kind = "content"
+	// PostContent holds rules of the server only. MSC4306
+	PostContent Kind = "postcontent"
+	Room        Kind = "room"
+	Sender      Kind = "sender"
+	Underride   Kind = "underride"
 )
 
 // Kinds lists all kinds in the order in which they are tried.
-func Kinds() []Kind { return []Kind{Override, Content, Room, Sender, Underride} }
+func Kinds() []Kind { return []Kind{Override, Content, PostContent, Room, Sender, Underride} }
 
 // Condition must hold for a rule to match. What it says of itself depends on its kind.
 type Condition struct {
@@ -27,6 +29,8 @@ type Condition struct {
 	Pattern *string         `json:"pattern,omitempty"`
 	Value   json.RawMessage `json:"value,omitempty"`
 	Is      string          `json:"is,omitempty"`
+	// Subscribed is what a condition on threads asks for. MSC4306
+	Subscribed *bool `json:"subscribed,omitempty"`
 }
 
 // Rule is a push rule.
@@ -53,11 +57,13 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 
 // Ruleset is all rules of a user, each kind in order of priority.
 type Ruleset struct {
-	Override  []Rule `json:"override"`
-	Content   []Rule `json:"content"`
-	Room      []Rule `json:"room"`
-	Sender    []Rule `json:"sender"`
-	Underride []Rule `json:"underride"`
+	Override []Rule `json:"override"`
+	Content  []Rule `json:"content"`
+	// PostContent is there for users of thread subscriptions only. MSC4306
+	PostContent []Rule `json:"postcontent,omitempty"`
+	Room        []Rule `json:"room"`
+	Sender      []Rule `json:"sender"`
+	Underride   []Rule `json:"underride"`
 }
 
 // stored is the content of the account data m.push_rules.
@@ -68,7 +74,7 @@ type stored struct {
 // ContentOf is a ruleset as the content of m.push_rules.
 func ContentOf(r Ruleset) ([]byte, error) {
 	for _, k := range Kinds() {
-		if list := r.list(k); *list == nil {
+		if list := r.list(k); *list == nil && k != PostContent {
 			*list = []Rule{}
 		}
 	}
@@ -115,6 +121,8 @@ func (r *Ruleset) list(k Kind) *[]Rule {
 		return &r.Override
 	case Content:
 		return &r.Content
+	case PostContent:
+		return &r.PostContent
 	case Room:
 		return &r.Room
 	case Sender:
