@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"rempart/config"
+	"rempart/core/media"
 	"rempart/storage"
 )
 
@@ -16,12 +18,14 @@ import (
 const (
 	backupSQLite   = "database.db"
 	backupPostgres = "database.dump"
+	backupMedia    = "media"
 )
 
-// backup copies what a server needs to come back: database, signing keys and configuration. The server may run.
+// backup copies what a server needs to come back: database, signing keys, configuration and files. The server may run.
 func backup(ctx context.Context, args []string, c console) error {
 	f := flags("backup")
 	named := configFlag(f)
+	withMedia := f.Bool("media", true, "copy the files that people uploaded too")
 	words, err := parse(f, args, 1)
 	if err != nil {
 		return err
@@ -43,10 +47,31 @@ func backup(ctx context.Context, args []string, c console) error {
 			return err
 		}
 	}
+	if *withMedia { // Why after the database: whatever it names was there before
+		if err := copyMedia(ctx, c, cfg.Media.Path, filepath.Join(folder, backupMedia), true); err != nil {
+			return err
+		}
+	}
 	if err := m.write(folder); err != nil {
 		return err
 	}
 	c.say("%s holds a complete copy, signing keys included: keep it as safe as the server itself.", folder)
+	return nil
+}
+
+// copyMedia copies a folder of files; where there is none there is nothing to copy.
+func copyMedia(ctx context.Context, c console, from, to string, link bool) error {
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	got, err := media.Copy(ctx, from, to, link)
+	if err != nil {
+		return err
+	}
+	for _, path := range got.Damaged {
+		c.say("%s is damaged: its content is not what was uploaded. It is left out.", path)
+	}
+	c.say("%d uploaded files, %d MiB, are in %s.", got.Files, got.Bytes>>20, to)
 	return nil
 }
 
@@ -99,6 +124,9 @@ func restore(ctx context.Context, args []string, c console) error {
 	cfg, err := config.Load(filepath.Join(data, config.DefaultFile))
 	if err != nil {
 		return fmt.Errorf("the files are in %s, but its configuration does not fit this machine; correct it:\n%w", data, err)
+	}
+	if err := copyMedia(ctx, c, filepath.Join(folder, backupMedia), cfg.Media.Path, false); err != nil {
+		return err
 	}
 	if cfg.Database.URL != "" {
 		if err := loadPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"rempart/config"
+	"rempart/core/media"
 	"rempart/internal/httpx"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
@@ -75,6 +76,14 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 	defer func() { _ = running.Close() }()
 	saved, again := filepath.Join(dir, "saved"), filepath.Join(dir, "again")
+	store, err := media.NewDisk(s.config.Media.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := store.Put(ctx, 1, strings.NewReader("a picture"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if code, _, errs := runCommand("", "backup", "-config", s.config.File, saved); code != 0 {
 		t.Fatal(errs)
 	}
@@ -90,6 +99,15 @@ func TestBackupAndRestore(t *testing.T) {
 		if len(a) == 0 || !bytes.Equal(a, b) {
 			t.Errorf("%s differs after the restore", name)
 		}
+	}
+	files, err := media.NewDisk(filepath.Join(again, "media"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := files.Open(ctx, 1, picture.Digest); err != nil {
+		t.Errorf("an uploaded file is lost: %v", err)
+	} else {
+		_ = f.Close()
 	}
 	restored, err := storage.Open(ctx, storage.Options{URL: filepath.Join(again, "rempart.db")})
 	if err != nil {

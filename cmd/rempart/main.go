@@ -59,7 +59,7 @@ func commands() []command {
 		{"user deactivate", "[-config FILE] [-erase] NAME", "close an account for ever", userDeactivate},
 		{"user import", "[-config FILE] [-server NAME] [-mail] [-links FILE] CSV", "make accounts without passwords, with activation links", userImport},
 		{"key rotate", "[-config FILE] [-server NAME]", "make a new signing key; the old one stays known to others", keyRotate},
-		{"backup", "[-config FILE] FOLDER", "copy database, keys and configuration of a running server", backup},
+		{"backup", "[-config FILE] [-media=false] FOLDER", "copy database, keys, configuration and files of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
 		{"doctor", "[-config FILE]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},

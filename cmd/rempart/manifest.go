@@ -28,13 +28,16 @@ type manifestFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-// write lists every file of the folder with its digest.
+// write lists every file of the folder with its digest. Folders are not listed: uploaded files bear their digests as names.
 func (m *manifest) write(folder string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return fmt.Errorf("list backup: %w", err)
 	}
 	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
 		digest, err := digestOf(filepath.Join(folder, e.Name()))
 		if err != nil {
 			return err

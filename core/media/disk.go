@@ -24,6 +24,7 @@ import (
 // Several processes may share the folder.
 type Disk struct {
 	root    string
+	files   layer
 	buffers sync.Pool  // of *[]byte
 	dirs    sync.Mutex // held while folders are made
 }
@@ -32,15 +33,23 @@ type Disk struct {
 const bufferSize = 256 << 10
 
 // NewDisk opens the folder, made if it is new, and puts back what an interrupted deletion moved away.
-func NewDisk(root string) (*Disk, error) {
-	d := &Disk{root: root}
-	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+func NewDisk(root string) (*Disk, error) { return newDisk(root, osFiles{}) }
+
+func newDisk(root string, on layer) (*Disk, error) {
+	d := diskAt(root, on)
 	for _, dir := range []string{"tmp", "away"} {
-		if err := makeDir(filepath.Join(root, dir)); err != nil {
+		if err := d.makeDir(filepath.Join(root, dir)); err != nil {
 			return nil, fmt.Errorf("make media folder: %w", err)
 		}
 	}
 	return d, d.putBack(time.Time{})
+}
+
+// diskAt is the folder as it is.
+func diskAt(root string, on layer) *Disk {
+	d := &Disk{root: root, files: on}
+	d.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	return d
 }
 
 func (d *Disk) path(tenant int64, digest []byte) string {
@@ -50,7 +59,8 @@ func (d *Disk) path(tenant int64, digest []byte) string {
 
 // Put writes a stream to a file of its own, syncs it, and only then gives it its name.
 func (d *Disk) Put(ctx context.Context, tenant int64, r io.Reader) (Blob, error) {
-	f, err := os.OpenFile(filepath.Join(d.root, "tmp", rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	name := filepath.Join(d.root, "tmp", rand.Text())
+	f, err := d.files.Create(name)
 	if err != nil {
 		return Blob{}, fmt.Errorf("store media: %w", err)
 	}
@@ -59,10 +69,10 @@ func (d *Disk) Put(ctx context.Context, tenant int64, r io.Reader) (Blob, error)
 	blob, err := receive(ctx, f, r, *buffer)
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = d.move(f.Name(), d.path(tenant, blob.Digest))
+		err = d.move(name, d.path(tenant, blob.Digest))
 	}
 	if err != nil {
-		_ = os.Remove(f.Name()) // else Clean does it
+		_ = d.files.Remove(name) // else Clean does it
 		return Blob{}, fmt.Errorf("store media: %w", err)
 	}
 	return blob, nil
@@ -89,7 +99,7 @@ func (d *Disk) Delete(_ context.Context, tenant int64, digest []byte, before tim
 	if old, err := olderThan(path, before); err != nil || !old {
 		return false, err
 	}
-	if err := os.Rename(path, away); err != nil {
+	if err := d.files.Rename(path, away); err != nil {
 		return false, ignoreMissing(err)
 	}
 	old, err := olderThan(away, before)
@@ -100,7 +110,7 @@ func (d *Disk) Delete(_ context.Context, tenant int64, digest []byte, before tim
 	if err != nil || !free {
 		return false, errors.Join(err, d.move(away, path))
 	}
-	if err := os.Remove(away); err != nil { // another process may have put it back
+	if err := d.files.Remove(away); err != nil { // another process may have put it back
 		return false, ignoreMissing(err)
 	}
 	return true, nil

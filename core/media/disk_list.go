@@ -99,7 +99,7 @@ func (d *Disk) Clean(_ context.Context, before time.Time) error {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, ignoreMissing(os.Remove(path)))
+		errs = append(errs, ignoreMissing(d.files.Remove(path)))
 	}
 	return errors.Join(append(errs, d.putBack(before))...)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -15,7 +14,7 @@ import (
 const syncEvery = 32 << 20
 
 // receive writes a stream to a file and syncs it. The stream is hashed while it is written.
-func receive(ctx context.Context, f *os.File, r io.Reader, buffer []byte) (Blob, error) {
+func receive(ctx context.Context, f openFile, r io.Reader, buffer []byte) (Blob, error) {
 	behind := newSyncer(f)
 	blob, err := copyHashed(ctx, f, r, buffer, behind)
 	if failed := behind.stop(); err == nil {
@@ -66,7 +65,7 @@ type syncer struct {
 	since int64
 }
 
-func newSyncer(f *os.File) *syncer {
+func newSyncer(f openFile) *syncer {
 	s := &syncer{wake: make(chan struct{}, 1), done: make(chan error, 1)}
 	go func() {
 		var err error
@@ -102,10 +101,10 @@ func (d *Disk) move(from, to string) error {
 	if err := d.ensureDir(filepath.Dir(to)); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err := d.files.Rename(from, to); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(to))
+	return d.files.SyncDir(filepath.Dir(to))
 }
 
 // ensureDir returns when the folder is there and on disk.
@@ -113,15 +112,15 @@ func (d *Disk) move(from, to string) error {
 func (d *Disk) ensureDir(path string) error {
 	d.dirs.Lock()
 	defer d.dirs.Unlock()
-	return makeDir(path)
+	return d.makeDir(path)
 }
 
 // makeDir makes a folder and those above it, each on disk before the next.
-func makeDir(path string) error {
-	err := os.Mkdir(path, 0o700)
+func (d *Disk) makeDir(path string) error {
+	err := d.files.Mkdir(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeDir(filepath.Dir(path)); err == nil {
-			err = os.Mkdir(path, 0o700)
+		if err = d.makeDir(filepath.Dir(path)); err == nil {
+			err = d.files.Mkdir(path)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -130,13 +129,5 @@ func makeDir(path string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return d.files.SyncDir(filepath.Dir(path))
 }
