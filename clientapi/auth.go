@@ -5,21 +5,43 @@ import (
 	"net/http"
 	"strings"
 
+	"rempart/core/appservice"
 	"rempart/core/users"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 )
 
 // Authenticator tells the router whose an access token is.
-type Authenticator struct{ Users *users.Service }
+type Authenticator struct {
+	Users *users.Service
+	// Services are the application services, Heard is told when one of them spoke to us; both may be nil.
+	Services *appservice.Registry
+	Heard    func(*appservice.Service)
+}
 
 var _ httpx.Authenticator = Authenticator{}
 
 // Authenticate asks the accounts. Why it looks at the path: a locked account may still log out.
 // Spec: client-server-api/#account-locking
 func (a Authenticator) Authenticate(ctx context.Context, token string, r *http.Request) (matrix.Caller, error) {
+	if by := a.Services.ByToken(token); by != nil {
+		return a.masquerade(ctx, by, r)
+	}
 	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
 	return a.Users.Authenticate(ctx, token, seen(ctx), loggingOut)
+}
+
+// masquerade lets an application service act as one of its users. Spec: application-service-api/#identity-assertion
+func (a Authenticator) masquerade(ctx context.Context, by *appservice.Service, r *http.Request) (matrix.Caller, error) {
+	if a.Heard != nil {
+		a.Heard(by)
+	}
+	q := r.URL.Query()
+	device := q.Get("device_id")
+	if device == "" {
+		device = q.Get("org.matrix.msc3202.device_id")
+	}
+	return a.Users.Masquerade(ctx, by, matrix.UserID(q.Get("user_id")), matrix.DeviceID(device))
 }
 
 // seen says from where a request comes.

@@ -66,6 +66,9 @@ func deviceRoutes(r *httpx.Router, d Deps) {
 
 // authenticateAnew lets a request pass when the caller has shown his password once more.
 func (d Deps) authenticateAnew(ctx context.Context, c matrix.Caller, operation string, auth json.RawMessage) error {
+	if c.Appservice != "" { // Spec: application-service-api/#device-management
+		return nil
+	}
 	_, err := d.Users.Interact(ctx, users.Interaction{
 		Operation: operation, User: c, Flows: [][]string{{users.StagePassword}}, Auth: auth,
 	})

@@ -42,6 +42,9 @@ type loginFlow struct {
 // loginByToken is the type of a log-in by a token that another device of the user asked for.
 const loginByToken = "m.login.token"
 
+// loginByService is the type of log-ins and registrations by application services.
+const loginByService = "m.login.application_service"
+
 type refreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
 }
@@ -57,7 +60,8 @@ func loginRoutes(r *httpx.Router, d Deps) {
 	s := d.Users
 	httpx.Handle(r, "GET", "/_matrix/client/v3/login", public("getLoginFlows"),
 		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
-			return map[string]any{"flows": []loginFlow{{Type: users.StagePassword}, {Type: loginByToken, GetLoginToken: true}}}, nil
+			return map[string]any{"flows": []loginFlow{{Type: users.StagePassword}, {Type: loginByToken, GetLoginToken: true},
+				{Type: loginByService}}}, nil
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/login", limited(public("login"), "login"),
 		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q loginRequest) (sessionAnswer, error) {
@@ -93,6 +97,12 @@ func (d Deps) login(ctx context.Context, q loginRequest) (sessionAnswer, error) 
 	}
 	switch q.Type {
 	case users.StagePassword:
+	case loginByService:
+		by, err := d.Users.ServiceOf(httpx.Token(ctx))
+		if err != nil {
+			return sessionAnswer{}, err
+		}
+		return answerOf(d.Users.LoginFor(ctx, by, out))
 	case loginByToken:
 		if q.Token == "" {
 			return sessionAnswer{}, matrix.MissingParam("The request lacks \"token\".")

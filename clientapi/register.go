@@ -10,6 +10,7 @@ import (
 )
 
 type registerRequest struct {
+	Type         string          `json:"type"` // set by application services only
 	Username     string          `json:"username"`
 	Password     string          `json:"password"`
 	DeviceID     matrix.DeviceID `json:"device_id"`
@@ -36,10 +37,25 @@ func answerOf(s *users.Session, err error) (sessionAnswer, error) {
 	return sessionAnswer{s.UserID, s.Token, s.DeviceID, s.UserID.Server(), s.RefreshToken, s.ExpiresIn}, nil
 }
 
+// registerFor makes an account for an application service.
+// Spec: application-service-api/#server-admin-style-permissions
+func registerFor(ctx context.Context, s *users.Service, q registerRequest) (sessionAnswer, error) {
+	by, err := s.ServiceOf(httpx.Token(ctx))
+	if err != nil {
+		return sessionAnswer{}, err
+	}
+	return answerOf(s.RegisterFor(ctx, by, users.RegisterRequest{
+		Username: q.Username, DeviceID: q.DeviceID, DeviceName: q.DeviceName, InhibitLogin: q.InhibitLogin, Refresh: q.RefreshToken,
+	}))
+}
+
 // registerRoutes adds registration. Spec: client-server-api/#account-registration
 func registerRoutes(r *httpx.Router, s *users.Service) {
 	httpx.Handle(r, "POST", "/_matrix/client/v3/register", limited(public("register"), "registration"),
 		func(ctx context.Context, _ matrix.Caller, p httpx.Path, q registerRequest) (sessionAnswer, error) {
+			if q.Type == loginByService {
+				return registerFor(ctx, s, q)
+			}
 			switch p.Query().Get("kind") {
 			case "", "user":
 			case "guest":

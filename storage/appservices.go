@@ -124,18 +124,24 @@ func DeleteOneToDevice(device, pos, part int64) Guard {
 	return Guard{sql: `DELETE FROM to_device WHERE device = $1 AND pos = $2 AND part = $3`, args: []any{device, pos, part}, want: anyRows}
 }
 
+// ListChange says when somebody's device list last changed.
+type ListChange struct {
+	Pos  int64
+	User matrix.UserID
+}
+
 // ListServiceListChanges lists users whose device list changed between two positions and who are in a room with an account of
 // a service.
-func (db *DB) ListServiceListChanges(ctx context.Context, service string, after, upto int64, limit int) ([]matrix.UserID, error) {
-	var out []matrix.UserID
-	err := db.each(ctx, `SELECT i.user_id FROM device_lists l JOIN user_ids i ON i.nid = l.usr
+func (db *DB) ListServiceListChanges(ctx context.Context, service string, after, upto int64, limit int) ([]ListChange, error) {
+	var out []ListChange
+	err := db.each(ctx, `SELECT l.pos, i.user_id FROM device_lists l JOIN user_ids i ON i.nid = l.usr
 		WHERE l.pos > $1 AND l.pos <= $2 AND EXISTS (SELECT 1 FROM memberships m JOIN memberships x ON x.room = m.room
 			JOIN users u ON u.nid = x.usr
 			WHERE m.usr = l.usr AND m.membership = $4 AND x.membership = $4 AND u.appservice = $3 AND u.appservice <> '')
-		ORDER BY l.pos LIMIT $5`, []any{after, upto, service, int64(MemberJoin), int64(limit)}, func(r *sql.Rows) error {
-		var id matrix.UserID
-		err := r.Scan(&id)
-		out = append(out, id)
+		ORDER BY l.pos, l.usr LIMIT $5`, []any{after, upto, service, int64(MemberJoin), int64(limit)}, func(r *sql.Rows) error {
+		var c ListChange
+		err := r.Scan(&c.Pos, &c.User)
+		out = append(out, c)
 		return err
 	})
 	return out, err
@@ -167,4 +173,10 @@ func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]PublicRo
 			return err
 		})
 	return out, err
+}
+
+// BeginAppservice notes a service that is new, with the position from which on it is told.
+func BeginAppservice(number int64, id string, pos int64) Guard {
+	return Guard{sql: `INSERT INTO appservices (number, id, pos, lists, txn, flight_pos, flight_lists, flight, since, retry, success, reason)
+		VALUES ($1, $2, $3, $3, '', 0, 0, $4, 0, 0, 0, '') ON CONFLICT DO NOTHING`, args: []any{number, id, pos, []byte{}}, want: anyRows}
 }

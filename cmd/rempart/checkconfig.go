@@ -37,6 +37,13 @@ func explain(cfg *config.Config, c console) {
 	c.say("  Accounts are made by %s.", registrants(cfg.Registration))
 	c.say("  Rate limits are %s.", when(cfg.Limits.Enabled, "on", "OFF: anybody may flood the server"))
 	c.say("  New rooms have version %s.", cfg.Rooms.DefaultVersion)
+	for _, s := range cfg.Services {
+		c.say("  Application service %q (@%s:%s) is told what it follows at %s.", s.ID, s.SenderLocalpart, cfg.Server.Name,
+			when(s.URL != "", s.URL, "no address: it wants no traffic"))
+		if len(s.Ignored) > 0 {
+			c.say("    What it asks for by %s is not known here and ignored.", strings.Join(s.Ignored, ", "))
+		}
+	}
 }
 
 func registrants(r config.Registration) string {

@@ -29,7 +29,9 @@ type outside struct {
 	inbox  *rooms.Inbox
 	media  *media.Service
 	sender *sender.Sender // nil when no other server is admitted
-	open   bool           // whether any other server is admitted
+	// services are the application services.
+	services services
+	open     bool // whether any other server is admitted
 }
 
 // federate makes the way out, the client that uses it, and the key ring.

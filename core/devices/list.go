@@ -3,6 +3,7 @@ package devices
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -47,6 +48,9 @@ func noDevice() error { return matrix.NotFound("You have no device of that id.")
 // Rename gives one of the caller's devices another display name. Spec: client-server-api/#put_matrixclientv3devicesdeviceid
 func (s *Service) Rename(ctx context.Context, c matrix.Caller, id matrix.DeviceID, name *string) error {
 	nid, err := s.db.FindDeviceNID(ctx, c.UserNID, id)
+	if errors.Is(err, storage.ErrNotFound) && c.Appservice != "" {
+		return s.add(ctx, c, id, name)
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		return noDevice()
 	}
@@ -58,6 +62,32 @@ func (s *Service) Rename(ctx context.Context, c matrix.Caller, id matrix.DeviceI
 	}
 	change := &storage.Change{}
 	change.Guard(storage.UpdateDeviceName(nid, *name).OrElse(noDevice()))
+	listChanged(change, c.UserNID)
+	return s.db.Commit(ctx, change)
+}
+
+// maxID bounds the id of a device in bytes.
+const maxID = 512
+
+// add makes a device without a session, as application services may.
+// Spec: application-service-api/#creating-devices
+func (s *Service) add(ctx context.Context, c matrix.Caller, id matrix.DeviceID, name *string) error {
+	if id == "" || len(id) > maxID || strings.ContainsRune(string(id), 0) {
+		return matrix.InvalidParam("The id of a device has 1 to 512 bytes.")
+	}
+	d := storage.Device{User: c.UserNID, ID: id, Created: s.now().UnixMilli()}
+	if name != nil {
+		d.DisplayName = *name
+	}
+	if len(d.DisplayName) > maxName {
+		return matrix.InvalidParam("The display name of a device may have at most 400 bytes.")
+	}
+	var err error
+	if d.NID, err = s.db.NewID(ctx, storage.DeviceNIDs); err != nil {
+		return err
+	}
+	change := &storage.Change{}
+	change.Guard(storage.InsertDevice(d, new(int64)))
 	listChanged(change, c.UserNID)
 	return s.db.Commit(ctx, change)
 }

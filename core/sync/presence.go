@@ -63,6 +63,9 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	}
 	change := presenceChange{h.eph, u.nid, *p, u.rooms}
 	h.presence.add(change)
+	if h.watch != nil {
+		h.watch.Presence(p.user, p.event(now), roomsOf(u.rooms))
+	}
 	if !u.remote {
 		select {
 		case h.present <- change: // nil where there are no other servers
@@ -164,6 +167,20 @@ func (p *presence) appendContent(dst []byte, now time.Time) []byte {
 		dst = matrix.AppendJSONString(append(dst, `,"status_msg":`...), p.message)
 	}
 	return strconv.AppendBool(append(dst, `,"currently_active":`...), p.state == online) // closed by the caller
+}
+
+// event is a whole m.presence event.
+func (p *presence) event(now time.Time) []byte {
+	dst := matrix.AppendJSONString([]byte(`{"type":"m.presence","sender":`), p.user)
+	return append(p.appendContent(append(dst, `,"content":`...), now), `}}`...)
+}
+
+func roomsOf(list []joinedRoom) []int64 {
+	out := make([]int64, len(list))
+	for i, j := range list {
+		out[i] = j.room
+	}
+	return out
 }
 
 // SetPresence notes what a user says of himself. Spec: client-server-api/#put_matrixclientv3presenceuseridstatus

@@ -24,6 +24,9 @@ func (s *Service) SetTyping(ctx context.Context, c *matrix.Caller, id matrix.Roo
 	if err != nil {
 		return err
 	}
+	if c.ShadowBanned {
+		return nil
+	}
 	if timeout <= 0 {
 		timeout = anyTyping
 	}
@@ -56,8 +59,12 @@ func (h *hub) setTyping(room int64, user matrix.UserID, typing bool, until time.
 func (h *hub) typed(r *hubRoom) {
 	h.eph++
 	r.typed = h.eph
+	if h.watch != nil {
+		h.watch.Typing(r.nid, r.typistsOf())
+	}
 	for _, u := range r.online {
 		u.eph = h.eph
+		u.stirTyping(r.nid, h.eph)
 	}
 	h.wakeCalm(r)
 }

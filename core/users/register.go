@@ -35,7 +35,7 @@ func (s *Service) Register(ctx context.Context, q RegisterRequest) (*Session, er
 		a.Username = newLocalpart()
 	}
 	// Spec: the name is checked before the authentication.
-	id, err := s.checkName(ctx, a.Username, server)
+	id, err := s.freeName(ctx, a.Username, server)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,19 @@ func (s *Service) Available(ctx context.Context, username, host string) error {
 		return matrix.MissingParam("Say which name by \"username\".")
 	}
 	_, server := s.Tenant(host)
-	_, err := s.checkName(ctx, username, server)
+	_, err := s.freeName(ctx, username, server)
 	return err
+}
+
+// freeName is checkName for names that people choose: those of application services are not for them.
+// Spec: application-service-api/#server-admin-style-permissions
+func (s *Service) freeName(ctx context.Context, username string, server matrix.ServerName) (matrix.UserID, error) {
+	id := matrix.UserID("@" + strings.ToLower(username) + ":" + string(server))
+	if s.services.Reserved(id, nil) {
+		return "", matrix.Exclusive("This user name is reserved for an application service.").
+			French("Ce nom d'utilisateur est réservé à un service applicatif.")
+	}
+	return s.checkName(ctx, username, server)
 }
 
 // checkName turns a wanted name into a user id that nobody has. Spec: appendices/#user-identifiers
@@ -126,13 +137,15 @@ type NewAccount struct {
 	device *deviceRequest // nil opens no session
 	guards []storage.Guard
 	audit  *storage.Audit
-	self   bool  // by its owner, who showed what is in shown
-	shown  shown // what he showed for it
+	// service is the application service that the account belongs to, "" for people.
+	service string
+	self    bool  // by its owner, who showed what is in shown
+	shown   shown // what he showed for it
 }
 
 // create makes the account and its first session in one Change: of several who want one name, one gets it.
 func (s *Service) create(ctx context.Context, a NewAccount) (*Session, error) {
-	if err := checkNewPassword(a.Password); err != nil {
+	if err := checkNewPassword(a.Password); err != nil && a.service == "" {
 		return nil, err
 	}
 	if a.device != nil {
@@ -140,15 +153,18 @@ func (s *Service) create(ctx context.Context, a NewAccount) (*Session, error) {
 			return nil, err
 		}
 	}
-	text, err := s.hasher.hash(ctx, a.Password)
-	if err != nil {
-		return nil, err
+	text, err := "", error(nil)
+	if a.service == "" { // those of services have none
+		if text, err = s.hasher.hash(ctx, a.Password); err != nil {
+			return nil, err
+		}
 	}
 	nid, err := s.db.UserNID(ctx, a.id)
 	if err != nil {
 		return nil, err
 	}
-	user := storage.User{NID: nid, Tenant: a.Tenant, ID: a.id, Password: text, Created: s.nowMS(), DisplayName: a.DisplayName}
+	user := storage.User{NID: nid, Tenant: a.Tenant, ID: a.id, Password: text, Created: s.nowMS(), DisplayName: a.DisplayName,
+		Appservice: a.service}
 	if a.Admin {
 		user.Flags |= storage.UserAdmin
 	}
@@ -160,7 +176,7 @@ func (s *Service) create(ctx context.Context, a NewAccount) (*Session, error) {
 			return nil, err
 		}
 	}
-	if row := s.startsNow(nid); row != nil && !a.Admin {
+	if row := s.startsNow(nid); row != nil && !a.Admin && a.service == "" {
 		c.Add(row)
 	}
 	out := &Session{UserID: a.id}

@@ -13,6 +13,7 @@ import (
 func (r *Router) authenticate(x *exchange, req *http.Request) error {
 	access := x.endpoint.Access
 	if access == Public {
+		x.info.token = r.token(x, req)
 		return nil
 	}
 	token := r.token(x, req)

@@ -16,6 +16,7 @@ import (
 type requestInfo struct {
 	addr                  netip.Addr
 	host, agent, language string
+	token                 string // of public routes only
 }
 
 type infoKey struct{}
@@ -41,6 +42,15 @@ func Host(ctx context.Context) string {
 func UserAgent(ctx context.Context) string {
 	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
 		return info.agent
+	}
+	return ""
+}
+
+// Token is the access token that came with the request of this context to a public route, whatever it is worth; "" when there
+// was none. Routes of another access have their caller instead.
+func Token(ctx context.Context) string {
+	if info, ok := ctx.Value(infoKey{}).(*requestInfo); ok {
+		return info.token
 	}
 	return ""
 }

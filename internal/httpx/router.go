@@ -36,6 +36,9 @@ type Options struct {
 	ServerAuth ServerAuthenticator
 	// Limits bounds how often each caller may call; nil turns rate limits off.
 	Limits *Limiter
+	// Exempt reports whether a token that comes with a request to a public route lifts the limit of its address: that of an
+	// application service, which makes accounts by the hundred. It may be nil.
+	Exempt func(token string) bool
 	// MaxBody bounds request bodies in bytes; 0 means [DefaultMaxBody].
 	MaxBody int64
 	// TokenInQuery accepts "?access_token=", which older clients still send.
@@ -116,8 +119,15 @@ func (r *Router) admit(x *exchange, req *http.Request) error {
 	if err := r.authenticate(x, req); err != nil {
 		return err
 	}
-	if r.options.Limits == nil || x.caller.Admin {
+	if r.options.Limits == nil || x.caller.Admin || x.caller.Unlimited {
 		return nil
+	}
+	if x.info.token != "" && r.options.Exempt != nil && r.options.Exempt(x.info.token) {
+		return nil
+	}
+	if x.caller.Burst > 0 {
+		own := Rate{PerSecond: float64(x.caller.PerSecond), Burst: float64(x.caller.Burst)}
+		return r.options.Limits.TakeUserAt(x.endpoint.Class, x.caller.User, own)
 	}
 	if x.caller.User != "" {
 		return r.options.Limits.TakeUser(x.endpoint.Class, x.caller.User)
