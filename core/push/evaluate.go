@@ -135,10 +135,10 @@ func (s *Service) corrections(ctx context.Context, e *matrix.Event, g *glance, r
 	if len(c.custom) == 0 {
 		return rows, nil
 	}
-	o := &occasion{event: e, members: int64(len(c.members)), mayNotify: func(key string) bool { return mayNotify(state, e.Sender, key) }}
+	o := &occasion{event: e, thread: row.Thread, members: state.view.Joined(), mayNotify: func(key string) bool { return mayNotify(state, e.Sender, key) }}
 	for user, id := range c.custom {
 		if user != row.Sender {
-			rows = appendHit(rows, row, user, def, s.users[user].decide(o, id, legacy && hit[user]))
+			rows = appendHit(rows, row, user, def, s.users[user].decide(o, state, id, legacy && hit[user]))
 		}
 	}
 	return rows, nil
@@ -173,16 +173,16 @@ func mentioned(c *crowd, e *matrix.Event, g *glance, legacy bool) map[int64]bool
 }
 
 // decide is what an event means to a user with preferences of his own.
-func (p *preferences) decide(o *occasion, id matrix.UserID, named bool) outcome {
+func (p *preferences) decide(o *occasion, state viewState, id matrix.UserID, named bool) outcome {
 	if p.ignored[o.event.Sender] {
 		return outcome{}
 	}
 	rules := p.rules
 	if rules == nil {
-		def := Defaults(string(id))
+		def := p.withThreads(Defaults(string(id)))
 		rules = &def
 	}
-	return judge{rules: rules, named: named}.decide(o)
+	return judge{rules: rules, named: named, threads: p.threads, displayName: func() string { return nameIn(state, id) }}.decide(o)
 }
 
 func appendHit(rows []storage.Row, row *storage.EventRow, user int64, def, own outcome) []storage.Row {
@@ -231,4 +231,14 @@ func (s viewState) Event(t matrix.StateTuple) *matrix.Event {
 
 func mayNotify(state viewState, sender matrix.UserID, key string) bool {
 	return authrules.PowerLevelOf(state, sender) >= authrules.NotificationPower(state, key)
+}
+
+// nameIn is what a user is called in a room; "" when he is no member or has no name.
+func nameIn(state authrules.State, id matrix.UserID) string {
+	e := state.Event(matrix.StateTuple{Type: "m.room.member", Key: string(id)})
+	if e == nil {
+		return ""
+	}
+	content, _ := e.MembershipContent() // a broken name is no name
+	return content.DisplayName
 }

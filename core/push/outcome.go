@@ -19,6 +19,7 @@ type occasion struct {
 	// members is how many are in the room; mayNotify says whether the sender has the power to notify by a key.
 	members   int64
 	mayNotify func(key string) bool
+	thread    int64 // the root of the thread that the event is in; 0: in none
 
 	fields map[string]any
 	body   *string
@@ -26,23 +27,34 @@ type occasion struct {
 
 // judge is a user with his rules, as they are applied to one occasion.
 type judge struct {
-	rules       *Ruleset
-	displayName string
+	rules *Ruleset
+	// displayName finds what the user is called in the room; nil: nobody knows.
+	displayName func() string
 	// named says that a message without m.mentions has the user's name in its text: as good as a mention.
 	named bool
+	// threads is what the user said of threads: whether he is subscribed. MSC4306
+	threads map[int64]bool
 }
 
-// decide finds the first rule that matches and says what it does.
+// decide says what the first rule that matches does.
 func (j judge) decide(o *occasion) outcome {
+	if r := j.first(o); r != nil {
+		return r.outcome()
+	}
+	return outcome{}
+}
+
+// first is the first rule that matches; nil when none does.
+func (j judge) first(o *occasion) *Rule {
 	for _, k := range Kinds() {
 		for i := range *j.rules.list(k) {
 			r := &(*j.rules.list(k))[i]
 			if r.Enabled && (j.matches(o, k, r) || j.named && r.ID == mentionRule) {
-				return r.outcome()
+				return r
 			}
 		}
 	}
-	return outcome{}
+	return nil
 }
 
 // outcome reads a rule's actions; unknown ones and dont_notify do nothing.
@@ -98,14 +110,21 @@ func (j judge) holds(o *occasion, c *Condition) bool {
 			}
 		}
 		return false
+	case threadCondition:
+		return o.thread != 0 && c.Subscribed != nil && j.threads[o.thread] == *c.Subscribed
 	case "contains_display_name":
-		return j.displayName != "" && containsWord(o.text(), strings.ToLower(j.displayName))
+		return j.isCalled(o)
 	case "room_member_count":
 		return compareCount(o.members, c.Is)
 	case "sender_notification_permission":
 		return o.mayNotify(c.Key)
 	}
 	return false
+}
+
+// isCalled reports whether the user's name in the room stands in the body.
+func (j judge) isCalled(o *occasion) bool {
+	return j.displayName != nil && o.text() != "" && containsWord(o.text(), strings.ToLower(j.displayName()))
 }
 
 // matchText is event_match: the whole value, or a stretch of words in the body.

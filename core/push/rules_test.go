@@ -77,7 +77,7 @@ func TestConditions(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := &occasion{event: event, members: 2, mayNotify: func(key string) bool { return key == "room" }}
-		if got := (judge{displayName: "Alice"}).holds(o, &cond); got != c.want {
+		if got := (judge{displayName: func() string { return "Alice" }}).holds(o, &cond); got != c.want {
 			t.Errorf("%s: %v", c.condition, got)
 		}
 	}

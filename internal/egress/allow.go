@@ -12,8 +12,12 @@ import (
 // AllowNames is a judge that admits connections on behalf of the Matrix servers in a list; "*" admits all of them. An
 // empty list admits none. Private networks, this machine and other addresses that are not for the public are
 // refused unless private is set. Names are compared without regard to case.
-func AllowNames(names []string, private bool) Judge {
-	j := allowNames{private: private, names: make([]string, len(names))}
+func AllowNames(names []string, private bool) Judge { return AllowHosts("federation", names, private) }
+
+// AllowHosts is [AllowNames] for hosts that are no Matrix servers; section is the part of the configuration that the list stands
+// in, for the sentences of refusals.
+func AllowHosts(section string, names []string, private bool) Judge {
+	j := allowNames{section: section, private: private, names: make([]string, len(names))}
 	for i, n := range names {
 		j.names[i] = strings.ToLower(n)
 	}
@@ -21,6 +25,7 @@ func AllowNames(names []string, private bool) Judge {
 }
 
 type allowNames struct {
+	section string
 	names   []string
 	private bool
 }
@@ -32,10 +37,10 @@ func (j allowNames) Admit(_ context.Context, i Intent) error {
 		name = strings.ToLower(i.Host)
 	}
 	if !slices.Contains(j.names, "*") && !slices.Contains(j.names, name) {
-		return Refused("This server does not talk to " + name + ": it is not in federation.allow.")
+		return Refused("This server does not talk to " + name + ": it is not in " + j.section + ".allow.")
 	}
 	if i.Addr.IsValid() && !j.private && !public(i.Addr.Addr()) {
-		return Refused("The address of " + name + " is not a public one; federation.allow_private would admit it.")
+		return Refused("The address of " + name + " is not a public one; " + j.section + ".allow_private would admit it.")
 	}
 	return nil
 }

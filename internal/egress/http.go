@@ -82,6 +82,10 @@ func (e *Egress) HTTP(kind Kind) *http.Client {
 
 // transport speaks HTTP/1.1 only. Why: the streams of HTTP/2 would escape the bound on connections to a peer.
 func (e *Egress) transport(kind Kind) *http.Transport {
+	perHost := e.perHost
+	if kind == Push {
+		perHost *= 4 // Why: one gateway serves everybody who uses the same application
+	}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			to, err := splitEndpoint(address)
@@ -93,8 +97,8 @@ func (e *Egress) transport(kind Kind) *http.Transport {
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			return e.dialTLS(ctx, kind, network, address)
 		},
-		MaxConnsPerHost:        e.perHost,
-		MaxIdleConnsPerHost:    2,
+		MaxConnsPerHost:        perHost,
+		MaxIdleConnsPerHost:    max(2, perHost/4),
 		MaxIdleConns:           maxIdle,
 		IdleConnTimeout:        idleTime,
 		ResponseHeaderTimeout:  headerTime,

@@ -1,0 +1,192 @@
+package pushers
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"rempart/core"
+	"rempart/core/push"
+	"rempart/core/rooms"
+	syncing "rempart/core/sync"
+	"rempart/internal/bus"
+	"rempart/storage"
+)
+
+// Options is what a service is made of.
+type Options struct {
+	DB    *storage.DB
+	Bus   *bus.Bus[storage.Batch]
+	Rooms *rooms.Service
+	Rules *push.Service
+	// Sync counts what is unread.
+	Sync *syncing.Service
+	// Gateway hands notifications over; nil refuses all pushers.
+	Gateway core.PushGateway
+	// Plain admits gateways that speak HTTP without TLS.
+	Plain bool
+	// Content sends what an event says to pushers that ask for it. Otherwise notifications name events only.
+	Content bool
+	Log     *slog.Logger
+	// Clock may be nil for the wall clock.
+	Clock func() time.Time
+}
+
+// Bounds of the telling.
+const (
+	maxUnderWay   = 64
+	maxGate       = 32 // of those to one gateway
+	maxQueue      = 16
+	maxUsers      = 20_000  // whose unread counts are kept
+	maxAudience   = 400_000 // pairs of room and user that are kept
+	pageSize      = 500
+	tooOld        = 24 * time.Hour
+	givenUp       = 10 * time.Minute // after which a notification that a gateway refuses is left out
+	leaseName     = "push"
+	leaseLife     = 5 * time.Second
+	leaseRenewal  = 1500 * time.Millisecond
+	leaseAlone    = time.Hour
+	longestPause  = 15 * time.Minute
+	shortestPause = time.Second
+	savesWithin   = time.Second
+	savesAfter    = 2000 // positions, when nobody is told anything
+)
+
+// Service keeps pushers and tells them. It may be used concurrently.
+type Service struct {
+	Options
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	moved   bool
+	upto    int64 // Why not the database's: subscribers hear of a batch before it moves
+	changed map[int64]bool
+	all     bool // all pushers are to be read again
+}
+
+// New makes a service and lets it tell until Close. Rooms, rules and sync must have subscribed to the bus before.
+func New(o Options) *Service {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Gateway == nil {
+		o.Gateway = closed{}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Service{Options: o, cancel: cancel, wake: make(chan struct{}, 1), changed: map[int64]bool{}}
+	o.Bus.Subscribe(s.hear)
+	s.wg.Go(func() { s.run(ctx) })
+	return s
+}
+
+// Close stops telling. What was not told is told after the next start.
+func (s *Service) Close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// hear looks whether a batch holds something that may notify. It never blocks.
+func (s *Service) hear(b storage.Batch) {
+	moved := b.Remote
+	for i := range b.Lives {
+		l := &b.Lives[i]
+		switch l.Kind {
+		case storage.KindPusher, storage.KindSession:
+			s.note(l.User)
+			moved = true
+		case storage.KindReceipt, storage.KindMembership:
+			moved = true
+		case storage.KindEvent:
+			e, ok := l.Value.(*rooms.Stored)
+			moved = moved || !ok || l.User != 0 || e.Row.Flags&(storage.FlagNotify|storage.FlagHits) != 0
+		}
+	}
+	if !moved {
+		return
+	}
+	s.mu.Lock()
+	s.moved, s.upto = true, max(s.upto, b.To)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// note remembers that a user's pushers are to be read again.
+func (s *Service) note(user int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.changed) >= maxUsers {
+		s.all = true
+		clear(s.changed)
+	}
+	s.changed[user] = true
+}
+
+// news is what was heard since it was last asked for.
+type news struct {
+	moved   bool
+	upto    int64
+	changed map[int64]bool
+	all     bool
+}
+
+func (s *Service) news() news {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := news{s.moved, max(s.upto, s.DB.Position()), s.changed, s.all}
+	s.moved, s.all = false, false
+	if len(s.changed) > 0 {
+		s.changed = map[int64]bool{}
+	}
+	return n
+}
+
+// run takes the lease whenever it is free, and tells while it is held.
+func (s *Service) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if s.lease(ctx) != nil {
+			s.pause(ctx, leaseRenewal)
+			continue
+		}
+		if err := newDispatch(s).run(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("push starts again", "error", err)
+			s.pause(ctx, leaseRenewal)
+		}
+	}
+}
+
+// lease takes or renews the right to tell.
+func (s *Service) lease(ctx context.Context) error {
+	now, life := s.Clock(), leaseLife
+	free := now
+	if s.DB.Alone() { // the folder's lock says that whoever held it before is gone
+		life, free = leaseAlone, now.AddDate(100, 0, 0)
+	}
+	c := &storage.Change{}
+	c.Guard(s.DB.TakeLease(leaseName, free.UnixMilli(), now.Add(life).UnixMilli()))
+	return s.DB.Commit(ctx, c)
+}
+
+func (s *Service) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// backOff is how long a gateway that has failed for some time is left alone.
+func backOff(failing time.Duration) time.Duration {
+	d := min(max(failing/5, shortestPause), longestPause)
+	return d - time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret
+}
