@@ -53,6 +53,11 @@ func (c *Config) checkFederation(say sayer) {
 			say("federation.allow[%d]: %q is neither a server name nor \"*\".", i, name)
 		}
 	}
+	for i, host := range c.Push.Allow {
+		if host == "" || host != "*" && strings.ContainsAny(host, "*:/ ") && net.ParseIP(host) == nil {
+			say("push.allow[%d]: %q is neither the name of a host nor \"*\".", i, host)
+		}
+	}
 	if _, err := os.Stat(c.Federation.CA); c.Federation.CA != "" && err != nil {
 		say("federation.ca: the file %s cannot be opened.", c.Federation.CA)
 	}

@@ -37,7 +37,8 @@ var pushersTable = newTable("pushers", `usr:i app_id:t pushkey:t nid:i tenant:i 
 	profile_tag:t lang:t data:b enabled:i set_at:i pos:i`, 3,
 	`ON CONFLICT (usr, app_id, pushkey) DO UPDATE SET device = excluded.device, session = excluded.session, kind = excluded.kind,
 	url = excluded.url, app_name = excluded.app_name, device_name = excluded.device_name, profile_tag = excluded.profile_tag,
-	lang = excluded.lang, data = excluded.data, enabled = excluded.enabled, set_at = excluded.set_at`)
+	lang = excluded.lang, data = excluded.data, enabled = excluded.enabled, set_at = excluded.set_at,
+	pos = CASE WHEN pushers.enabled = 0 THEN excluded.pos ELSE pushers.pos END`)
 
 func (*PusherRow) table() *table { return pushersTable }
 func (r *PusherRow) args(dst []any) []any {
