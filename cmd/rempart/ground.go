@@ -13,15 +13,17 @@ import (
 
 // ground is what the whole core stands on: the database, and the bus on which its commits are heard.
 type ground struct {
-	db     *storage.DB
-	bus    *bus.Bus[storage.Batch]
-	log    *slog.Logger
-	people users.People
+	db  *storage.DB
+	bus *bus.Bus[storage.Batch]
+	// signals are the ephemeral messages of other nodes, whose first byte says whose they are.
+	signals *bus.Bus[[]byte]
+	log     *slog.Logger
+	people  users.People
 }
 
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*ground, error) {
-	g := &ground{bus: bus.New[storage.Batch](), log: logger}
-	o := storage.Options{URL: databaseURL(cfg), Publish: g.bus.Publish, Log: logger}
+	g := &ground{bus: bus.New[storage.Batch](), signals: bus.New[[]byte](), log: logger}
+	o := storage.Options{URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
 	if cfg.Database.URL != "" {
 		o.Readers = cfg.Database.Connections - 1 // one writes
 	}

@@ -7,5 +7,6 @@
 // a crash or by another node has the same id and content. A destination that fails keeps its place and costs nothing until
 // it is tried again: at the latest after an hour, at once when it speaks to us.
 //
-// Of several nodes one holds the lease and sends for all; what is ephemeral on the others waits there.
+// Of several nodes one holds the lease and sends for all; the others hand it what is
+// ephemeral, and tell it who speaks to them.
 package sender

@@ -25,7 +25,9 @@ type Options struct {
 	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
 	// Announce puts into the outbox what changed in device lists.
 	Announce func(ctx context.Context) error
-	Log      *slog.Logger
+	// Signals are the ephemeral messages of other nodes; nil: there are none.
+	Signals *bus.Bus[[]byte]
+	Log     *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }
@@ -64,6 +66,8 @@ type Sender struct {
 	moved     bool  // there may be new outbox rows
 	upto      int64 // up to here; Why not the database's: subscribers hear of a batch before it moves
 	lists     bool  // device lists may have changed
+	holding   bool  // this node has the lease
+	heardLast map[matrix.ServerName]time.Time
 }
 
 // told is an ephemeral message on its way to the goroutine that owns the destinations.
@@ -85,6 +89,9 @@ func New(o Options) *Sender {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), heard: map[matrix.ServerName]bool{}}
 	o.Bus.Subscribe(s.hear)
+	if o.Signals != nil {
+		o.Signals.Subscribe(s.signalled)
+	}
 	s.wg.Go(func() { s.run(ctx) })
 	return s
 }
@@ -127,10 +134,16 @@ func (s *Sender) poke() {
 // Heard notes that a server has spoken to us: it is there, so whatever waits for it is sent now.
 func (s *Sender) Heard(server matrix.ServerName) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.heard) < maxQueue && !s.heard[server] {
+	elsewhere := !s.holding && !s.DB.Alone()
+	if elsewhere {
+		elsewhere = s.heardElsewhere(server)
+	} else if len(s.heard) < maxQueue && !s.heard[server] {
 		s.heard[server] = true
 		s.poke()
+	}
+	s.mu.Unlock()
+	if elsewhere {
+		s.handOver(handed{Heard: server})
 	}
 }
 
@@ -141,10 +154,15 @@ func (s *Sender) Tell(from matrix.ServerName, to []matrix.ServerName, key string
 		return
 	}
 	s.mu.Lock()
-	if len(s.ephemeral) < 4096 {
+	elsewhere := !s.holding && !s.DB.Alone()
+	if !elsewhere && len(s.ephemeral) < 4096 {
 		s.ephemeral = append(s.ephemeral, told{from, to, key, edu})
 	}
 	s.mu.Unlock()
+	if elsewhere {
+		s.handOver(handed{From: from, To: to, Key: key, EDU: &edu})
+		return
+	}
 	s.poke()
 }
 
@@ -155,7 +173,10 @@ func (s *Sender) run(ctx context.Context) {
 			s.pause(ctx, leaseRenewal)
 			continue
 		}
-		if err := newDispatch(s).run(ctx); err != nil && ctx.Err() == nil {
+		s.hold(true)
+		err := newDispatch(s).run(ctx)
+		s.hold(false)
+		if err != nil && ctx.Err() == nil {
 			s.Log.Warn("federation sender starts again", "error", err)
 			s.pause(ctx, leaseRenewal)
 		}
