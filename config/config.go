@@ -149,7 +149,7 @@ func Default() *Config {
 		Email:    Email{Security: "starttls", Language: "en"},
 		Rooms:    Rooms{DefaultVersion: "12"},
 		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
-		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 64, TokenInQuery: true},
+		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }

@@ -32,8 +32,9 @@ type app struct {
 	client     http.Handler
 	federation http.Handler
 	health     *health
-	onDrain    []func()       // answer whoever waits
-	onClose    []func() error // in reverse order of building
+	onDrain    []func()                    // answer whoever waits
+	onCalm     func(context.Context) error // give memory back after a rush
+	onClose    []func() error              // in reverse order of building
 }
 
 // build makes the parts from the ground up and hands them to one another. Everything that the process is made of is
@@ -63,6 +64,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	a.onClose = append(a.onClose, g.close)
+	a.onCalm = g.db.Shrink
 	a.health.checks = append(a.health.checks, g.check)
 
 	f, err := a.federate(cfg, g, keys)

@@ -11,14 +11,15 @@ import (
 const (
 	memoryLook = 2 * time.Second
 	// memoryIdle is how much must lie unused, memoryCalm how little must have been asked for since the last look.
-	memoryIdle = 32 << 20
+	memoryIdle = 12 << 20
 	memoryCalm = 4 << 20
 )
 
 // giveBack returns memory to the system after a rush.
 // Why: when a storm of connections is over nothing asks for memory, so no collection runs, and the process would
-// hold for minutes what it needed for seconds, on a machine that it shares.
-func giveBack(ctx context.Context) {
+// hold for minutes what it needed for seconds, on a machine that it shares. shrink is told first, for what the
+// database's own memory keeps.
+func giveBack(ctx context.Context, shrink func(context.Context) error) {
 	tick := time.NewTicker(memoryLook)
 	defer tick.Stop()
 	sample := []metrics.Sample{
@@ -37,6 +38,7 @@ func giveBack(ctx context.Context) {
 		idle := sample[1].Value.Uint64() + sample[2].Value.Uint64()
 		dead := max(sample[3].Value.Uint64(), sample[4].Value.Uint64()) - sample[4].Value.Uint64()
 		if idle+dead > memoryIdle && allocated-last < memoryCalm {
+			_ = shrink(ctx) // what fails here is only not given back
 			debug.FreeOSMemory()
 		}
 		last = allocated

@@ -78,7 +78,7 @@ func start(ctx context.Context, cfg *config.Config, c console) (*server, error) 
 func (s *server) wait(ctx context.Context) error {
 	calm, cancel := context.WithCancel(ctx)
 	var tidy sync.WaitGroup
-	tidy.Go(func() { giveBack(calm) })
+	tidy.Go(func() { giveBack(calm, s.app.onCalm) })
 	defer tidy.Wait()
 	defer cancel()
 	var failure error
