@@ -68,7 +68,11 @@ func (db *DB) apply(ctx context.Context, tx *sql.Tx, file string) error {
 	if err != nil {
 		return err
 	}
-	for _, stmt := range statements(db.dialect.expand(string(text))) {
+	parts := []string{db.dialect.expand(string(text))}
+	if !db.dialect.arrays { // PostgreSQL takes a whole file in one round trip
+		parts = statements(parts[0])
+	}
+	for _, stmt := range parts {
 		if _, err := tx.ExecContext(ctx, stmt); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
