@@ -1,7 +1,7 @@
 package clientapi
 
 import (
-	"net/http"
+	"context"
 	"time"
 
 	syncing "rempart/core/sync"
@@ -11,22 +11,16 @@ import (
 
 // syncRoutes adds /sync. Spec: client-server-api/#syncing
 func syncRoutes(r *httpx.Router, s *syncing.Service) {
-	httpx.HandleRaw(r, "GET", "/_matrix/client/v3/sync", httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "sync", Spec: "sync"},
-		func(w http.ResponseWriter, req *http.Request, c matrix.Caller, p httpx.Path) error {
+	httpx.Handle(r, "GET", "/_matrix/client/v3/sync", httpx.Route{Access: httpx.UserOrGuest, R0: true, Class: "sync", Spec: "sync"},
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (syncing.Answer, error) {
 			q, err := syncRequest(p)
 			if err != nil {
-				return err
+				return syncing.Answer{}, err
 			}
-			if q.Filter, err = s.FilterOf(req.Context(), &c, p.Query().Get("filter")); err != nil {
-				return err
+			if q.Filter, err = s.FilterOf(ctx, &c, p.Query().Get("filter")); err != nil {
+				return syncing.Answer{}, err
 			}
-			answer, err := s.Sync(req.Context(), &c, q)
-			if err != nil {
-				return err
-			}
-			defer answer.Release()
-			httpx.WriteJSON(w, http.StatusOK, answer.Bytes())
-			return nil
+			return s.Sync(ctx, &c, q)
 		})
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"rempart/clientapi"
@@ -168,25 +167,12 @@ func routerOptions(cfg *config.Config, logger *slog.Logger, registry *metrics.Re
 		TokenInQuery:   cfg.Limits.TokenInQuery,
 		Logger:         logger,
 		TrustedProxies: cfg.Listen.TrustedProxies,
-		Observe:        observer(registry),
+		Observe:        newObserver(registry).observe,
 	}
 	if rates := cfg.Limits.RateLimits(); rates != nil {
 		o.Limits = httpx.NewLimiter(rates, time.Now)
 	}
 	return o
-}
-
-// observer counts answers and times them by route.
-func observer(registry *metrics.Registry) func(method, pattern string, status int, took time.Duration) {
-	answers := registry.Counters("rempart_http_answers_total", "Answers by route and status.", "method", "route", "status")
-	times := registry.Histograms("rempart_http_seconds", "Time to answer by route.", metrics.Latencies(), "route")
-	return func(method, pattern string, status int, took time.Duration) {
-		if pattern == "" {
-			method = "" // Why: a stranger may send any word as a method
-		}
-		answers(method, pattern, strconv.Itoa(status)).Add(1)
-		times(pattern).Took(took)
-	}
 }
 
 // countOpen shows how many requests of a router are under way.

@@ -16,7 +16,8 @@ import (
 type index struct {
 	literal  map[string]*index
 	variable *index
-	routes   *mux.Router // nil: no route ends here
+	routes   *mux.Router          // routes with variables that end here; nil: none
+	fixed    map[string]*endpoint // routes without variables that end here, by method
 }
 
 // add puts a route at the leaf of its pattern.
@@ -24,6 +25,13 @@ func (x *index) add(method, pattern string, e *endpoint) {
 	leaf := x
 	for _, segment := range strings.Split(strings.TrimPrefix(pattern, "/"), "/") {
 		leaf = leaf.child(segment)
+	}
+	if !strings.Contains(pattern, "{") { // the way through the tree has compared it whole
+		if leaf.fixed == nil {
+			leaf.fixed = make(map[string]*endpoint)
+		}
+		leaf.fixed[method] = e
+		return
 	}
 	if leaf.routes == nil {
 		// Why: without these two, "%2F" in a variable ends in 404 and "//" in a redirect.
@@ -72,6 +80,11 @@ func (x *index) down(req *http.Request, rest string, more bool, m *match) bool {
 	if more {
 		return x.find(req, rest, m)
 	}
+	if e := x.fixed[req.Method]; e != nil {
+		m.endpoint = e
+		return true
+	}
+	m.known = m.known || x.fixed != nil
 	if x.routes == nil {
 		return false
 	}
