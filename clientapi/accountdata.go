@@ -26,6 +26,18 @@ func accountDataRoutes(r *httpx.Router, d Deps) {
 			}
 			return httpx.Empty{}, d.Users.SetAccountData(ctx, c, 0, p.Var("type"), in)
 		})
+	const unstable = "/_matrix/client/unstable/org.matrix.msc3391/user/{userID}"
+	httpx.Handle(r, "DELETE", unstable+"/account_data/{type}", ofUser("MSC3391"),
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
+			if err := ownPath(c, p); err != nil {
+				return httpx.Empty{}, err
+			}
+			return httpx.Empty{}, d.Users.SetAccountData(ctx, c, 0, p.Var("type"), json.RawMessage("{}"))
+		})
+	ownRoomRoute(r, d, "DELETE", unstable+"/rooms/{roomID}/account_data/{type}", "MSC3391",
+		func(ctx context.Context, c matrix.Caller, room int64, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
+			return httpx.Empty{}, d.Users.SetAccountData(ctx, c, room, p.Var("type"), json.RawMessage("{}"))
+		})
 	const room = user + "/rooms/{roomID}"
 	ownRoomRoute(r, d, "GET", room+"/account_data/{type}", "getAccountDataPerRoom",
 		func(ctx context.Context, c matrix.Caller, room int64, p httpx.Path, _ httpx.Empty) (json.RawMessage, error) {

@@ -22,10 +22,13 @@ type EventFilter struct {
 	Rooms      []matrix.RoomID `json:"rooms"`
 	NotRooms   []matrix.RoomID `json:"not_rooms"`
 	// ContainsURL asks for events with (true) or without (false) a "url" in their content.
-	ContainsURL             *bool `json:"contains_url"`
-	LazyLoadMembers         bool  `json:"lazy_load_members"`
-	IncludeRedundantMembers bool  `json:"include_redundant_members"`
-	UnreadThreads           bool  `json:"unread_thread_notifications"`
+	ContainsURL *bool `json:"contains_url"`
+	// RelTypes and NotRelTypes ask for events by how they relate to others; "" stands for those that do not. MSC3874
+	RelTypes                []string `json:"org.matrix.msc3874.rel_types"`
+	NotRelTypes             []string `json:"org.matrix.msc3874.not_rel_types"`
+	LazyLoadMembers         bool     `json:"lazy_load_members"`
+	IncludeRedundantMembers bool     `json:"include_redundant_members"`
+	UnreadThreads           bool     `json:"unread_thread_notifications"`
 }
 
 // ParseEventFilter reads a filter; what is not a filter is M_BAD_JSON.
@@ -50,7 +53,7 @@ func (f *EventFilter) Match(e *matrix.Event) bool {
 	if f == nil {
 		return true
 	}
-	return f.MatchType(e.Type) && f.MatchSender(e.Sender) && f.matchURL(e.Content)
+	return f.MatchType(e.Type) && f.MatchSender(e.Sender) && f.matchURL(e.Content) && f.matchRelation(e.Content)
 }
 
 // MatchType reports whether events of a type may pass.
@@ -90,6 +93,15 @@ func (f *EventFilter) matchURL(content []byte) bool {
 	}
 	_ = json.Unmarshal(content, &c) // a content that is no object has no url
 	return (c.URL != nil) == *f.ContainsURL
+}
+
+// matchRelation judges an event by the type of its relation; one that relates to nothing has none.
+func (f *EventFilter) matchRelation(content []byte) bool {
+	if f.RelTypes == nil && len(f.NotRelTypes) == 0 {
+		return true
+	}
+	r, _ := relationIn(content)
+	return !slices.Contains(f.NotRelTypes, r.RelType) && (f.RelTypes == nil || slices.Contains(f.RelTypes, r.RelType))
 }
 
 // matchType compares a type with a pattern in which "*" stands for any sequence of characters.

@@ -49,6 +49,9 @@ func (s *Service) Invite(ctx context.Context, m MembershipChange) error {
 	if err := s.admitted(ctx, m.Room.id); err != nil {
 		return err
 	}
+	if err := s.mayInvite(ctx, m.Sender, m.Target); err != nil {
+		return err
+	}
 	next := func(_ *View, now *matrix.Event) (map[string]any, error) {
 		switch membershipOf(now) {
 		case "join":

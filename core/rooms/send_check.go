@@ -37,7 +37,11 @@ func (s *Service) checkState(ctx context.Context, q SendRequest) error {
 	case q.Type == "m.room.canonical_alias" && *q.StateKey == "":
 		return s.checkCanonicalAlias(ctx, q)
 	case q.Type == "m.room.member":
-		return checkMember(*q.StateKey, q.Content)
+		membership, err := checkMember(*q.StateKey, q.Content)
+		if err == nil && membership == "invite" {
+			err = s.mayInvite(ctx, q.Sender, matrix.UserID(*q.StateKey))
+		}
+		return err
 	case q.Type == "m.room.power_levels" && *q.StateKey == "":
 		view, err := s.Current(ctx, q.Room)
 		if err != nil {
@@ -53,17 +57,17 @@ func (s *Service) checkState(ctx context.Context, q SendRequest) error {
 }
 
 // checkMember refuses membership events that say nothing which could be judged.
-func checkMember(stateKey string, content json.RawMessage) error {
+func checkMember(stateKey string, content json.RawMessage) (membership string, err error) {
 	var m struct {
 		Membership string `json:"membership"`
 	}
 	if json.Unmarshal(content, &m) != nil || !slices.Contains([]string{"join", "invite", "leave", "ban", "knock"}, m.Membership) {
-		return matrix.BadJSON("m.room.member needs a membership: join, invite, leave, ban or knock.")
+		return "", matrix.BadJSON("m.room.member needs a membership: join, invite, leave, ban or knock.")
 	}
 	if _, err := matrix.ParseUserID(stateKey); err != nil {
-		return matrix.BadJSON("The state key of m.room.member must be a user id.")
+		return "", matrix.BadJSON("The state key of m.room.member must be a user id.")
 	}
-	return nil
+	return m.Membership, nil
 }
 
 // creatorsOf lists those whose power no m.room.power_levels may name; nobody before version 12.

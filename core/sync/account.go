@@ -2,6 +2,7 @@ package sync
 
 import (
 	"errors"
+	"slices"
 
 	"rempart/core/push"
 	"rempart/core/rooms"
@@ -40,6 +41,9 @@ func (b *build) writeAccount() error {
 		}
 		list = append(list, storage.AccountData{Type: pushRules, Content: content})
 	}
+	if b.initial {
+		list = withoutDeleted(list)
+	}
 	if b.writeData(list, b.f.AccountData) {
 		b.found = true
 	}
@@ -66,8 +70,16 @@ func (b *build) writeRoomAccount(v *roomView) (bool, error) {
 			return false, err
 		}
 	}
+	if v.newly || b.initial {
+		list = withoutDeleted(list)
+	}
 	f := b.f.Room.AccountData
 	return f.MatchRoom(v.r.ID()) && b.writeData(list, f), nil
+}
+
+// withoutDeleted leaves out what was deleted: who begins has no need to know. MSC3391
+func withoutDeleted(list []storage.AccountData) []storage.AccountData {
+	return slices.DeleteFunc(slices.Clone(list), func(d storage.AccountData) bool { return string(d.Content) == "{}" })
 }
 
 // writeData writes a list of account data and reports whether any passed the filter.

@@ -1,6 +1,7 @@
 package users
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ const maxDataType = 255
 func (s *Service) SetAccountData(ctx context.Context, c matrix.Caller, room int64, typ string, content json.RawMessage) error {
 	if typ == "m.fully_read" || typ == "m.push_rules" && room == 0 {
 		return matrix.NewError(http.StatusMethodNotAllowed, matrix.CodeBadJSON, "The server keeps "+typ+": set it by its own endpoint.")
+	}
+	if isNothing(content) {
+		content = json.RawMessage("{}")
 	}
 	if len(typ) > maxDataType {
 		return matrix.InvalidParam("The type of account data may have at most 255 bytes.")
@@ -39,7 +43,15 @@ func (s *Service) GetAccountData(ctx context.Context, c matrix.Caller, room int6
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, matrix.NotFound("There is no account data of this type.")
 	}
+	if err == nil && isNothing(d.Content) {
+		err = matrix.NotFound("There is no account data of this type any more.")
+	}
 	return d.Content, err
+}
+
+// isNothing reports whether a content is the empty object, which stands for data that was deleted. MSC3391
+func isNothing(content json.RawMessage) bool {
+	return len(content) >= 2 && len(content) < 64 && content[0] == '{' && len(bytes.TrimSpace(content[1:len(content)-1])) == 0
 }
 
 // tagsType is the account data that holds a room's tags. Spec: client-server-api/#room-tagging
