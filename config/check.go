@@ -166,6 +166,12 @@ func (c *Config) checkMedia(say sayer) {
 	if m := c.Media; m.MaxUploadMiB < 1 || m.QuotaMiB < 0 || m.ImageMemoryMiB < 16 {
 		say("media: max_upload_mib must be at least 1, quota_mib not below 0 and image_memory_mib at least 16.")
 	}
+	if c.Media.Clamd != "" && c.Media.ICAP != "" {
+		say("media: clamd and icap are two scanners; name one of them.")
+	}
+	if a := c.Media.ICAP; a != "" && !strings.HasPrefix(a, "icap://") {
+		say("media.icap: %q is no address of a service; one looks like icap://127.0.0.1:1344/avscan", a)
+	}
 }
 
 // RateLimits are the rates to enforce, nil when limits are off.

@@ -114,6 +114,7 @@ type Media struct {
 	Legacy         bool   `key:"legacy"`
 	ImageMemoryMiB int    `key:"image_memory_mib"`
 	Clamd          string `key:"clamd"`
+	ICAP           string `key:"icap"`
 }
 
 // Limits bounds what clients may do and what caches may hold.

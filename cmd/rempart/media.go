@@ -11,6 +11,7 @@ import (
 	"rempart/internal/clamd"
 	"rempart/internal/egress"
 	"rempart/internal/httpx"
+	"rempart/internal/icap"
 	"rempart/internal/matrix"
 	"rempart/mediaapi"
 )
@@ -30,8 +31,8 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 	if f.open {
 		o.Peers, o.Server = peers.New(f.client, f.keys), matrix.ServerName(cfg.Server.Name)
 	}
-	if cfg.Media.Clamd != "" {
-		o.Scanner = scanner(cfg.Media.Clamd)
+	if o.Scanner, err = scanner(cfg.Media); err != nil {
+		return d, err
 	}
 	d.Media = media.New(ctx, o)
 	a.onDrain = append(a.onDrain, d.Media.Close)
@@ -39,11 +40,19 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 	return d, nil
 }
 
-// scanner asks the virus scanner that listens on a unix socket.
-func scanner(socket string) *clamd.Client {
-	return &clamd.Client{Dial: func(ctx context.Context) (net.Conn, error) {
-		return egress.Dialer{}.DialContext(ctx, "unix", socket)
-	}}
+// scanner is the virus scanner of the configuration, nil for none: ClamAV's daemon on a unix socket, or one that speaks ICAP.
+func scanner(c config.Media) (media.Scanner, error) {
+	switch {
+	case c.Clamd != "":
+		return &clamd.Client{Dial: func(ctx context.Context) (net.Conn, error) {
+			return egress.Dialer{}.DialContext(ctx, "unix", c.Clamd)
+		}}, nil
+	case c.ICAP != "":
+		return icap.New(c.ICAP, 0, func(ctx context.Context, address string) (net.Conn, error) {
+			return egress.Dialer{}.DialContext(ctx, "tcp", address)
+		})
+	}
+	return nil, nil
 }
 
 // clientRoutes adds every route of the client address.
