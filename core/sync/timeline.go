@@ -189,7 +189,7 @@ type ownNames struct {
 	delays map[int64]string
 }
 
-// ownNames finds the transaction ids of events that this device sent, and what the user scheduled.
+// ownNames finds the transaction ids of events that this device sent, and by which delayed events the user scheduled.
 func (b *build) ownNames(t *timeline) (n ownNames, err error) {
 	var own []int64
 	var later []*rooms.Stored
