@@ -60,6 +60,7 @@ type roomView struct {
 	tailFrom                       int64
 	summary                        *summary
 	summaries                      int64
+	bump                           int64
 	newly                          bool // joined since the token: everything is new
 	left                           bool // the user is no member; pos is where he left
 }

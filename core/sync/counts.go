@@ -153,36 +153,60 @@ func (m *mark) unreadIn() map[int64]unread {
 // writeUnread writes the room's unread counts, by thread where the client asked for that.
 // Spec: client-server-api/#receiving-notifications
 func (b *build) writeUnread(v *roomView) error {
-	m, err := b.markOf(v)
+	n, err := b.countsOf(v)
 	if err != nil {
 		return err
+	}
+	byThread := b.f.Room.threads()
+	b.out = append(b.out, `"unread_notifications":`...)
+	if !byThread {
+		b.writeCounts(n.all())
+		return nil
+	}
+	b.writeCounts(n.main)
+	if n.inThreads <= 0 && len(n.extra) == 0 {
+		return nil
+	}
+	return b.writeThreads(v, n.mark, n.extra)
+}
+
+// roomUnread is what a user has not read of a room.
+type roomUnread struct {
+	mark      *mark
+	main      unread           // outside of threads
+	inThreads int64            // events in threads that notify by default
+	extra     map[int64]unread // corrections by thread, 0 being the main timeline
+}
+
+// all sums up the whole room.
+func (n *roomUnread) all() unread {
+	sum := n.main
+	for thread, u := range n.extra {
+		if thread != 0 {
+			sum = unread{sum.notify + u.notify, sum.highlight + u.highlight}
+		}
+	}
+	sum.notify += n.inThreads
+	return sum
+}
+
+func (b *build) countsOf(v *roomView) (n roomUnread, err error) {
+	if n.mark, err = b.markOf(v); err != nil {
+		return n, err
 	}
 	if !v.counted {
 		c, err := b.s.db.GetRoomCounts(b.ctx, v.room)
 		if err != nil {
-			return err
+			return n, err
 		}
 		v.notify, v.tnotify = c.Notify, c.TNotify
 	}
-	extra := m.unreadIn()
-	total := extra[0]
-	total.notify += v.notify - v.tnotify - m.main.notify + m.main.tnotify
-	inThreads := v.tnotify - m.all.tnotify - m.threadsRead
-	byThread := b.f.Room.threads()
-	for thread, u := range extra {
-		if thread != 0 && !byThread {
-			total = unread{total.notify + u.notify, total.highlight + u.highlight}
-		}
-	}
-	if !byThread {
-		total.notify += inThreads
-	}
-	b.out = append(b.out, `"unread_notifications":`...)
-	b.writeCounts(total)
-	if !byThread || inThreads <= 0 && len(extra) == 0 {
-		return nil
-	}
-	return b.writeThreads(v, m, extra)
+	m := n.mark
+	n.extra = m.unreadIn()
+	n.main = n.extra[0]
+	n.main.notify += v.notify - v.tnotify - m.main.notify + m.main.tnotify
+	n.inThreads = v.tnotify - m.all.tnotify - m.threadsRead
+	return n, nil
 }
 
 func (b *build) writeCounts(u unread) {

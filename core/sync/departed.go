@@ -75,22 +75,33 @@ func (b *build) stripped(m *storage.MembershipRow, name string) error {
 	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
 		return err
 	}
-	if m.Membership == storage.MemberInvite && b.ignored[own.Sender] {
-		return nil
+	if m.Membership == storage.MemberInvite {
+		hidden, err := b.s.rooms.HidesInvite(b.ctx, b.c.User, own.Sender)
+		if err != nil || hidden || b.ignored[own.Sender] {
+			return err
+		}
 	}
+	b.out = append(append(append(matrix.AppendJSONString(b.out, room.ID()), `:{"`...), name...), `":{"events":[`...)
+	if err := b.writeStripped(m, own); err != nil {
+		return err
+	}
+	b.endList()
+	b.out = append(b.out, `}},`...)
+	return nil
+}
+
+// writeStripped writes what a user who is not in a room may know of it, and his own membership.
+func (b *build) writeStripped(m *storage.MembershipRow, own *rooms.Stored) error {
 	outside, err := b.s.rooms.Outside(b.ctx, m)
 	if err != nil {
 		return err
 	}
-	b.out = append(append(append(matrix.AppendJSONString(b.out, room.ID()), `:{"`...), name...), `":{"events":[`...)
 	if len(outside) > len(`[]`) {
 		b.out = append(append(b.out, outside[1:len(outside)-1]...), ',')
 	} else if err := b.strippedState(m, own); err != nil {
 		return err
 	}
 	b.out = append(own.StrippedJSON(b.out), ',')
-	b.endList()
-	b.out = append(b.out, `}},`...)
 	return nil
 }
 

@@ -52,6 +52,10 @@ func (b *build) writeReceipts(v *roomView) error {
 	if err != nil {
 		return err
 	}
+	return b.writeReceiptRows(rows)
+}
+
+func (b *build) writeReceiptRows(rows []storage.ReceiptRow) error {
 	events := map[matrix.EventID]map[string]map[int64]storage.ReceiptRow{}
 	var order []matrix.EventID
 	for _, r := range rows {

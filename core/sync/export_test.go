@@ -16,3 +16,10 @@ func (s *Service) BuildAfter(ctx context.Context, c *matrix.Caller, happen func(
 	happen()
 	return s.newBuild(ctx, c, u, &Request{Filter: &Filter{}}, nil) != nil, nil
 }
+
+// ForgetConnections loses what is in memory of sliding sync's connections, as a crash does.
+func (s *Service) ForgetConnections() {
+	s.conns.mu.Lock()
+	defer s.conns.mu.Unlock()
+	clear(s.conns.open)
+}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core"
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -29,7 +30,9 @@ type hub struct {
 	rooms map[int64]*hubRoom
 	// present takes changes of presence for other servers; nil where there are none.
 	present chan<- presenceChange
-	users   map[int64]*hubUser
+	// watch hears of typing and presence; nil where nobody wants to.
+	watch core.Watcher
+	users map[int64]*hubUser
 	// calm are large rooms whose followers are due to be woken by the next tick.
 	calm map[int64]*hubRoom
 	// typing are the rooms in which somebody types.
@@ -57,6 +60,7 @@ type hubRoom struct {
 	summary                        *summary // nil: to be read
 	summaries                      int64    // grows each time the summary is dropped
 	size                           int64    // members, as of the last summary
+	bump                           int64    // position of the last event that counts as activity; 0: not known
 }
 
 // joinedRoom is a room that a user is in, and since when.
@@ -80,7 +84,9 @@ type hubUser struct {
 	used                                           time.Time
 	ignored                                        map[matrix.UserID]bool // nil: to be read
 	marks                                          map[int64]*mark
-	unmarked                                       int64 // grows each time a mark is dropped
+	unmarked                                       int64  // grows each time a mark is dropped
+	stirs                                          *stirs // nil: he does not use sliding sync
+	slide                                          *slide // likewise
 	devices                                        map[int64]*device
 }
 
@@ -131,6 +137,7 @@ func (h *hub) hearLive(l *storage.Live) {
 	case storage.KindState, storage.KindMembership:
 		r := h.room(l.Room)
 		r.last, r.state, r.members = l.Pos, l.Pos, l.Pos
+		r.stir(stir{room: r.nid, pos: l.Pos, traits: true})
 		r.dropSummary()
 		r.wake()
 		h.hearMembership(l)
@@ -143,10 +150,11 @@ func (h *hub) hearLive(l *storage.Live) {
 	case storage.KindRoom:
 		r := h.room(l.Room)
 		r.dropTail(h, l.Pos)
+		r.stir(stir{room: r.nid, pos: l.Pos, traits: true})
 		for _, u := range r.online {
 			u.outdate() // the room may be gone
 		}
-	case storage.KindAccountData, storage.KindToDevice, storage.KindKeyCount, storage.KindForget:
+	case storage.KindAccountData, storage.KindToDevice, storage.KindKeyCount, storage.KindForget, storage.KindThreads:
 		if u := h.users[l.User]; u != nil {
 			u.hear(l)
 		}
@@ -164,6 +172,7 @@ func (u *hubUser) hear(l *storage.Live) {
 	switch l.Kind {
 	case storage.KindAccountData:
 		u.account, u.ignored = l.Pos, nil
+		u.stirAccount(l)
 	case storage.KindToDevice:
 		u.toDevice = l.Pos
 	case storage.KindKeyCount:
@@ -186,12 +195,13 @@ func (h *hub) hearEvent(l *storage.Live) {
 		for _, u := range r.online {
 			u.unmark(r.nid)
 		}
-		r.counted, r.hits, r.members, r.state = false, l.Pos, l.Pos, l.Pos
+		r.counted, r.hits, r.members, r.state, r.bump = false, l.Pos, l.Pos, l.Pos, 0
 		r.dropSummary()
 		r.dropTail(h, l.Pos)
 	} else {
 		r.hearStored(h, l.Pos, e)
 	}
+	r.stir(stir{room: r.nid, pos: l.Pos, active: true, traits: e == nil || e.IsState() && shapes(e.Type)})
 	r.wake()
 	if l.User != 0 {
 		h.hearMembership(l)
@@ -205,6 +215,9 @@ func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 	}
 	if e.Row.Flags&storage.FlagHits != 0 {
 		r.hits = pos
+	}
+	if r.bump != 0 && bumps(e.Type) {
+		r.bump = pos
 	}
 	if e.Type == "m.room.member" {
 		r.members = pos
@@ -234,6 +247,7 @@ func (h *hub) hearMembership(l *storage.Live) {
 func (h *hub) hearReceipt(l *storage.Live) {
 	r := h.room(l.Room)
 	r.receipts, r.last = l.Pos, l.Pos
+	r.stir(stir{room: r.nid, pos: l.Pos})
 	if u := h.users[l.User]; u != nil {
 		u.unmark(l.Room)
 		u.wake()

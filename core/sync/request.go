@@ -105,19 +105,10 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 // start reads the token, takes what it proves, and notes that the user is here. Nil: start from nothing, since there is
 // no token, or one that tells nothing here.
 func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Request) (*matrix.SyncToken, error) {
-	state := q.SetPresence
-	if state == "" {
-		state = online
+	head, err := s.appear(u, q.SetPresence)
+	if err != nil {
+		return nil, err
 	}
-	if state != online && state != offline && state != unavailable {
-		return nil, matrix.InvalidParam("set_presence must be online, offline or unavailable.")
-	}
-	s.hub.mu.Lock()
-	if state != offline {
-		s.hub.setPresence(u, state, nil, s.now())
-	}
-	head := s.hub.pos
-	s.hub.mu.Unlock()
 	if q.Since == "" {
 		return nil, nil
 	}
@@ -131,6 +122,22 @@ func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Re
 		}
 	}
 	return &since, s.received(ctx, c, u, since.ToDevice)
+}
+
+// appear notes that the user is here, in the way the client says, and yields the hub's position.
+func (s *Service) appear(u *hubUser, state string) (int64, error) {
+	if state == "" {
+		state = online
+	}
+	if state != online && state != offline && state != unavailable {
+		return 0, matrix.InvalidParam("set_presence must be online, offline or unavailable.")
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if state != offline {
+		s.hub.setPresence(u, state, nil, s.now())
+	}
+	return s.hub.pos, nil
 }
 
 // catchUp waits until this process has heard of a position that another node gave out. False: nobody gave it out.

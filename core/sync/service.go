@@ -23,7 +23,9 @@ type Options struct {
 	Log *slog.Logger
 	// Outside tells other servers who types, reads and is here; nil: there are none.
 	Outside core.Messenger
-	Clock   func() time.Time
+	// Watch hears of typing and presence, for application services; nil: nobody wants to.
+	Watch core.Watcher
+	Clock func() time.Time
 }
 
 // Service answers syncs. All its methods may be called concurrently.
@@ -40,6 +42,7 @@ type Service struct {
 
 	buffers sync.Pool // of *[]byte
 	filters filterCache
+	conns   connections
 	closing chan struct{}
 	ended   sync.WaitGroup
 }
@@ -55,6 +58,7 @@ func New(o Options) *Service {
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	s.hub = newHub(o.DB.Position(), s.now())
+	s.hub.watch = o.Watch
 	if s.outside != nil {
 		s.hub.present = s.present
 	}
@@ -68,6 +72,7 @@ func New(o Options) *Service {
 func (s *Service) Close() {
 	close(s.closing)
 	s.ended.Wait()
+	s.saveConnections(context.Background(), true)
 }
 
 // tick looks once a second after what is due: large rooms to be woken, typing that ended, users who are gone.
@@ -89,6 +94,12 @@ func (s *Service) tick() {
 		case <-second.C:
 			n++
 			s.due(n%15 == 0)
+			if n%15 == 0 {
+				s.saveConnections(context.Background(), false)
+			}
+			if n%3600 == 60 {
+				s.expireConnections(context.Background())
+			}
 		}
 	}
 }

@@ -23,6 +23,11 @@ func InvalidParam(msg string) *Error { return NewError(http.StatusBadRequest, Co
 // MissingParam is 400 M_MISSING_PARAM.
 func MissingParam(msg string) *Error { return NewError(http.StatusBadRequest, CodeMissingParam, msg) }
 
+// UnknownPos is 400 M_UNKNOWN_POS: the connection of sliding sync has ended. MSC4186
+func UnknownPos() *Error {
+	return NewError(http.StatusBadRequest, CodeUnknownPos, "This connection is no longer known. Start again without pos.")
+}
+
 // Unrecognized is 404 M_UNRECOGNIZED: no such endpoint.
 func Unrecognized() *Error {
 	return NewError(http.StatusNotFound, CodeUnrecognized, "Unrecognized request.")

@@ -39,6 +39,34 @@ func ParseSyncToken(s string) (SyncToken, error) {
 	return SyncToken{n[0], n[1], n[2], n[3]}, nil
 }
 
+// SlidingToken is a client's place on a connection of sliding sync; clients must treat it as opaque.
+// Text form: "z<epoch>_<position>_<ephemeral>_<life>_<answer>".
+type SlidingToken struct {
+	// Epoch, Pos and Ephemeral are as in a [SyncToken].
+	Epoch, Pos, Ephemeral int64
+	// Life names the connection, Answer the answer that gave the token.
+	Life, Answer int64
+}
+
+// String is the token's text form.
+func (t SlidingToken) String() string {
+	b := make([]byte, 0, 64)
+	b = strconv.AppendInt(append(b, 'z'), t.Epoch, 10)
+	for _, n := range [...]int64{t.Pos, t.Ephemeral, t.Life, t.Answer} {
+		b = strconv.AppendInt(append(b, '_'), n, 10)
+	}
+	return string(b)
+}
+
+// ParseSlidingToken reads a token's text form; what is none is M_UNKNOWN_POS.
+func ParseSlidingToken(s string) (SlidingToken, error) {
+	n, ok := tokenNumbers(s, 'z', 5)
+	if !ok {
+		return SlidingToken{}, UnknownPos()
+	}
+	return SlidingToken{n[0], n[1], n[2], n[3], n[4]}, nil
+}
+
 // PageToken is a place between two events of a room. Live events are ordered by stream position, history from before
 // our stream by room order (depth, then event number). Text forms: "t<position>" and "h<depth>_<number>".
 type PageToken struct {
@@ -66,7 +94,7 @@ func (t PageToken) String() string {
 	return "h" + strconv.FormatInt(t.Depth, 10) + "_" + strconv.FormatInt(t.NID, 10)
 }
 
-// ParsePageToken reads a page token, or the page that a sync token stands at.
+// ParsePageToken reads a page token, or the page that a token of either sync stands at.
 func ParsePageToken(s string) (PageToken, error) {
 	if n, ok := tokenNumbers(s, 't', 1); ok {
 		return LivePage(n[0]), nil
@@ -75,6 +103,9 @@ func ParsePageToken(s string) (PageToken, error) {
 		return HistoryPage(n[0], n[1]), nil
 	}
 	if t, err := ParseSyncToken(s); err == nil {
+		return LivePage(t.Pos), nil
+	}
+	if t, err := ParseSlidingToken(s); err == nil { // MSC4186: a pos can be used in /messages and /relations
 		return LivePage(t.Pos), nil
 	}
 	return PageToken{}, InvalidParam("This pagination token was not given out by this server.")

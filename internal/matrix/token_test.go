@@ -17,6 +17,16 @@ func TestTokensRoundTrip(t *testing.T) {
 	if page, err := ParsePageToken(want.String()); err != nil || page != LivePage(1<<40) {
 		t.Errorf("a sync token as page: %+v, %v", page, err)
 	}
+	sliding := SlidingToken{Epoch: 3, Pos: 1 << 40, Ephemeral: 5, Life: 1 << 52, Answer: 9}
+	if got, err := ParseSlidingToken(sliding.String()); err != nil || got != sliding {
+		t.Errorf("ParseSlidingToken(%q) = %+v, %v", sliding.String(), got, err)
+	}
+	if page, err := ParsePageToken(sliding.String()); err != nil || page != LivePage(1<<40) {
+		t.Errorf("a place on a connection as page: %+v, %v", page, err)
+	}
+	if _, err := ParseSlidingToken(want.String()); !HasCode(err, CodeUnknownPos) {
+		t.Errorf("a sync token as place on a connection: %v", err)
+	}
 }
 
 func TestTokensRefused(t *testing.T) {

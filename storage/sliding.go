@@ -1,0 +1,142 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+
+	"rempart/internal/matrix"
+)
+
+// SlidingConnection names a connection of sliding sync: an id of the client's choice, within a device.
+type SlidingConnection struct {
+	User, Device int64
+	Conn         string
+}
+
+// BeginSliding stores a connection that begins, in place of the one of that name before. keep bounds how many a device may
+// have: those used last stay.
+func BeginSliding(c SlidingConnection, life, now, keep int64) []Guard {
+	return []Guard{
+		{sql: `INSERT INTO sliding_connections (usr, device, conn, life, body, used) VALUES ($1, $2, $3, $4, $5, $6)
+			ON CONFLICT (usr, device, conn) DO UPDATE SET life = excluded.life, body = excluded.body, used = excluded.used`,
+			args: []any{c.User, c.Device, c.Conn, life, []byte{}, now}, want: 1},
+		{sql: `DELETE FROM sliding_connections WHERE usr = $1 AND device = $2 AND conn <> $3 AND conn NOT IN (
+			SELECT s.conn FROM sliding_connections s WHERE s.usr = $1 AND s.device = $2 AND s.conn <> $3
+			ORDER BY s.used DESC, s.conn LIMIT $4)`,
+			args: []any{c.User, c.Device, c.Conn, keep - 1}, want: anyRows},
+	}
+}
+
+// SaveSliding stores what a connection was sent, unless it has ended meanwhile.
+func SaveSliding(c SlidingConnection, life int64, body []byte, now int64) Guard {
+	return Guard{sql: `UPDATE sliding_connections SET body = $5, used = $6 WHERE usr = $1 AND device = $2 AND conn = $3 AND life = $4`,
+		args: []any{c.User, c.Device, c.Conn, life, body, now}, want: anyRows}
+}
+
+// ExpireSliding forgets the connections that were last used before a time.
+func ExpireSliding(before int64) Guard {
+	return Guard{sql: `DELETE FROM sliding_connections WHERE used < $1`, args: []any{before}, want: anyRows}
+}
+
+// FindSliding reads a connection; ErrNotFound when there is none.
+func (db *DB) FindSliding(ctx context.Context, c SlidingConnection) (life int64, body []byte, err error) {
+	err = db.row(ctx, `SELECT life, body FROM sliding_connections WHERE usr = $1 AND device = $2 AND conn = $3`,
+		[]any{c.User, c.Device, c.Conn}, &life, &body)
+	return life, body, err
+}
+
+// Standing is how a user stands to a room that a list of rooms may show.
+type Standing struct {
+	Room       int64
+	Membership Membership
+	// Event is the membership event of a room that the user is out of; 0 for all others.
+	Event int64
+	// Pos is the position of the membership, Last that of the room's last event.
+	Pos, Last int64
+	// Removed says that somebody else ended his membership.
+	Removed bool
+}
+
+// ListStandings lists the rooms that a user is in, asked into, knocks at, or was in and has not forgotten, by number.
+func (db *DB) ListStandings(ctx context.Context, user int64) ([]Standing, error) {
+	var out []Standing
+	err := db.each(ctx, `SELECT m.room, m.membership, m.pos, r.last_pos FROM memberships m JOIN rooms r ON r.nid = m.room
+		WHERE m.usr = $1 AND m.membership IN ($2, $3, $4) ORDER BY m.room`,
+		[]any{user, int64(MemberJoin), int64(MemberInvite), int64(MemberKnock)}, func(r *sql.Rows) error {
+			var s Standing
+			err := r.Scan(&s.Room, &s.Membership, &s.Pos, &s.Last)
+			out = append(out, s)
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	return out, db.each(ctx, `SELECT m.room, m.membership, m.event, m.pos, CASE WHEN e.sender = m.usr THEN 0 ELSE 1 END
+		FROM memberships m JOIN events e ON e.nid = m.event
+		WHERE m.usr = $1 AND m.membership IN ($2, $3) AND m.forgotten = 0`,
+		[]any{user, int64(MemberLeave), int64(MemberBan)}, func(r *sql.Rows) error {
+			var s Standing
+			var removed int64
+			err := r.Scan(&s.Room, &s.Membership, &s.Event, &s.Pos, &removed)
+			s.Removed, s.Last = removed != 0, s.Pos
+			out = append(out, s)
+			return err
+		})
+}
+
+// ListMoves finds in which of a user's rooms receipts, state or his own data came behind a position, and the last of them.
+func (db *DB) ListMoves(ctx context.Context, user, after int64) (map[int64]int64, error) {
+	out := map[int64]int64{}
+	for _, text := range [...]string{
+		`SELECT r.room, MAX(r.pos) FROM memberships m JOIN receipts r ON r.room = m.room
+			WHERE m.usr = $1 AND m.membership = $3 AND r.pos > 0 AND r.pos > $2 GROUP BY r.room`,
+		`SELECT s.room, MAX(s.pos) FROM memberships m JOIN state_rows s ON s.room = m.room
+			WHERE m.usr = $1 AND m.membership = $3 AND s.branch = 0 AND s.pos > $2 GROUP BY s.room`,
+		`SELECT d.room, MAX(d.pos) FROM memberships m JOIN account_data d ON d.usr = m.usr AND d.room = m.room
+			WHERE m.usr = $1 AND m.membership = $3 AND d.pos > $2 GROUP BY d.room`,
+	} {
+		err := db.each(ctx, text, []any{user, after, int64(MemberJoin)}, func(r *sql.Rows) error {
+			var room, pos int64
+			err := r.Scan(&room, &pos)
+			out[room] = max(out[room], pos)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// ListKeyHolders finds, of some rooms, the event that now holds a key of their state.
+func (db *DB) ListKeyHolders(ctx context.Context, rooms []int64, key int64) (map[int64]int64, error) {
+	out, seqs := map[int64]int64{}, map[int64]int64{}
+	err := db.eachIn(ctx, `SELECT room, seq, event FROM state_rows WHERE branch = 0 AND skey = $1 AND room IN`, rooms, ``,
+		func(r *sql.Rows) error {
+			var room, seq, event int64
+			err := r.Scan(&room, &seq, &event)
+			if seq >= seqs[room] {
+				seqs[room], out[room] = seq, event
+			}
+			return err
+		}, key)
+	return out, err
+}
+
+// FindRoomNID is the number of a room, or ErrNotFound.
+func (db *DB) FindRoomNID(ctx context.Context, id matrix.RoomID) (int64, error) {
+	var nid int64
+	err := db.row(ctx, `SELECT nid FROM rooms WHERE room_id = $1`, []any{string(id)}, &nid)
+	return nid, err
+}
+
+// ListAccountDataOfType lists a user's data of one type in all rooms.
+func (db *DB) ListAccountDataOfType(ctx context.Context, user int64, typ string) ([]AccountData, error) {
+	return db.accountData(ctx, `SELECT room, type, content, pos FROM account_data WHERE usr = $1 AND type = $2`, user, typ)
+}
+
+// ListReceiptsBehind lists the receipts of a room that point to events from a position on.
+func (db *DB) ListReceiptsBehind(ctx context.Context, room, from int64) ([]ReceiptRow, error) {
+	return db.receipts(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE room = $1 AND event_pos >= $2 AND pos > 0 ORDER BY pos`,
+		room, from)
+}
