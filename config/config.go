@@ -20,6 +20,7 @@ type Config struct {
 	Federation   Federation   `key:"federation"`
 	Push         Push         `key:"push"`
 	Limits       Limits       `key:"limits"`
+	Retention    Retention    `key:"retention"`
 	Log          Log          `key:"log"`
 	Appservices  Appservices  `key:"appservices"`
 

@@ -28,6 +28,7 @@ type committer struct {
 
 	publishing sync.Mutex // held from COMMIT until the batch is published
 	published  atomic.Int64
+	lost       atomic.Bool // see lose
 }
 
 func newCommitter(ctx context.Context, db *DB) (*committer, error) {

@@ -126,7 +126,7 @@ func (f *follower) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if epoch != c.epoch {
+		if epoch != c.epoch || c.lost.Load() {
 			return ErrRestored
 		}
 		if pos <= c.published.Load() {

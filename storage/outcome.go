@@ -49,6 +49,9 @@ func (c *committer) publishLocked(ctx context.Context, b Batch) {
 			continue
 		}
 		c.db.log.Error("read changes of other nodes", "error", err)
+		if errors.Is(err, ErrRestored) {
+			break
+		}
 		time.Sleep(wait) //nolint:forbidigo // Why: nothing tells when a database is back; it can only be asked again
 		if err := c.reconnect(ctx); err != nil {
 			c.db.log.Error("reconnect to the database", "error", err)
@@ -94,15 +97,25 @@ func (c *committer) publishRemote(ctx context.Context, from querier, to int64) e
 		if err := rows.Scan(&l.Pos, &l.Kind, &l.Room, &l.User); err != nil {
 			return err
 		}
+		if b.To == after && l.Pos != after+1 {
+			return c.lose(after, l.Pos)
+		}
 		b.Lives, b.To = append(b.Lives, l), l.Pos
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if b.To == after { // cannot be while positions have no gap; but if it were, nobody must wait for them for ever
-		c.db.log.Error("entries of the stream are missing", "from", after+1, "to", to)
-		b.To = to
+	if b.To == after {
+		return c.lose(after, to)
 	}
 	c.publish(b)
 	return nil
+}
+
+// lose ends this process's part: entries that it has not heard of were pruned, so that what it has in memory can no
+// longer be brought up to date.
+func (c *committer) lose(after, to int64) error {
+	c.lost.Store(true)
+	c.db.log.Error("this process slept longer than the stream's entries are kept: restart it", "from", after+1, "to", to)
+	return ErrRestored
 }

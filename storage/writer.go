@@ -81,7 +81,7 @@ func (w *writer) lock(ctx context.Context, asked int64) error {
 	if err != nil {
 		return fmt.Errorf("take positions: %w", err)
 	}
-	if epoch != w.c.epoch {
+	if epoch != w.c.epoch || w.c.lost.Load() {
 		return ErrRestored
 	}
 	w.base = end - asked

@@ -123,6 +123,9 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	a.onClose = append(a.onClose, d.Users.Close)
 	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Names: cfg.Federation.DeviceNames, Peers: f.keyPeers(), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Devices.Close))
+	if err := a.retain(ctx, cfg, g, d); err != nil {
+		return d, err
+	}
 	f.send(a, g, d)
 	if err := f.services.begin(ctx, a, g, &d); err != nil {
 		return d, err

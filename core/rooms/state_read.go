@@ -44,6 +44,16 @@ func (s *Service) loadState(ctx context.Context, room, branch, seq int64) (state
 	if err != nil {
 		return stateMap{}, err
 	}
+	if at == 0 && branch == 0 {
+		// Why: of what is older than the floor there is no trace left but in the state at the floor.
+		floor, err := s.db.FindStateFloor(ctx, room)
+		if err != nil {
+			return stateMap{}, err
+		}
+		if seq < floor {
+			return s.loadState(ctx, room, 0, floor)
+		}
+	}
 	m := stateOf(pairs)
 	if at == 0 && branch != 0 {
 		base, err := s.baseOf(ctx, room, branch)
@@ -85,6 +95,11 @@ func (s *Service) stateAt(ctx context.Context, r *Room, v Version) (stateMap, er
 	if v.Seq > now.seq || now.seq-v.Seq > undoLimit {
 		return s.loadState(ctx, r.nid, 0, v.Seq)
 	}
+	floor, err := s.db.FindStateFloor(ctx, r.nid)
+	if err != nil {
+		return stateMap{}, err
+	}
+	v.Seq = max(v.Seq, floor)
 	rows, err := s.db.ListStateRows(ctx, r.nid, 0, v.Seq, now.seq)
 	if err != nil {
 		return stateMap{}, err

@@ -118,6 +118,10 @@ func (v *viewer) before(ctx context.Context, e *Stored) (standing, error) {
 		return st, nil
 	}
 	st := standing{visibility: "shared"}
+	if at.Branch == storage.FoldedBranch { // Why: who was there then is no longer known
+		st.visibility = "joined"
+		return st, nil
+	}
 	hv, err := v.s.KeyAt(ctx, v.room, at, matrix.StateTuple{Type: "m.room.history_visibility"})
 	if err != nil {
 		return st, err
