@@ -37,7 +37,6 @@ func miscRoutes(r *httpx.Router, s *users.Service) {
 		})
 	fixed(r, "/_matrix/client/v3/pushers", "getPushers", map[string]any{"pushers": []struct{}{}})
 	fixed(r, "/_matrix/client/v3/voip/turnServer", "getTurnServer", map[string]any{})
-	fixed(r, "/_matrix/client/v3/thirdparty/protocols", "getProtocols", map[string]any{})
 }
 
 // fixed declares a route whose answer never changes.

@@ -20,7 +20,7 @@ type Client struct {
 
 // Error is a refusal with its standard error.
 type Error struct {
-	Status  int
+	Status  int    `json:"-"` // some errors hold a "status" of their own
 	Code    string `json:"errcode"`
 	Message string `json:"error"`
 }
