@@ -16,8 +16,9 @@ type destination struct {
 	queue  []*storage.OutboxRow
 	queued int64
 	lost   bool
-	missed int
 	read   int64
+	// behind says that it failed since it had everything: what it missed is told by the newest of each room.
+	behind bool
 	// ephemeral are messages that wait, by key; order keeps their order.
 	ephemeral map[string]core.EDU
 	order     []string
@@ -27,14 +28,15 @@ type destination struct {
 	body             []byte
 }
 
-func newDestination(d storage.Destination) *destination { return &destination{Destination: d} }
+func newDestination(d storage.Destination) *destination {
+	return &destination{Destination: d, behind: d.Since != 0}
+}
 
 // push queues a row. A queue that is full forgets it: it will be read again.
 func (d *destination) push(row *storage.OutboxRow) {
 	d.queued = row.Pos
 	if d.lost || len(d.queue) >= maxQueue {
 		d.lost = true
-		d.missed++
 		return
 	}
 	d.queue = append(d.queue, row)

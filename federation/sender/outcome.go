@@ -3,6 +3,7 @@ package sender
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"rempart/federation/client"
@@ -52,6 +53,7 @@ func (p *dispatch) arrived(d *destination) {
 // failed leaves a destination alone for a while.
 func (p *dispatch) failed(d *destination, err error) {
 	now := p.Clock()
+	d.behind = true
 	if d.Since == 0 {
 		d.Since = now.UnixMilli()
 		p.Log.Info("another server cannot be reached", "server", d.Server, "error", err)
@@ -68,13 +70,14 @@ func (p *dispatch) failed(d *destination, err error) {
 	p.unsaved[d] = true
 }
 
-// catchUp reads again what a destination missed. Of many events only the newest of each room is sent: the server fetches from
-// there what it wants. Messages that must arrive are all sent.
+// catchUp reads again what a destination could not be queued: all of it, a queue's length at a time. Of a server that failed and missed
+// much only the newest event of each room is sent: it fetches from there what it wants. Messages that must arrive are all sent.
 func (p *dispatch) catchUp(ctx context.Context, d *destination) error {
-	var rows []*storage.OutboxRow
 	after, part := d.read, int64(maxPart)
-	newest := map[int64]int{}
-	events := 0
+	if d.behind {
+		after = d.Pos // what is queued is read again with what is not
+	}
+	var c missed
 	for {
 		page, err := p.DB.ListOutbox(ctx, after, part, p.pos, pageSize)
 		if err != nil {
@@ -85,34 +88,59 @@ func (p *dispatch) catchUp(ctx context.Context, d *destination) error {
 			if err != nil {
 				return err
 			}
-			row.Targets = set
-			if !d.concerns(row) {
-				continue
+			if row.Targets = set; d.concerns(row) {
+				c.add(row)
 			}
-			if row.EDU == "" {
-				newest[row.Room] = len(rows)
-				events++
-			}
-			rows = append(rows, row)
 		}
 		if len(page) < pageSize {
+			after, d.lost = p.pos, false
 			break
 		}
-		last := page[len(page)-1]
-		after, part = last.Pos, last.Part
-	}
-	if events > wholeCatchUp {
-		kept := rows[:0:0]
-		for i, row := range rows {
-			if row.EDU != "" || newest[row.Room] == i {
-				kept = append(kept, row)
+		after, part = page[len(page)-1].Pos, page[len(page)-1].Part
+		if !d.behind && len(c.rows) >= maxQueue {
+			// Why up to before it: rows of one position are never parted, and there may be more of the last one.
+			if n := slices.IndexFunc(c.rows, func(row *storage.OutboxRow) bool { return row.Pos == after }); n != 0 {
+				if n > 0 {
+					c.rows = c.rows[:n]
+				}
+				after--
+				break
 			}
 		}
-		rows = kept
+		if d.behind && c.events > 2*wholeCatchUp {
+			c.thin() // so that the work takes no more room than what is sent
+		}
 	}
-	d.queue, d.lost, d.missed, d.read = rows, false, 0, p.pos
-	d.queued = max(d.queued, p.pos)
+	if d.behind && c.events > wholeCatchUp {
+		c.thin()
+	}
+	d.queue, d.read = c.rows, after
+	d.queued = max(d.queued, after)
 	return nil
+}
+
+// missed are rows that a destination has not been told.
+type missed struct {
+	rows   []*storage.OutboxRow
+	events int
+}
+
+func (m *missed) add(row *storage.OutboxRow) {
+	if m.rows = append(m.rows, row); row.EDU == "" {
+		m.events++
+	}
+}
+
+// thin keeps of events the newest of each room.
+func (m *missed) thin() {
+	newest := map[int64]*storage.OutboxRow{}
+	for _, row := range m.rows {
+		if row.EDU == "" {
+			newest[row.Room] = row
+		}
+	}
+	m.rows = slices.DeleteFunc(m.rows, func(row *storage.OutboxRow) bool { return row.EDU == "" && newest[row.Room] != row })
+	m.events = len(newest)
 }
 
 // maxPart is behind every row of a position.

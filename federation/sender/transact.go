@@ -108,12 +108,13 @@ func (p *dispatch) prepare(ctx context.Context, d *destination) (bool, error) {
 		}
 		return true, p.encode(ctx, d, &f)
 	}
-	if d.lost && len(d.queue) == 0 {
+	if d.lost && (d.behind || len(d.queue) == 0) {
 		if err := p.catchUp(ctx, d); err != nil {
 			return false, err
 		}
 	}
 	if d.idle() {
+		d.behind = false
 		return false, nil
 	}
 	f, pos, err := p.compose(ctx, d)
