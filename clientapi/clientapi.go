@@ -46,6 +46,7 @@ type Deps struct {
 // Register adds all routes of the client-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
 	syncRoutes(r, d.Sync)
+	slidingRoutes(r, d.Sync)
 	roomSending(r, d)
 	receiptRoutes(r, d.Sync)
 	typingRoutes(r, d.Sync)
@@ -64,6 +65,7 @@ func Register(r *httpx.Router, d Deps) {
 	mutualRoutes(r, d)
 	delayedRoutes(r, d)
 	threadRoutes(r, d)
+	legacyRoutes(r, d)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)

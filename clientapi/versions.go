@@ -31,8 +31,8 @@ func versionsRoutes(r *httpx.Router) {
 			"org.matrix.msc4222":               true, // state_after in sync
 			"uk.tcpip.msc4133":                 true, // extended profiles
 			"uk.tcpip.msc4133.stable":          true,
-			"org.matrix.msc3827.stable":        true, // room types in the directory
-			"org.matrix.simplified_msc3575":    false,
+			"org.matrix.msc3827.stable":        true,  // room types in the directory
+			"org.matrix.simplified_msc3575":    true,  // sliding sync as clients spoke it before MSC4186
 			"org.matrix.msc3440.stable":        false, // threads: not before relations are served
 			"org.matrix.msc4108":               false, // log-in by QR code
 			"org.matrix.msc4140":               true,  // delayed events
