@@ -24,6 +24,9 @@ type Account struct {
 	ExternalIDs                *[]storage.ExternalID
 }
 
+// ExternalID is by which name another identity provider knows an account.
+type ExternalID = storage.ExternalID
+
 // ThreepidOf is an address that an administrator gives to an account.
 type ThreepidOf struct{ Medium, Address string }
 

@@ -15,6 +15,9 @@ const (
 	usualTokenName = 16
 )
 
+// RegistrationToken lets its holders register.
+type RegistrationToken = storage.RegistrationToken
+
 // RegistrationTokens lists the registration tokens of an organisation; with valid set, only those that do or do not serve.
 func (s *Service) RegistrationTokens(ctx context.Context, admin matrix.Caller, valid *bool) ([]storage.RegistrationToken, error) {
 	all, err := s.db.ListRegistrationTokens(ctx, admin.Tenant)
