@@ -74,6 +74,7 @@ func Register(r *httpx.Router, d Deps) {
 	versionsRoutes(r)
 	wellKnownRoutes(r, d)
 	supportRoutes(r, d.Support)
+	policyWellKnown(r)
 	capabilitiesRoutes(r, d)
 	registerRoutes(r, d.Users)
 	adminRegisterRoutes(r, d.Users)

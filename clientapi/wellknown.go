@@ -27,6 +27,15 @@ func wellKnownRoutes(r *httpx.Router, d Deps) {
 		})
 }
 
+// policyWellKnown answers that this server is no policy server of its own accord.
+// Spec: client-server-api/#getwell-knownmatrixpolicy_server
+func policyWellKnown(r *httpx.Router) {
+	httpx.Handle(r, "GET", "/.well-known/matrix/policy_server", httpx.Route{Spec: "getWellknownPolicy"},
+		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (httpx.Empty, error) {
+			return httpx.Empty{}, matrix.NotFound("This server publishes no key of a policy server.")
+		})
+}
+
 // Support is where people find help with this server. Spec: client-server-api/#getwell-knownmatrixsupport
 type Support struct {
 	Contacts []Contact `json:"contacts,omitempty"`

@@ -74,7 +74,13 @@ func (b *build) writeRoomAccount(v *roomView) (bool, error) {
 		list = withoutDeleted(list)
 	}
 	f := b.f.Room.AccountData
-	return f.MatchRoom(v.r.ID()) && b.writeData(list, f), nil
+	if f.MatchRoom(v.r.ID()) && b.writeData(list, f) {
+		return true, nil
+	}
+	if v.newly || b.initial { // Why: clients look for the list of a room that is new to them
+		b.out = append(b.out, `"account_data":{"events":[]},`...)
+	}
+	return false, nil
 }
 
 // withoutDeleted leaves out what was deleted: who begins has no need to know. MSC3391
