@@ -28,6 +28,9 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 				return nil, err
 			}
 			value, err := s.LookUpProfileField(ctx, c, id, p.Var("key"))
+			if isCode(err, matrix.CodeNotFound) && nothingYet(ctx, s, id, p.Var("key")) {
+				return users.Profile{}, nil
+			}
 			return users.Profile{p.Var("key"): value}, err
 		})
 	httpx.Handle(r, "PUT", path+"/{key}", also(ofGuest(writing(ofUser("setProfileField"))), unstable+"/{key}"),
@@ -42,6 +45,16 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
 			return httpx.Empty{}, setProfile(ctx, s, c, p, json.RawMessage("null"))
 		})
+}
+
+// nothingYet reports whether an application service asks for a name or picture that a user has not set.
+// Why: bridges look before they set them, and take 404 for a failure.
+func nothingYet(ctx context.Context, s *users.Service, id matrix.UserID, key string) bool {
+	if _, err := s.ServiceOf(httpx.Token(ctx)); err != nil || key != "displayname" && key != "avatar_url" {
+		return false
+	}
+	_, err := s.GetProfile(ctx, id)
+	return err == nil
 }
 
 func setProfile(ctx context.Context, s *users.Service, c matrix.Caller, p httpx.Path, value json.RawMessage) error {
