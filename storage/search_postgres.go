@@ -2,25 +2,26 @@ package storage
 
 import (
 	"context"
-	"math"
 	"slices"
 	"strconv"
-	"strings"
 )
 
-// PostgreSQL's index knows no order, and to fetch all that it finds by a usual word takes long. So it is asked by eras, which
-// are marks among the words too: for the newest ones first, then for ever more of them.
+// PostgreSQL's index knows no order, and to fetch all that it finds by a usual word takes long. So it is asked by eras,
+// stretches of ids whose marks are among the words too: by short ones for the newest events, then by ever longer ones.
 const (
-	eraBits    = 12  // Why never another: schema 0017 writes the marks
-	eraFirst   = 2   // eras in the first question
-	eraGrowth  = 4   // by so much the next question asks for more
-	eraMost    = 512 // eras in one question; what is older still is asked for without
-	searchLook = 2000
-	// searchOwn: when at most one of so many of the newest events is in the rooms, these are named to the index.
+	eraLevels = 6 // Why never another, nor the two below: schema 0017 writes the marks
+	eraBits   = 12
+	eraStep   = 2
+
+	searchLook = 2000 // so many of the newest events tell how many of all are in the rooms
+	// searchOwn: when at most one of so many of those is, the rooms are named to the index.
 	searchOwn = 10
 )
 
-func eraMark(era int64) string { return "\ue002" + strconv.FormatUint(uint64(era), 16) }
+// eraMark is the mark of an era of a level: ids that are the same from some bit on.
+func eraMark(level int, era int64) string {
+	return "\ue002" + string(rune('a'+level)) + strconv.FormatUint(uint64(era), 16)
+}
 
 // Why OFFSET 0: else PostgreSQL walks the newest rows for the order's sake, where the index would find the few.
 const searchPostgres = `SELECT ` + searchColumns + ` FROM (SELECT * FROM search_docs WHERE index_words @@ $1::text::tsquery OFFSET 0) d
@@ -39,21 +40,22 @@ type eras struct {
 // searchPostgres looks through the live stream, then through history from before it.
 func (db *DB) searchPostgres(ctx context.Context, q *SearchQuery) ([]SearchHit, error) {
 	e := &eras{SearchQuery: q, db: db, rooms: int64Array(q.Rooms), named: [][]int64{nil}}
+	upTo := q.Before
 	for _, floor := range []int64{0, historyBase} {
 		var last, seen, here int64
 		err := db.row(ctx, `SELECT COALESCE(MAX(id), $2), COUNT(*), COUNT(*) FILTER (WHERE room = ANY($4))
 			FROM (SELECT id, room FROM search_docs WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3) w`,
-			[]any{q.Before, floor, int64(searchLook), e.rooms}, &last, &seen, &here)
+			[]any{upTo, floor, int64(searchLook), e.rooms}, &last, &seen, &here)
 		if err != nil {
 			return nil, err
 		}
-		if seen == 0 {
+		if upTo = min(upTo, floor); seen == 0 {
 			continue
 		}
 		if here*searchOwn < seen {
 			e.named = slices.Collect(slices.Chunk(q.Rooms, searchRooms))
 		}
-		if err := e.down(ctx, last>>eraBits, floor>>eraBits); err != nil {
+		if err := e.down(ctx, last, floor); err != nil {
 			return nil, err
 		}
 		if len(e.hits) >= q.Limit {
@@ -63,36 +65,26 @@ func (db *DB) searchPostgres(ctx context.Context, q *SearchQuery) ([]SearchHit, 
 	return q.newest(e.hits), nil
 }
 
-// down asks from one era down to another, until enough is found.
+// down asks from one id down to another, until enough is found.
 func (e *eras) down(ctx context.Context, top, floor int64) error {
-	for span := int64(eraFirst); top >= floor; span *= eraGrowth {
-		if span > eraMost {
-			return e.ask(ctx, "", floor, top)
-		}
-		from := max(top-span+1, floor)
-		var marks strings.Builder
-		for era := from; era <= top; era++ {
-			if era > from {
-				marks.WriteByte('|')
-			}
-			marks.WriteString("'" + eraMark(era) + "'")
-		}
-		if err := e.ask(ctx, "&("+marks.String()+")", from, top); err != nil || len(e.hits) >= e.Limit {
+	before := top + 1
+	for level := range eraLevels {
+		bits := eraBits + eraStep*level
+		era := top >> bits
+		from := max((era-1)<<bits, floor)
+		marks := "&('" + eraMark(level, era) + "'|'" + eraMark(level, era-1) + "')"
+		if err := e.ask(ctx, marks, from, before); err != nil || len(e.hits) >= e.Limit || from == floor {
 			return err
 		}
-		top = from - 1
+		before = from
 	}
-	return nil
+	return e.ask(ctx, "", floor, before)
 }
 
-// ask adds what the index finds in some eras, under a further condition.
-func (e *eras) ask(ctx context.Context, condition string, from, to int64) error {
-	before := e.Before
-	if to < math.MaxInt64>>eraBits {
-		before = min(before, (to+1)<<eraBits)
-	}
+// ask adds what the index finds in a stretch of ids, under a further condition.
+func (e *eras) ask(ctx context.Context, condition string, from, before int64) error {
 	for _, part := range e.named {
-		some, err := e.db.searchHits(ctx, searchPostgres, e.expression(part, "'", "|", "&")+condition, before, from<<eraBits, e.rooms, int64(e.Limit))
+		some, err := e.db.searchHits(ctx, searchPostgres, e.expression(part, "'", "|", "&")+condition, before, from, e.rooms, int64(e.Limit))
 		if err != nil {
 			return err
 		}
