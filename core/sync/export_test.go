@@ -23,3 +23,29 @@ func (s *Service) ForgetConnections() {
 	defer s.conns.mu.Unlock()
 	clear(s.conns.open)
 }
+
+// ForgetUser loses what is in memory of a user, as if he had been away.
+func (s *Service) ForgetUser(user int64) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.users[user]; u != nil {
+		for _, j := range u.rooms {
+			h.leaveRoom(u, j.room)
+		}
+		u.rooms, u.loaded = nil, false
+		delete(h.users, user)
+	}
+}
+
+// ConnectionSize is how many rooms a user's connections were sent, and the bytes they take when stored.
+func (s *Service) ConnectionSize(user int64) (rooms, bytes int) {
+	for _, c := range s.conns.list() {
+		if c.User == user {
+			c.mu.Lock()
+			rooms, bytes = rooms+len(c.sent), bytes+len(c.encode())
+			c.mu.Unlock()
+		}
+	}
+	return rooms, bytes
+}

@@ -222,7 +222,7 @@ func (m *matcher) picks(conn *connection, l *slide, typed map[int64]bool) (out [
 		}
 		var mark sentMark
 		if len(sent) > 0 && sent[0].room == r.room {
-			mark = sent[0].mark
+			mark, sent = sent[0].mark, sent[1:]
 		}
 		if !r.shown {
 			if mark != 0 || conn.gap >= 0 && r.pos > conn.gap {

@@ -256,7 +256,7 @@ func (b *slidingBuild) writeNames(x *slidingRoom) (told bool, err error) {
 	start := len(b.out)
 	named := b.writeNamed(x, "m.room.name", "name", `"name":`)
 	b.writeNamed(x, "m.room.avatar", "url", `"avatar":`)
-	if x.initial || x.v.members > x.since || named || x.state.changed["m.room.canonical_alias"] {
+	if x.initial || x.state.members || named || x.state.changed["m.room.canonical_alias"] {
 		sum, err := b.summaryOf(x.v)
 		if err != nil {
 			return false, err

@@ -12,6 +12,7 @@ type slidingState struct {
 	// changed are the types of state with an empty key that changed, named what now holds those that name the room.
 	changed map[string]bool
 	named   map[string]*rooms.Stored
+	members bool           // the membership of somebody changed
 	have    map[int64]bool // numbers of the events
 }
 
@@ -130,6 +131,7 @@ func (b *slidingBuild) changedNow(st *slidingState, x *slidingRoom) error {
 		if t.Key == "" {
 			st.changed[t.Type] = true
 		}
+		st.members = st.members || t.Type == memberType
 		lazy := x.config.lazy && t.Type == memberType && !x.t.limited
 		if !lazy && !x.config.wants(t.Type, t.Key) {
 			continue
