@@ -82,8 +82,13 @@ func crossSigningRoutes(r *httpx.Router, d Deps) {
 				return httpx.Empty{}, err
 			}
 			if plan.NeedsAuth {
-				if err := d.authenticateAnew(ctx, c, "replace cross-signing keys", in.Auth); err != nil {
+				if open, err := d.Users.InKeyWindow(ctx, c); err != nil {
 					return httpx.Empty{}, err
+				} else if !open {
+					err = d.authenticateAnew(ctx, c, "replace cross-signing keys", in.Auth)
+					if err != nil {
+						return httpx.Empty{}, err
+					}
 				}
 			}
 			return httpx.Empty{}, d.Devices.StoreCrossSigning(ctx, plan)

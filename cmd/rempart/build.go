@@ -90,7 +90,11 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	f.media = m.Media
 	d.Delayed = delayed.New(ctx, delayed.Options{DB: g.db, Rooms: d.Rooms, Allow: allowMessages(options.Limits), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Delayed.Close))
-	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m))), a.router(options, d, f.routes)
+	ad, err := a.admin(ctx, g, d, m.Media, f)
+	if err != nil {
+		return err
+	}
+	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m, ad))), a.router(options, d, f.routes)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation

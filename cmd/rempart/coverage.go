@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 
+	"rempart/adminapi"
 	"rempart/clientapi"
 	"rempart/internal/httpx"
 	"rempart/mediaapi"
@@ -48,7 +49,7 @@ func specCoverage(_ context.Context, args []string, c console) error {
 // allRoutes lists the routes of both routers. No service is behind them.
 func allRoutes() []httpx.RouteInfo {
 	a := &app{health: &health{}}
-	client := a.router(httpx.Options{}, clientapi.Deps{}, clientRoutes(mediaapi.Deps{}))
+	client := a.router(httpx.Options{}, clientapi.Deps{}, clientRoutes(mediaapi.Deps{}, adminapi.Deps{}))
 	federation := a.router(httpx.Options{}, clientapi.Deps{}, (&outside{}).routes)
 	return append(client.Routes(), federation.Routes()...)
 }

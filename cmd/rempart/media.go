@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"rempart/adminapi"
 	"rempart/clientapi"
 	"rempart/config"
 	"rempart/core/media"
@@ -56,9 +57,10 @@ func scanner(c config.Media) (media.Scanner, error) {
 }
 
 // clientRoutes adds every route of the client address.
-func clientRoutes(m mediaapi.Deps) func(*httpx.Router, clientapi.Deps) {
+func clientRoutes(m mediaapi.Deps, ad adminapi.Deps) func(*httpx.Router, clientapi.Deps) {
 	return func(r *httpx.Router, d clientapi.Deps) {
 		clientapi.Register(r, d)
 		mediaapi.Register(r, m)
+		adminapi.Register(r, ad)
 	}
 }
