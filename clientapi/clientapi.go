@@ -66,6 +66,7 @@ func Register(r *httpx.Router, d Deps) {
 	delayedRoutes(r, d)
 	threadRoutes(r, d)
 	legacyRoutes(r, d)
+	notificationRoutes(r, d.Sync)
 	toDeviceRoutes(r, d.Devices)
 	keysRoutes(r, d.Devices)
 	accountDataRoutes(r, d)
