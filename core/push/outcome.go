@@ -23,7 +23,19 @@ type occasion struct {
 
 	fields map[string]any
 	body   *string
+	// paths and matches are what was looked up before: users share most of their rules.
+	paths   map[string]property
+	matches map[textMatch]bool
 }
+
+// property is what stands at a path of an event.
+type property struct {
+	value any
+	ok    bool
+}
+
+// textMatch asks whether what stands at a path matches a pattern.
+type textMatch struct{ path, pattern string }
 
 // judge is a user with his rules, as they are applied to one occasion.
 type judge struct {
@@ -63,6 +75,9 @@ func (r *Rule) outcome() outcome {
 	for _, a := range r.Actions {
 		if bytes.Equal(a, notify) {
 			out.notify = true
+			continue
+		}
+		if !bytes.Contains(a, []byte("highlight")) {
 			continue
 		}
 		tweak := struct {
@@ -129,6 +144,25 @@ func (j judge) isCalled(o *occasion) bool {
 
 // matchText is event_match: the whole value, or a stretch of words in the body.
 func (o *occasion) matchText(key, pattern string) bool {
+	m := textMatch{key, pattern}
+	matched, known := o.matches[m]
+	if known {
+		return matched
+	}
+	matched = o.matchAnew(key, pattern)
+	if o.matches == nil {
+		o.matches = map[textMatch]bool{}
+	}
+	if len(o.matches) < maxRemembered {
+		o.matches[m] = matched
+	}
+	return matched
+}
+
+// maxRemembered bounds what an occasion remembers.
+const maxRemembered = 1000
+
+func (o *occasion) matchAnew(key, pattern string) bool {
 	if key == "content.body" {
 		return globWords(strings.ToLower(pattern), o.text())
 	}
@@ -151,6 +185,21 @@ func (o *occasion) text() string {
 // lookup follows a dot-separated path into the event; "\." stands for a dot within a name.
 // Spec: appendices/#dot-separated-property-paths
 func (o *occasion) lookup(path string) (any, bool) {
+	p, known := o.paths[path]
+	if known {
+		return p.value, p.ok
+	}
+	p.value, p.ok = o.follow(path)
+	if o.paths == nil {
+		o.paths = map[string]property{}
+	}
+	if len(o.paths) < maxRemembered {
+		o.paths[path] = p
+	}
+	return p.value, p.ok
+}
+
+func (o *occasion) follow(path string) (any, bool) {
 	if o.fields == nil {
 		dec := json.NewDecoder(bytes.NewReader(o.event.JSON))
 		dec.UseNumber()
@@ -191,8 +240,12 @@ func splitPath(path string) []string {
 
 // sameValue compares a value of the event with one of a condition: strings, whole numbers, true, false and null.
 func sameValue(v any, want json.RawMessage) bool {
-	switch v.(type) {
-	case string, json.Number, bool, nil:
+	switch text := v.(type) {
+	case string:
+		if n := len(want); n >= 2 && want[0] == '"' && bytes.IndexByte(want, '\\') < 0 {
+			return string(want[1:n-1]) == text // as nearly all are: nothing in it is escaped
+		}
+	case json.Number, bool, nil:
 	default:
 		return false
 	}
