@@ -94,7 +94,7 @@ type spaceWalk struct {
 	stack []spaceStep
 	// root says that the first room has been met.
 	root bool
-	// told are rooms that other servers described on the way; asked is how often they were asked.
+	// told are rooms that other servers described on the way, nil where they may not be seen; asked is how often they were asked.
 	told  map[matrix.RoomID]*HierarchyRoom
 	asked int
 }

@@ -40,69 +40,69 @@ func (h *hopeless) add(ids []matrix.EventID, until time.Time) {
 	}
 }
 
-// gap is a place in history before which events are missing here.
+// gap is a place before which events are missing here.
 type gap struct {
 	at    int // the event in the batch that names them
 	edges []matrix.EventID
 }
 
-// findGap finds the first event of a batch behind which, in the direction of the walk, the next one is not what came before it in
-// the room. Only history is looked at, and the border to it: what is missing there can be fetched and then stands there.
-func (s *Service) findGap(ctx context.Context, room *Room, batch []*Stored, border bool) (gap, error) {
-	if s.opts.Peers == nil {
-		return gap{}, nil
-	}
+// gaps finds the events of a batch before which others are missing here. Of those of the stream all count as one.
+func (s *Service) gaps(ctx context.Context, room *Room, batch []*Stored) (stream, history gap, err error) {
 	here := map[matrix.EventID]bool{}
 	for _, e := range batch {
 		here[e.ID] = true
 	}
 	for i, e := range batch {
-		if e.Row.Pos > 0 && !border {
+		into := &history
+		if e.Row.Pos > 0 {
+			into = &stream
+		} else if history.edges != nil {
 			continue
 		}
 		prev := slices.DeleteFunc(slices.Clone(e.PrevEvents), func(id matrix.EventID) bool { return here[id] })
 		missing, err := s.unplaced(ctx, room, prev)
 		if err != nil {
-			return gap{}, err
+			return stream, history, err
 		}
-		if missing = s.hopeless.without(missing, s.opts.Clock()); len(missing) > 0 {
-			return gap{i, missing[:min(len(missing), backfillEdges)]}, nil
+		if missing = s.hopeless.without(missing, s.opts.Clock()); len(missing) > 0 && len(into.edges) < backfillEdges {
+			into.at = i
+			into.edges = append(into.edges, missing[:min(len(missing), backfillEdges-len(into.edges))]...)
 		}
 	}
-	return gap{}, nil
+	return stream, history, nil
 }
 
-// fillBehind is called after a batch was read backwards: where the walk came upon a gap it is filled, the walk goes back to it, and
-// what is left of the batch is returned.
-func (c *cursor) fillBehind(ctx context.Context, batch []*Stored, wasLive bool) ([]*Stored, error) {
-	look, crossed := batch, wasLive && !c.at.Live
-	if crossed { // from the stream into history: the oldest live events are those that may name what is missing
-		nids, err := c.s.db.ListLiveAfter(ctx, c.room.nid, 0, c.head, backfillEdges)
-		if err != nil {
-			return nil, err
-		}
-		if look, err = c.s.Events(ctx, nids); err != nil {
-			return nil, err
-		}
-	}
-	g, err := c.s.findGap(ctx, c.room, look, crossed)
-	if err != nil || len(g.edges) == 0 {
+// fillBehind is called after a batch was read backwards: where the walk came upon a gap in history it is filled, the walk goes back to
+// it, and what is left of the batch is returned. What was missing in the stream stands in history, where the walk comes to it.
+func (c *cursor) fillBehind(ctx context.Context, batch []*Stored) ([]*Stored, error) {
+	stream, history, err := c.s.gaps(ctx, c.room, batch)
+	if err != nil {
 		return batch, err
 	}
+	if len(stream.edges) > 0 {
+		c.fills++
+		c.s.backfillAt(ctx, c.room, stream.edges)
+	}
+	if len(history.edges) == 0 {
+		return batch, nil
+	}
 	c.fills++
-	if !c.s.backfillAt(ctx, c.room, g.edges) || crossed {
+	if !c.s.backfillAt(ctx, c.room, history.edges) {
 		return batch, nil
 	}
 	c.done, c.ended = false, false
-	c.step(batch[g.at])
-	return batch[:g.at+1], nil
+	c.step(batch[history.at])
+	return batch[:history.at+1], nil
 }
 
 // fillBefore is called after a batch was read forwards from a place: where it jumped over a gap this is filled, and the walk goes on
 // before it.
 func (c *cursor) fillBefore(ctx context.Context, batch []*Stored, was matrix.PageToken) ([]*Stored, error) {
+	stream, g, err := c.s.gaps(ctx, c.room, batch)
 	border := !was.Live && len(batch) > 0 && batch[0].Row.Pos > 0
-	g, err := c.s.findGap(ctx, c.room, batch[:min(len(batch), maxPage)], border)
+	if border {
+		g = stream
+	}
 	if err != nil || len(g.edges) == 0 {
 		return batch, err
 	}
@@ -124,8 +124,8 @@ func (c *cursor) fill(ctx context.Context, batch []*Stored, place matrix.PageTok
 	case c.s.opts.Peers == nil || c.fills >= gapFills:
 		return batch, nil
 	case c.backward:
-		return c.fillBehind(ctx, batch, place.Live)
-	case place == matrix.HistoryPage(0, 0): // Why: who starts at the beginning is shown what is known of it
+		return c.fillBehind(ctx, batch)
+	case place.Live, place == matrix.HistoryPage(0, 0): // Why: who starts at the beginning is shown what is known of it
 		return batch, nil
 	}
 	return c.fillBefore(ctx, batch, place)

@@ -138,10 +138,7 @@ func (e *Stored) Posted() bool { return e.posted }
 
 // Servers are the other servers in a room.
 func (s *Service) Servers(ctx context.Context, r *Room) ([]matrix.ServerName, error) {
-	if n := r.committed.Load(); n != nil && n.servers != nil {
-		return n.servers.set.Names(), nil
-	}
-	found, err := s.loadServers(ctx, r.nid)
+	found, err := s.serversOf(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,10 @@ func (s *Service) knownToServer(ctx context.Context, room *Room, origin matrix.S
 	if p.WorldReadable || rules.Rule == "public" || rules.Rule == "knock" || rules.Rule == "knock_restricted" {
 		return true, nil
 	}
-	if ok, err := s.hasMember(ctx, room, origin, storage.MemberJoin, storage.MemberInvite); ok || err != nil {
+	if ok, err := s.joinedFrom(ctx, room, origin); ok || err != nil {
+		return ok, err
+	}
+	if ok, err := s.hasMember(ctx, room, origin, storage.MemberInvite); ok || err != nil {
 		return ok, err
 	}
 	if rules.Rule != "restricted" {
@@ -102,7 +105,7 @@ func (s *Service) knownToServer(ctx context.Context, room *Room, origin matrix.S
 		if other == nil || !here {
 			continue
 		}
-		if ok, err := s.hasMember(ctx, other, origin, storage.MemberJoin); ok || err != nil {
+		if ok, err := s.joinedFrom(ctx, other, origin); ok || err != nil {
 			return ok, err
 		}
 	}

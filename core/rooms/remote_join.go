@@ -9,7 +9,6 @@ import (
 
 	"rempart/core"
 	"rempart/internal/matrix"
-	"rempart/storage"
 )
 
 // Bounds of entering a room through others.
@@ -101,27 +100,22 @@ func (s *Service) candidates(ctx context.Context, r *Room, e Entry) []matrix.Ser
 	return s.others(maxCandidates, []matrix.ServerName{e.Room.Server()}, known)
 }
 
-// serversIn are some of the servers in a room, by its current state as it is known here.
+// serversIn are some of the servers in a room, by its current state as it is known here, those with the most members first.
 func (s *Service) serversIn(ctx context.Context, r *Room, most int) []matrix.ServerName {
-	var out []matrix.ServerName
-	for after := int64(0); len(out) < most; {
-		ids, last, err := s.db.ListMemberIDs(ctx, r.nid, after, storage.MemberJoin, 500)
-		if err != nil || len(ids) == 0 {
-			break
-		}
-		names := make([]matrix.ServerName, len(ids))
-		for i, id := range ids {
-			names[i] = id.Server()
-		}
-		out, after = s.others(most, out, names), last
+	found, err := s.serversOf(ctx, r)
+	if err != nil {
+		return nil
 	}
-	return out
+	return s.others(most, found.byMembers())
 }
 
 // joinThrough asks one server after the other to let the user in.
 func (s *Service) joinThrough(ctx context.Context, e Entry, others []matrix.ServerName, here bool) error {
 	if s.opts.Peers == nil || len(others) == 0 {
 		return errAlone
+	}
+	if err := s.admitted(ctx, e.Room); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, enterTime)
 	defer cancel()

@@ -12,15 +12,17 @@ import (
 const (
 	maxBackfill = 100
 	maxGap      = 20
+	maxVisitors = 200 // users of a server whose part in a room decides what it sees
 )
 
 // serverViewer decides which events of a room another server may see. Not for concurrent use.
 type serverViewer struct {
 	s    *Service
 	room *Room
-	// users are those of the server who ever had to do with the room.
-	users []matrix.UserID
-	at    map[Version]bool
+	// origin is the server, users those of it who ever had to do with the room; nil before anybody needs them.
+	origin matrix.ServerName
+	users  []matrix.UserID
+	at     map[Version]bool
 }
 
 // viewerOf finds a room for a server that wants to read it: one with a member of that server.
@@ -29,14 +31,11 @@ func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id mat
 	if err != nil {
 		return nil, err
 	}
-	users, how, err := s.db.ListServerMembers(ctx, r.nid, origin, 200)
-	if err != nil {
-		return nil, err
+	in, err := s.joinedFrom(ctx, r, origin)
+	if err == nil && !in {
+		err = matrix.Forbidden("Your server is not in this room.")
 	}
-	if !slices.Contains(how, storage.MemberJoin) {
-		return nil, matrix.Forbidden("Your server is not in this room.")
-	}
-	return &serverViewer{s: s, room: r, users: users, at: map[Version]bool{}}, nil
+	return &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}}, err
 }
 
 // sees applies the room's history visibility at the event to the server's users.
@@ -63,6 +62,11 @@ func (v *serverViewer) allows(ctx context.Context, at Version) (bool, error) {
 	visibility := hv.HistoryVisibility()
 	if visibility != "joined" && visibility != "invited" {
 		return true, nil
+	}
+	if v.users == nil {
+		if v.users, _, err = v.s.db.ListServerMembers(ctx, v.room.nid, v.origin, maxVisitors); err != nil {
+			return false, err
+		}
 	}
 	for _, u := range v.users {
 		m, err := v.s.KeyAt(ctx, v.room, at, memberTuple(u))

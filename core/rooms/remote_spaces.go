@@ -71,7 +71,10 @@ func (c *spaceCache) put(k spaceKey, a spaceAnswer) {
 // lookElsewhere describes a room that this installation is not in, as others tell; room is nil when nothing is known of it here.
 // Spec: server-server-api/#get_matrixfederationv1hierarchyroomid
 func (w *spaceWalk) lookElsewhere(ctx context.Context, room *Room, step spaceStep) (*HierarchyRoom, []spaceChild, error) {
-	told := w.told[step.id]
+	told, there := w.told[step.id]
+	if there && told == nil {
+		return nil, nil, nil // the server that named it says that nobody of ours may see it
+	}
 	if told == nil || told.RoomType == "m.space" {
 		if space := w.ask(ctx, step); space != nil {
 			told = &space.Room
@@ -101,6 +104,11 @@ func (w *spaceWalk) learn(space *ServedSpace) {
 		c := &space.Children[i]
 		if _, ok := w.told[c.RoomID]; !ok {
 			w.told[c.RoomID] = c
+		}
+	}
+	for _, id := range space.Inaccessible[:min(len(space.Inaccessible), maxServedChildren)] {
+		if _, ok := w.told[id]; !ok {
+			w.told[id] = nil
 		}
 	}
 }

@@ -69,6 +69,7 @@ type Service struct {
 	entering, fetching, standing keyLocks
 	// spaces are what other servers told of spaces.
 	spaces spaceCache
+	serverLists serverLists
 	// hopeless are events of gaps that nobody could fill.
 	hopeless hopeless
 }
@@ -142,6 +143,7 @@ func (s *Service) roomOf(info *storage.RoomInfo, err error) (*Room, error) {
 func (s *Service) hear(b storage.Batch) {
 	for i := range b.Lives {
 		l := &b.Lives[i]
+		s.serverLists.hear(l)
 		if l.Kind == storage.KindShadow {
 			s.shadows.changed()
 		}

@@ -1,0 +1,91 @@
+package rooms
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// maxServerLists bounds the rooms whose servers are remembered for readers.
+const maxServerLists = 5000
+
+// serverLists remembers which other servers are in rooms, for those who only read. What changes a room's members drops its list,
+// before whoever made the change is answered; what was read before such a drop is not kept after it.
+type serverLists struct {
+	mu    sync.Mutex
+	known map[int64]*servers
+	drops uint64
+}
+
+func (l *serverLists) find(room int64) (found *servers, before uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known[room], l.drops
+}
+
+func (l *serverLists) put(room int64, s *servers, before uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drops != before {
+		return
+	}
+	if l.known == nil || len(l.known) >= maxServerLists {
+		l.known = map[int64]*servers{}
+	}
+	l.known[room] = s
+}
+
+// hear drops what an entry of a commit may have changed.
+func (l *serverLists) hear(e *storage.Live) {
+	switch e.Kind {
+	case storage.KindMembership, storage.KindState, storage.KindRoom:
+	case storage.KindEvent:
+		if e.User == 0 {
+			if st, ok := e.Value.(*Stored); ok && !st.IsState() {
+				return
+			}
+		}
+	default:
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drops++
+	delete(l.known, e.Room)
+}
+
+// serversOf are the other servers in a room as they were committed.
+func (s *Service) serversOf(ctx context.Context, r *Room) (*servers, error) {
+	if n := r.committed.Load(); n != nil && n.servers != nil {
+		return n.servers, nil
+	}
+	found, before := s.serverLists.find(r.nid)
+	if found != nil {
+		return found, nil
+	}
+	found, err := s.loadServers(ctx, r.nid)
+	if err == nil {
+		s.serverLists.put(r.nid, found, before)
+	}
+	return found, err
+}
+
+// joinedFrom reports whether another server has a member in a room.
+func (s *Service) joinedFrom(ctx context.Context, r *Room, server matrix.ServerName) (bool, error) {
+	all, err := s.serversOf(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	return all.members[server] > 0, nil
+}
+
+// byMembers are the servers in a room, those with the most members first.
+func (l *servers) byMembers() []matrix.ServerName {
+	names := slices.Sorted(maps.Keys(l.members))
+	slices.SortStableFunc(names, func(a, b matrix.ServerName) int { return l.members[b] - l.members[a] })
+	return names
+}
