@@ -13,6 +13,7 @@ import (
 	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
+	"rempart/core/pushers"
 	"rempart/core/reports"
 	"rempart/core/rooms"
 	"rempart/core/search"
@@ -65,7 +66,9 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	must(err)
 	synced := sync.New(sync.Options{DB: db, Rooms: r, Push: pushed, Bus: events})
 	later := delayed.New(t.Context(), delayed.Options{DB: db, Rooms: r})
+	told := pushers.New(pushers.Options{DB: db, Bus: events, Rooms: r, Rules: pushed, Sync: synced})
 	t.Cleanup(func() {
+		told.Close()
 		later.Close()
 		synced.Close()
 		if err := u.Close(); err != nil {
@@ -75,7 +78,7 @@ func newServerWith(t testing.TB, url string, people users.People) *server {
 	})
 	router := httpx.New(httpx.Options{Auth: clientapi.Authenticator{Users: u}, TokenInQuery: true})
 	clientapi.Register(router, clientapi.Deps{
-		Users: u, Devices: devices.New(devices.Options{DB: db, Bus: events, Local: u.Local}), Rooms: r, Push: pushed, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil), Delayed: later, Threads: threads.New(db, r),
+		Users: u, Devices: devices.New(devices.Options{DB: db, Bus: events, Local: u.Local}), Rooms: r, Push: pushed, Pushers: told, Sync: synced, Search: search.New(db, r), Reports: reports.New(db, r, nil), Delayed: later, Threads: threads.New(db, r),
 		BaseURL: "https://hs1",
 	})
 	return &server{t, router, u}
