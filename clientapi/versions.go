@@ -24,6 +24,8 @@ func versionsRoutes(r *httpx.Router) {
 		UnstableFeatures: map[string]bool{
 			"org.matrix.e2e_cross_signing":     true, // r0 clients ask for it by this name
 			"org.matrix.msc2285.stable":        true, // private read receipts
+			"fi.mau.msc2659":                   true, // pings of application services, as bridges ask for them
+			"fi.mau.msc2659.stable":            true,
 			"org.matrix.msc3771":               true, // receipts in threads
 			"org.matrix.msc3773":               true, // counts in threads
 			"org.matrix.msc3881":               true, // pushers of other devices

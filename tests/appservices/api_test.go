@@ -91,10 +91,12 @@ func registerGhost(ctx context.Context, s *live.Server, name string) error {
 	return as(ctx, s, "", "POST", v3+"/register", map[string]any{"type": "m.login.application_service", "username": name, "inhibit_login": true}, nil)
 }
 
-func TestNamespacesAndMasquerading(t *testing.T) {
+func TestNamespacesAndMasquerading(t *testing.T) { engines(t, namespacesAndMasquerading) }
+
+func namespacesAndMasquerading(t *testing.T, o live.Options) {
 	ctx := t.Context()
 	f := newFake(t)
-	s := live.Start(t, withService(t, live.Options{}, f.URL, ""))
+	s := live.Start(t, withService(t, o, f.URL, ""))
 	alice, err := mx.Register(ctx, s.URL, "alice")
 	mx.Must(t, err)
 
@@ -199,10 +201,12 @@ func massageTime(ctx context.Context, t *testing.T, s *live.Server, alice *mx.Cl
 	}
 }
 
-func TestQueriesAndLookUps(t *testing.T) {
+func TestQueriesAndLookUps(t *testing.T) { engines(t, queriesAndLookUps) }
+
+func queriesAndLookUps(t *testing.T, o live.Options) {
 	ctx := t.Context()
 	f := newFake(t)
-	s := live.Start(t, withService(t, live.Options{}, f.URL, "protocols: [irc]\n"))
+	s := live.Start(t, withService(t, o, f.URL, "protocols: [irc]\n"))
 	alice, err := mx.Register(ctx, s.URL, "alice")
 	mx.Must(t, err)
 	f.answer = func(path string, q url.Values) (int, string) {

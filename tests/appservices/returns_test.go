@@ -15,8 +15,7 @@ import (
 // TestServiceDiesAndReturns kills the service, and the server too, while people write. In the end the service has every message
 // once, in the order of the room, and what came again came under the same transaction id with the same content.
 func TestServiceDiesAndReturns(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { diesAndReturns(t, live.Options{}) })
-	t.Run("postgres", func(t *testing.T) { diesAndReturns(t, live.Options{Postgres: pgtest.New(t)}) })
+	engines(t, diesAndReturns)
 }
 
 func diesAndReturns(t *testing.T, o live.Options) {

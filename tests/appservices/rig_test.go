@@ -17,6 +17,7 @@ import (
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/pgtest"
 )
 
 // The tokens of the test's registration.
@@ -39,6 +40,16 @@ sender_localpart: _bridge_bot
     - {regex: "#_bridge_.*", exclusive: true}
   rooms: []
 `, address, asToken, hsToken, more)
+}
+
+// engines runs a test on each engine that is asked for.
+func engines(t *testing.T, fn func(*testing.T, live.Options)) {
+	if os.Getenv("REMPART_TEST_ENGINES") != "postgres" {
+		t.Run("sqlite", func(t *testing.T) { fn(t, live.Options{}) })
+	}
+	if pgtest.Wanted() {
+		t.Run("postgres", func(t *testing.T) { fn(t, live.Options{Postgres: pgtest.New(t)}) })
+	}
 }
 
 // withService adds a registration file to a server's options.

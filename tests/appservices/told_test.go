@@ -13,11 +13,13 @@ import (
 
 // TestWhatAServiceIsTold checks what follows from a registration: rooms with its users, invitations of them, nothing else; typing,
 // receipts, presence; messages for its devices, changed device lists, counts of keys.
-func TestWhatAServiceIsTold(t *testing.T) {
+func TestWhatAServiceIsTold(t *testing.T) { engines(t, whatAServiceIsTold) }
+
+func whatAServiceIsTold(t *testing.T, o live.Options) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	f := newFake(t)
-	s := live.Start(t, withService(t, live.Options{}, f.URL, "receive_ephemeral: true\norg.matrix.msc3202: true\n"))
+	s := live.Start(t, withService(t, o, f.URL, "receive_ephemeral: true\norg.matrix.msc3202: true\n"))
 	alice, err := mx.Register(ctx, s.URL, "alice")
 	mx.Must(t, err)
 	mx.Must(t, registerGhost(ctx, s, "_bridge_bob"))
