@@ -111,7 +111,7 @@ type RoomSize struct {
 // ListLargestRooms estimates the sizes of the largest rooms: their events, by the mean size of the newest ones.
 func (db *DB) ListLargestRooms(ctx context.Context, tenant int64, limit int) ([]RoomSize, error) {
 	var mean float64
-	if err := db.row(ctx, `SELECT COALESCE(AVG(LENGTH(json)), 0) FROM (SELECT json FROM event_json ORDER BY nid DESC LIMIT 1000) AS some`,
+	if err := db.row(ctx, `SELECT COALESCE(AVG(LENGTH(json)), 0) FROM (SELECT json FROM event_json ORDER BY nid DESC LIMIT 1000) AS newest`,
 		nil, &mean); err != nil {
 		return nil, err
 	}
