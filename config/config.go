@@ -19,6 +19,7 @@ type Config struct {
 	Media        Media        `key:"media"`
 	Federation   Federation   `key:"federation"`
 	Push         Push         `key:"push"`
+	Previews     Previews     `key:"previews"`
 	Limits       Limits       `key:"limits"`
 	Retention    Retention    `key:"retention"`
 	Log          Log          `key:"log"`
@@ -72,6 +73,13 @@ type Push struct {
 	Allow        []string `key:"allow"`
 	AllowPrivate bool     `key:"allow_private"`
 	Content      bool     `key:"content"`
+}
+
+// Previews says whether previews of web pages are made, and of which hosts.
+type Previews struct {
+	Enabled      bool     `key:"enabled"`
+	Allow        []string `key:"allow"`
+	AllowPrivate bool     `key:"allow_private"`
 }
 
 // Database names the database: a PostgreSQL URL, or else a SQLite file.

@@ -5,6 +5,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -28,6 +29,20 @@ type EDU struct {
 // replaced, and it is lost when a server cannot be reached.
 type Messenger interface {
 	Tell(from matrix.ServerName, to []matrix.ServerName, key string, edu EDU)
+}
+
+// Pages reads pages of the web. Whatever they hold is a claim of strangers. It is called concurrently.
+type Pages interface {
+	// Fetch reads at most limit bytes of a page, following a few redirects; it has a deadline of its own.
+	Fetch(ctx context.Context, address string, limit int64) (*Page, error)
+}
+
+// Page is a page of the web.
+type Page struct {
+	URL  *url.URL // where it was found in the end
+	Type string   // the Content-Type that its server claims
+	Body []byte
+	Cut  bool // there was more of it
 }
 
 // KeyPeers are other homeservers, asked about devices and keys of their users; questions and answers are the JSON of the

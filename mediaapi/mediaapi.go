@@ -7,8 +7,10 @@ package mediaapi
 
 import (
 	"context"
+	"encoding/json"
 
 	"rempart/core/media"
+	"rempart/core/preview"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 )
@@ -16,6 +18,8 @@ import (
 // Deps is what the handlers call, and their settings.
 type Deps struct {
 	Media *media.Service
+	// Previews makes previews of web pages; nil: there are none.
+	Previews *preview.Service
 	// MaxUpload bounds a file in bytes.
 	MaxUpload int64
 	// Legacy serves downloads and thumbnails also without a token, at the paths of before v1.11.
@@ -32,7 +36,7 @@ const (
 	named    = ofFile + "/{fileName}"
 )
 
-// Register adds all routes. URL previews have none: they are off, which 404 M_UNRECOGNIZED says.
+// Register adds all routes.
 // Spec: client-server-api/#content-repository
 func Register(r *httpx.Router, d Deps) {
 	uploadRoutes(r, d)
@@ -44,6 +48,9 @@ func Register(r *httpx.Router, d Deps) {
 	httpx.HandleRaw(r, "GET", authed+"/download"+named, mine("getContentOverrideNameAuthed", "/download"+named), h.download)
 	httpx.HandleRaw(r, "GET", authed+"/thumbnail"+ofFile, mine("getContentThumbnailAuthed", "/thumbnail"+ofFile), h.thumbnail)
 	httpx.Handle(r, "GET", authed+"/config", mine("getConfigAuthed", "/config"), d.config)
+	httpx.Handle(r, "GET", authed+"/preview_url", mine("getUrlPreviewAuthed", "/preview_url"), d.preview)
+	httpx.Handle(r, "GET", legacy+"/preview_url", httpx.Route{Access: httpx.User, Class: "media", Spec: "getUrlPreview", R0: true,
+		Unstable: []string{legacyV1 + "/preview_url"}}, d.preview)
 	old := httpx.Route{Access: httpx.User, Class: "media", Spec: "getConfig", R0: true, Unstable: []string{legacyV1 + "/config"}}
 	httpx.Handle(r, "GET", legacy+"/config", old, d.config)
 	legacyRoutes(r, d, h)
@@ -62,6 +69,11 @@ func legacyRoutes(r *httpx.Router, d Deps, h downloads) {
 	httpx.HandleRaw(r, "GET", legacy+"/download"+ofFile, everybody("getContent", "/download"+ofFile), h.download)
 	httpx.HandleRaw(r, "GET", legacy+"/download"+named, everybody("getContentOverrideName", "/download"+named), h.download)
 	httpx.HandleRaw(r, "GET", legacy+"/thumbnail"+ofFile, everybody("getContentThumbnail", "/thumbnail"+ofFile), h.thumbnail)
+}
+
+// preview tells what a web page says of itself. Spec: client-server-api/#get_matrixclientv1mediapreview_url
+func (d Deps) preview(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (json.RawMessage, error) {
+	return d.Previews.Of(ctx, c, p.Param("url"))
 }
 
 type configAnswer struct {

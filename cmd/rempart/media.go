@@ -8,6 +8,7 @@ import (
 	"rempart/clientapi"
 	"rempart/config"
 	"rempart/core/media"
+	"rempart/core/preview"
 	"rempart/federation/peers"
 	"rempart/internal/clamd"
 	"rempart/internal/egress"
@@ -36,6 +37,8 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 		return d, err
 	}
 	d.Media = media.New(ctx, o)
+	d.Previews = preview.New(ctx, preview.Options{DB: g.db, Media: d.Media, Pages: f.pages(cfg.Previews), Log: g.log})
+	a.onClose = append(a.onClose, closing(d.Previews.Close))
 	a.onDrain = append(a.onDrain, d.Media.Close)
 	a.onClose = append(a.onClose, closing(d.Media.Close))
 	return d, nil

@@ -19,6 +19,7 @@ import (
 	"rempart/internal/egress"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
+	"rempart/internal/metrics"
 )
 
 // outside is how this server and others reach one another.
@@ -65,6 +66,7 @@ func judges(cfg *config.Config, known services) egress.Judge {
 	return egress.ByKind(egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), map[egress.Kind]egress.Judge{
 		egress.Push:       egress.AllowHosts("push", cfg.Push.Allow, cfg.Push.AllowPrivate),
 		egress.Appservice: known.judge(),
+		egress.Preview:    previewJudge(cfg.Previews),
 	})
 }
 
@@ -139,7 +141,10 @@ func (o *outside) heard(server matrix.ServerName) {
 // Why: a proxy in front that holds the certificate sends both kinds of requests to one address.
 func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, clientapi.Deps)) func(*httpx.Router, clientapi.Deps) {
 	if len(cfg.Federation.Allow) == 0 {
-		return routes
+		return func(r *httpx.Router, d clientapi.Deps) {
+			routes(r, d)
+			inbound.OpenID(r, d.Users)
+		}
 	}
 	return func(r *httpx.Router, d clientapi.Deps) {
 		routes(r, d)
@@ -152,4 +157,23 @@ func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
 		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(),
 	})
+}
+
+// watch shows what the sender does.
+func (o *outside) watch(registry *metrics.Registry) {
+	if o.sender == nil {
+		return
+	}
+	for _, g := range []struct {
+		name, help string
+		value      func(sender.Stats) float64
+	}{
+		{"rempart_federation_transactions", "Transactions that other servers took since the start.", func(s sender.Stats) float64 { return float64(s.Transactions) }},
+		{"rempart_federation_failures", "Transactions that did not arrive since the start.", func(s sender.Stats) float64 { return float64(s.Failures) }},
+		{"rempart_federation_destinations", "Other servers that this node delivers to.", func(s sender.Stats) float64 { return float64(s.Destinations) }},
+		{"rempart_federation_failing", "Of these, those that cannot be reached.", func(s sender.Stats) float64 { return float64(s.Failing) }},
+		{"rempart_federation_waiting", "Of these, those for which something waits.", func(s sender.Stats) float64 { return float64(s.Waiting) }},
+	} {
+		registry.Gauge(g.name, g.help, func() float64 { return g.value(o.sender.Stats()) })
+	}
 }

@@ -109,6 +109,7 @@ func homes() map[string][]string {
 		"modernc.org/libc":                        {"storage"}, // the file layer of the power-loss proof
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
 		"github.com/livekit":                      {"sfu/media", "sfu/signal", "tests/calls"},
+		"golang.org/x/net":                        {"core/preview"},
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},
 		"golang.org/x/sys":                        {"cmd/rempart"},
