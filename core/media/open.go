@@ -32,6 +32,7 @@ func (s *Service) Open(ctx context.Context, a Address, wait time.Duration) (*Fil
 	if err != nil {
 		return nil, err
 	}
+	s.used.note(a, s.Clock())
 	return &File{Type: m.Type, Name: m.Name, Created: time.UnixMilli(m.Created), Tag: m.ID, Content: content}, nil
 }
 

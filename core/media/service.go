@@ -56,6 +56,7 @@ type Service struct {
 	waiting  *waiters
 	pictures *workshop
 	fetches  *fetches
+	used     uses
 	scans    chan struct{} // wakes the worker that scans
 
 	run    context.Context //nolint:containedctx // Why: it is the service's own life, which ends with Close
@@ -74,6 +75,7 @@ func New(ctx context.Context, o Options) *Service {
 	s := &Service{Options: o, uploads: newSlots(), waiting: newWaiters(), pictures: newWorkshop(), fetches: newFetches(), scans: make(chan struct{}, 1)}
 	s.run, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ending.Go(s.sweepRegularly)
+	s.ending.Go(s.noteRegularly)
 	if o.Scanner != nil {
 		s.ending.Go(s.scanRegularly)
 	}
