@@ -11,6 +11,7 @@ import (
 	"rempart/config"
 	"rempart/core/delayed"
 	"rempart/core/devices"
+	"rempart/core/guests"
 	"rempart/core/push"
 	"rempart/core/pushers"
 	"rempart/core/reports"
@@ -95,6 +96,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m, ad))), a.router(options, d, f.routes)
+	f.watch(registry)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation
@@ -127,6 +129,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	a.onClose = append(a.onClose, d.Users.Close)
 	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Names: cfg.Federation.DeviceNames, Peers: f.keyPeers(), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Devices.Close))
+	a.onClose = append(a.onClose, closing(guests.New(ctx, guests.Options{Bus: g.bus, Rooms: d.Rooms, Log: g.log}).Close))
 	if err := a.retain(ctx, cfg, g, d); err != nil {
 		return d, err
 	}
