@@ -81,7 +81,7 @@ func (s *Service) newBuild(ctx context.Context, c *matrix.Caller, u *hubUser, q 
 	}
 	b.head, b.eph = h.pos, h.eph
 	b.knownUser, b.knownRooms = b.from.Pos >= u.since, b.from.Pos >= h.floor
-	b.facts = userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount, u.unmarked}
+	b.facts = h.factsOf(u)
 	b.ignored = u.ignored
 	for _, j := range u.rooms {
 		if v := b.look(h, j); v != nil {
@@ -96,6 +96,15 @@ func (s *Service) newBuild(ctx context.Context, c *matrix.Caller, u *hubUser, q 
 		b.keys = d.keys
 	}
 	return b
+}
+
+// factsOf copies the facts about a user; mu is held.
+func (h *hub) factsOf(u *hubUser) userFacts {
+	f := userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount, u.unmarked}
+	if h.unspread > 0 {
+		f.lists = h.pos // somebody's list changed, and it is not settled yet whom that concerns
+	}
+	return f
 }
 
 // look copies the facts about a joined room; nil when it cannot have news. hub.mu is held.

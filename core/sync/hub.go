@@ -39,7 +39,9 @@ type hub struct {
 	typing map[int64]*hubRoom
 	tailed int64 // bytes in all tails
 	// lists are users whose device lists changed while their rooms were not in memory.
-	lists    []int64
+	lists []int64
+	// unspread is how many changes of device lists are not yet told to those who share a room.
+	unspread int
 	presence presences
 	sticky   stickyRooms
 	kick     chan struct{} // wakes the ticker
@@ -262,6 +264,7 @@ func (h *hub) hearDeviceList(l *storage.Live) {
 	u := h.users[l.User]
 	if u == nil || !u.loaded {
 		h.lists = append(h.lists, l.User)
+		h.unspread++
 		h.rouse()
 		return
 	}

@@ -58,6 +58,7 @@ func New(o Options) *Service {
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
 	s.hub = newHub(o.DB.Position(), s.now())
+	s.hub.presence.remote.now = s.now
 	s.hub.watch = o.Watch
 	if s.outside != nil {
 		s.hub.present = s.present
@@ -125,6 +126,11 @@ func (s *Service) spreadLists() {
 	users := s.hub.lists
 	s.hub.lists = nil
 	s.hub.mu.Unlock()
+	defer func() {
+		s.hub.mu.Lock()
+		defer s.hub.mu.Unlock()
+		s.hub.unspread -= len(users)
+	}()
 	for _, user := range users {
 		rows, err := s.db.ListJoinedPositions(context.Background(), user)
 		if err != nil {

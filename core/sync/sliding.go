@@ -167,7 +167,7 @@ func (r *sliding) newBuild(ctx context.Context, u *hubUser) (*slidingBuild, erro
 		now: s.now(), initial: r.from == nil, knownRooms: true, buf: buf, out: (*buf)[:0], head: l.pos}}
 	h.mu.Lock()
 	b.eph, b.floor, b.ignored = h.eph, h.floor, u.ignored
-	b.facts = userFacts{u.membership, u.account, u.toDevice, u.lists, u.keyCount, u.unmarked}
+	b.facts = h.factsOf(u)
 	if r.from != nil {
 		b.from = matrix.SyncToken{Epoch: r.from.Epoch, Pos: r.from.Pos, Ephemeral: r.from.Ephemeral}
 		b.typed, _ = u.stirs.typedSince(r.from.Ephemeral)

@@ -348,7 +348,11 @@ func TestSlidingTwoNodes(t *testing.T) {
 				there = here // lost at the one, asked again at the other
 				here.ask()
 			}
-			a := there.next()
+			a, err := there.try(eventually)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there.pos = a.Pos
 			if got := a.room(room).bodies(); len(got) == 0 || got[len(got)-1] != body {
 				t.Errorf("%s: %s", body, a.raw)
 			}
