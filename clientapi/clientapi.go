@@ -75,7 +75,7 @@ func Register(r *httpx.Router, d Deps) {
 	versionsRoutes(r)
 	wellKnownRoutes(r, d)
 	supportRoutes(r, d.Support)
-	policyWellKnown(r)
+	policyWellKnown(r, d)
 	capabilitiesRoutes(r, d)
 	registerRoutes(r, d.Users)
 	adminRegisterRoutes(r, d.Users)

@@ -27,12 +27,20 @@ func wellKnownRoutes(r *httpx.Router, d Deps) {
 		})
 }
 
-// policyWellKnown answers that this server is no policy server of its own accord.
+// policyWellKnown tells which key rooms name that this server is to protect, where it speaks with other servers at all.
 // Spec: client-server-api/#getwell-knownmatrixpolicy_server
-func policyWellKnown(r *httpx.Router) {
+func policyWellKnown(r *httpx.Router, d Deps) {
+	type answer struct {
+		Keys map[string]string `json:"public_keys"`
+	}
 	httpx.Handle(r, "GET", "/.well-known/matrix/policy_server", httpx.Route{Spec: "getWellknownPolicy"},
-		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (httpx.Empty, error) {
-			return httpx.Empty{}, matrix.NotFound("This server publishes no key of a policy server.")
+		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, _ httpx.Empty) (answer, error) {
+			_, server := d.Users.Tenant(httpx.Host(ctx))
+			key := d.Rooms.PolicyKey(server)
+			if key == "" {
+				return answer{}, matrix.NotFound("This server publishes no key of a policy server.")
+			}
+			return answer{map[string]string{"ed25519": key}}, nil
 		})
 }
 

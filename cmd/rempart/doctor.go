@@ -16,15 +16,19 @@ import (
 )
 
 // doctor looks at everything a start depends on and says in plain words what is wrong.
-func doctor(_ context.Context, args []string, c console) error {
+func doctor(ctx context.Context, args []string, c console) error {
 	f := flags("doctor")
 	named := configFlag(f)
+	server := f.String("federation", "", "another server, which is asked whether it can be spoken to")
 	if _, err := parse(f, args, 0); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(*named)
 	if err != nil {
 		return err
+	}
+	if *server != "" {
+		return examineServer(ctx, cfg, *server, c)
 	}
 	problems := 0
 	for _, e := range examinations() {

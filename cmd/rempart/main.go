@@ -61,7 +61,7 @@ func commands() []command {
 		{"key rotate", "[-config FILE] [-server NAME]", "make a new signing key; the old one stays known to others", keyRotate},
 		{"backup", "[-config FILE] [-media=false] FOLDER", "copy database, keys, configuration and files of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
-		{"doctor", "[-config FILE]", "look for what would keep the server from working well", doctor},
+		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
 		{"version", "", "print the version", printVersion},
 	}

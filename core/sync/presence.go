@@ -28,6 +28,8 @@ type presence struct {
 type presences struct {
 	users map[int64]*presence
 	ring  []presenceChange
+	// remote finds users of other servers.
+	remote remotePresence
 }
 
 // presenceChange says whose presence changed, and who may hear of it: those in the same small rooms.
@@ -52,6 +54,9 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	}
 	if state != offline {
 		p.active = now
+	}
+	if u.remote {
+		h.presence.remote.note(u, state == offline)
 	}
 	if p.state == state && (message == nil || p.message == *message) {
 		return
@@ -130,6 +135,9 @@ func (h *hub) presenceFor(u *hubUser, since matrix.SyncToken, all bool) []presen
 			if p := h.presence.users[other.nid]; p != nil && (all || j.pos > since.Pos || at.pos > since.Pos) {
 				seen[other.nid] = *p
 			}
+		}
+		if all || j.pos > since.Pos {
+			h.addRemote(j.room, seen)
 		}
 	}
 	out := make([]presence, 0, len(seen))

@@ -12,6 +12,10 @@ type openIDAnswer struct {
 	Sub matrix.UserID `json:"sub"`
 }
 
+// OpenID adds what services beside this server ask, such as those of calls, also where no other server is spoken to: it tells whoever holds a
+// token of a user, which that user has given him, who the user is.
+func OpenID(r *httpx.Router, s *users.Service) { openIDRoutes(r, s) }
+
 // openIDRoutes tells whoever holds a user's OpenID token who he is.
 // Spec: server-server-api/#get_matrixfederationv1openiduserinfo
 func openIDRoutes(r *httpx.Router, s *users.Service) {

@@ -42,6 +42,7 @@ func Register(r *httpx.Router, d Deps) {
 	deviceRoutes(r, d.Devices, func(s matrix.ServerName) bool { return d.Users.Local(s) })
 	directoryRoutes(r, d.Rooms)
 	openIDRoutes(r, d.Users)
+	thirdPartyRoutes(r, d)
 	mediaRoutes(r, d.Media)
 }
 

@@ -71,6 +71,7 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 			p.more()
 		case <-tick.C:
 			p.due()
+			p.measure()
 			if p.DB.Alone() || p.Clock().Sub(renewed) < leaseRenewal {
 				break
 			}

@@ -79,6 +79,9 @@ func (s *Sender) hold(holding bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holding = holding; !holding {
+		s.stats.destinations.Store(0)
+		s.stats.failing.Store(0)
+		s.stats.due.Store(0)
 		s.ephemeral = nil
 		clear(s.heard)
 	}

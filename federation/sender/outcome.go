@@ -45,6 +45,7 @@ func refusedForGood(err error) bool {
 func (p *dispatch) arrived(d *destination) {
 	d.Pos = max(d.Pos, d.FlightPos)
 	d.Txn, d.Flight = "", nil
+	p.stats.transactions.Add(1)
 	d.Since, d.Retry, d.Reason = 0, 0, ""
 	d.Success = p.Clock().UnixMilli()
 	p.unsaved[d] = true
@@ -53,6 +54,7 @@ func (p *dispatch) arrived(d *destination) {
 // failed leaves a destination alone for a while.
 func (p *dispatch) failed(d *destination, err error) {
 	now := p.Clock()
+	p.stats.failures.Add(1)
 	d.behind = true
 	if d.Since == 0 {
 		d.Since = now.UnixMilli()

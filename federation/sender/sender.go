@@ -59,6 +59,7 @@ type Sender struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
+	stats  stats
 
 	mu        sync.Mutex
 	heard     map[matrix.ServerName]bool

@@ -1,0 +1,42 @@
+package client
+
+import (
+	"context"
+	"net"
+	"strconv"
+
+	"rempart/internal/matrix"
+)
+
+// Location is where a server is, as it was found.
+type Location struct {
+	// Delegated is whom the well-known file names, "" where there is none.
+	Delegated matrix.ServerName
+	// Addresses are host and port of where connections go, in the order in which they are tried.
+	Addresses []string
+	// Certificate is whom the server's certificate must be for.
+	Certificate string
+}
+
+// Locate finds a server without asking it anything but its well-known file. Spec: server-server-api/#resolving-server-names
+func (c *Client) Locate(ctx context.Context, server matrix.ServerName) (Location, error) {
+	p, err := c.discovery.find(ctx, server)
+	if err != nil {
+		return Location{}, err
+	}
+	l := Location{Certificate: p.target.TLSName}
+	for _, e := range p.target.Endpoints {
+		l.Addresses = append(l.Addresses, net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))))
+	}
+	if _, known := fixed(server, server); !known {
+		e := c.discovery.entryOf(server)
+		select {
+		case <-e.lock:
+			l.Delegated = e.wk.to
+			e.lock <- struct{}{}
+		case <-ctx.Done():
+			return l, ctx.Err()
+		}
+	}
+	return l, nil
+}
