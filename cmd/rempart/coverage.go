@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
@@ -43,7 +44,7 @@ func specCoverage(_ context.Context, args []string, c console) error {
 		return err
 	}
 	writeCoverage(c.out, operations, allRoutes())
-	return nil
+	return writeAdmin(c.out, filepath.Join(filepath.Dir(*list), "admin.tsv"), allRoutes())
 }
 
 // allRoutes lists the routes of both routers. No service is behind them.
