@@ -59,17 +59,19 @@ type Standing struct {
 
 // ListStandings lists the rooms that a user is in, asked into, knocks at, or was in and has not forgotten, by number.
 func (db *DB) ListStandings(ctx context.Context, user int64) ([]Standing, error) {
-	var out []Standing
-	err := db.each(ctx, `SELECT m.room, m.membership, m.pos, r.last_pos FROM memberships m JOIN rooms r ON r.nid = m.room
-		WHERE m.usr = $1 AND m.membership IN ($2, $3, $4) ORDER BY m.room`,
-		[]any{user, int64(MemberJoin), int64(MemberInvite), int64(MemberKnock)}, func(r *sql.Rows) error {
-			var s Standing
-			err := r.Scan(&s.Room, &s.Membership, &s.Pos, &s.Last)
-			out = append(out, s)
-			return err
-		})
+	// Why one text: of ten thousand rows, handing over each costs several times what finding it does.
+	var all sql.NullString
+	err := db.row(ctx, `SELECT string_agg(CAST(m.room AS TEXT) || ' ' || CAST(m.membership AS TEXT) || ' ' || CAST(m.pos AS TEXT) || ' ' ||
+		CAST(r.last_pos AS TEXT) || ' ', '') FROM memberships m JOIN rooms r ON r.nid = m.room
+		WHERE m.usr = $1 AND m.membership IN ($2, $3, $4)`,
+		[]any{user, int64(MemberJoin), int64(MemberInvite), int64(MemberKnock)}, &all)
 	if err != nil {
 		return nil, err
+	}
+	n := packedNumbers(all.String)
+	out := make([]Standing, 0, len(n)/4+8)
+	for ; len(n) >= 4; n = n[4:] {
+		out = append(out, Standing{Room: n[0], Membership: Membership(n[1]), Pos: n[2], Last: n[3]})
 	}
 	return out, db.each(ctx, `SELECT m.room, m.membership, m.event, m.pos, CASE WHEN e.sender = m.usr THEN 0 ELSE 1 END
 		FROM memberships m JOIN events e ON e.nid = m.event
@@ -82,6 +84,20 @@ func (db *DB) ListStandings(ctx context.Context, user int64) ([]Standing, error)
 			out = append(out, s)
 			return err
 		})
+}
+
+// packedNumbers reads positive numbers, each with a space behind it.
+func packedNumbers(s string) []int64 {
+	out := make([]int64, 0, len(s)/4)
+	n := int64(0)
+	for i := range len(s) {
+		if s[i] == ' ' {
+			out, n = append(out, n), 0
+			continue
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return out
 }
 
 // ListMoves finds in which of a user's rooms receipts, state or his own data came behind a position, and the last of them.

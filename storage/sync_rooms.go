@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 )
 
 // JoinedRoom is a room that a user is in, with the position of his membership.
@@ -11,15 +13,20 @@ type JoinedRoom struct{ Room, Pos int64 }
 
 // ListJoinedPositions lists the rooms a user is in, by number, with the position of his membership.
 func (db *DB) ListJoinedPositions(ctx context.Context, user int64) ([]JoinedRoom, error) {
-	var out []JoinedRoom
-	err := db.each(ctx, `SELECT room, pos FROM memberships WHERE usr = $1 AND membership = $2 ORDER BY room`,
-		[]any{user, int64(MemberJoin)}, func(r *sql.Rows) error {
-			var j JoinedRoom
-			err := r.Scan(&j.Room, &j.Pos)
-			out = append(out, j)
-			return err
-		})
-	return out, err
+	// Why one text: see ListStandings.
+	var all sql.NullString
+	err := db.row(ctx, `SELECT string_agg(CAST(room AS TEXT) || ' ' || CAST(pos AS TEXT) || ' ', '') FROM memberships
+		WHERE usr = $1 AND membership = $2`, []any{user, int64(MemberJoin)}, &all)
+	if err != nil {
+		return nil, err
+	}
+	n := packedNumbers(all.String)
+	out := make([]JoinedRoom, 0, len(n)/2)
+	for ; len(n) >= 2; n = n[2:] {
+		out = append(out, JoinedRoom{n[0], n[1]})
+	}
+	slices.SortFunc(out, func(a, b JoinedRoom) int { return cmp.Compare(a.Room, b.Room) })
+	return out, nil
 }
 
 // RoomCounts is what a room's row says of its timeline.
