@@ -191,6 +191,8 @@ func (c *Client) do(ctx context.Context, service, method, path string, body []by
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Authorization", "Bearer "+s.HSToken)
+	// Why: every call may be made twice, and a kept connection that the service has closed is no failure. The header is not sent.
+	req.Header["X-Idempotency-Key"] = []string{}
 	req.Header.Set("User-Agent", c.agent)
 	res, err := c.http.Do(req)
 	if err != nil {

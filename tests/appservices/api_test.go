@@ -135,6 +135,10 @@ func namespacesAndMasquerading(t *testing.T, o live.Options) {
 	if who.UserID != bob || who.DeviceID != "GHOST" {
 		t.Errorf("whoami on a device: %+v", who)
 	}
+	for _, key := range []string{"Zmlyc3Q", "c2Vjb25k"} { // replaced without a password. Spec: application-service-api/#cross-signing
+		mx.Must(t, as(ctx, s, bob, "POST", v3+"/keys/device_signing/upload?device_id=GHOST", map[string]any{"master_key": map[string]any{
+			"user_id": bob, "usage": []string{"master"}, "keys": map[string]string{"ed25519:" + key: key}}}, nil))
+	}
 	mx.Must(t, as(ctx, s, bob, "DELETE", v3+"/devices/GHOST", map[string]any{}, nil))
 	refused(t, as(ctx, s, bob, "GET", v3+"/account/whoami?device_id=GHOST", nil, nil), 400, "M_UNKNOWN_DEVICE")
 	refused(t, alice.Do(ctx, "PUT", v3+"/devices/GHOST", map[string]any{}, nil), 404, "M_NOT_FOUND")

@@ -16,8 +16,9 @@ type dispatch struct {
 	results  chan result
 	underWay int
 	unsaved  map[*link]bool // whose rows are to be written
-	pruned   time.Time
-	pruneAt  int64
+	// told reports that rows of the outbox were told since it was last pruned.
+	told   bool
+	pruned time.Time
 }
 
 // result is how handing over a transaction ended.
@@ -63,6 +64,9 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 				return err
 			}
 		case <-tick.C:
+			if err := p.prune(ctx); err != nil {
+				return err
+			}
 			if p.DB.Alone() || p.Clock().Sub(renewed) < leaseRenewal {
 				break
 			}
@@ -136,10 +140,8 @@ func (p *dispatch) step(ctx, calls context.Context) error {
 
 // save writes the services that moved. Without new transactions that can wait: what has arrived is at worst sent again, under the
 // same id.
-func (p *dispatch) save(ctx context.Context, now bool) error {
-	told, clock := p.told(), p.Clock()
-	prune := told > p.pruneAt && clock.Sub(p.pruned) > idlePrune
-	if !now && !prune {
+func (p *dispatch) save(ctx context.Context, now bool, more ...storage.Guard) error {
+	if !now {
 		return nil
 	}
 	c := &storage.Change{}
@@ -147,10 +149,7 @@ func (p *dispatch) save(ctx context.Context, now bool) error {
 	for l := range p.unsaved {
 		c.Add(&storage.AppserviceRow{AppserviceCursor: l.AppserviceCursor})
 	}
-	if prune {
-		p.pruned, p.pruneAt = clock, told
-		c.Guard(storage.PruneAppserviceOutbox(told))
-	}
+	c.Guard(more...)
 	if err := p.DB.Commit(ctx, c); err != nil {
 		return fmt.Errorf("store transactions for application services: %w", err)
 	}
@@ -158,13 +157,25 @@ func (p *dispatch) save(ctx context.Context, now bool) error {
 	return nil
 }
 
-// told is the position up to which every service has been told everything.
-func (p *dispatch) told() int64 {
-	pos := p.DB.Position()
-	for _, l := range p.links {
-		pos = min(pos, l.Pos)
+// prune forgets now and then what every service has been told. Why all look for rows first: a service that is told nothing would
+// stand where it began, and hold back what the others have.
+func (p *dispatch) prune(ctx context.Context) error {
+	now := p.Clock()
+	if !p.told || now.Sub(p.pruned) < idlePrune {
+		return nil
 	}
-	return pos
+	p.pruned, p.told = now, false
+	upto := p.DB.Position()
+	for _, l := range p.links {
+		if l.idle() && !l.inFlight {
+			l.rows = true
+			if _, err := p.prepare(ctx, l); err != nil {
+				return err
+			}
+		}
+		upto = min(upto, l.Pos)
+	}
+	return p.save(ctx, true, storage.PruneAppserviceOutbox(upto))
 }
 
 // finished takes in how handing over ended.
@@ -193,6 +204,7 @@ func (p *dispatch) arrived(ctx context.Context, l *link) error {
 		p.Log.Info("an application service takes events again", "service", l.ID)
 	}
 	l.arrived(p.Clock())
+	p.told = true
 	p.unsaved[l] = true
 	p.setFailing(l)
 	if len(f.Drop) == 0 {
