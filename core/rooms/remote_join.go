@@ -255,6 +255,7 @@ func (o *Outcome) failure() error {
 func (s *Service) enterRoom(ctx context.Context, join *matrix.Event, answer *core.JoinState) error {
 	v := join.Version
 	state, auth := parse(v, join.RoomID, answer.State), parse(v, join.RoomID, answer.AuthChain)
+	*answer = core.JoinState{} // Why: a large room's text need not be held twice
 	if err := checkCreate(v, state); err != nil {
 		return err
 	}

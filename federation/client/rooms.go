@@ -70,8 +70,7 @@ func (c *Client) SendJoin(ctx context.Context, from, to matrix.ServerName, room 
 	if omitMembers {
 		uri += "?omit_members=true"
 	}
-	var j Joined
-	return &j, c.call(ctx, from, to, put(uri, event).upTo(joinAnswer).within(joinTime), &j)
+	return c.join(ctx, from, to, put(uri, event).upTo(joinAnswer).within(joinTime))
 }
 
 // SendLeave hands in a leave event. Spec: server-server-api/#put_matrixfederationv2send_leaveroomideventid
