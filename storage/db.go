@@ -122,6 +122,9 @@ func (db *DB) wrapped(c driver.Connector) driver.Connector {
 // Engine is "sqlite" or "postgres".
 func (db *DB) Engine() string { return db.dialect.name }
 
+// Node names this process among those that write to the database.
+func (db *DB) Node() int64 { return db.node }
+
 // Position is the last committed position that was published in this process.
 func (db *DB) Position() int64 { return db.committer.published.Load() }
 

@@ -110,7 +110,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		return d, err
 	}
 	d.Rooms, err = rooms.New(ctx, f.services.rooms(rooms.Options{
-		DB: g.db, Bus: g.bus, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
+		DB: g.db, Bus: g.bus, Signals: g.signals, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
 		Federated: f.open, Server: matrix.ServerName(cfg.Server.Name),
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
 	}, g))

@@ -106,6 +106,9 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 		if rebuilds++; rebuilds > maxRebuilds || !errors.Is(err, storage.ErrStale) {
 			return nil, refused(err)
 		}
+		if rebuilds%losses == 0 {
+			s.askTurn(r)
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ type keyChange struct {
 // changeCurrent moves the room's current state by one version. own is the event that is being placed: the changes it
 // makes itself share its place in the stream, others get one of their own. b.snap must be ours to change.
 func (b *builder) changeCurrent(ctx context.Context, changes []keyChange, own *Stored) error {
+	if !b.r.upToDate() {
+		return storage.ErrStale
+	}
 	b.snap.seq++
 	b.exact = true
 	shared := 0 // place of all changes that are neither own nor memberships

@@ -38,10 +38,16 @@ type rig struct {
 
 func newRig(t testing.TB, url string, change func(*rooms.Options)) *rig {
 	t.Helper()
-	r := &rig{url: url}
+	return newRigOn(t, storage.Options{URL: url}, change)
+}
+
+func newRigOn(t testing.TB, on storage.Options, change func(*rooms.Options)) *rig {
+	t.Helper()
+	r := &rig{url: on.URL}
 	b := bus.New[storage.Batch]()
+	on.Publish = b.Publish
 	var err error
-	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish}); err != nil {
+	if r.db, err = storage.Open(t.Context(), on); err != nil {
 		t.Fatal(err)
 	}
 	key, err := matrix.GenerateSigningKey("home.example")

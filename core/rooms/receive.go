@@ -139,6 +139,9 @@ func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Ou
 		if rebuilds > maxRebuilds || !errors.Is(err, storage.ErrStale) && !s.db.IsDuplicate(err) {
 			return fmt.Errorf("receive event %s: %w", e.ID, err)
 		}
+		if rebuilds%losses == 0 {
+			s.askTurn(r)
+		}
 	}
 }
 
@@ -155,7 +158,7 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 	if err != nil {
 		return nil, nil, err
 	}
-	r = &Room{s: s, nid: nid, id: e.RoomID, version: e.Version, tip: &snapshot{}}
+	r = &Room{s: s, nid: nid, id: e.RoomID, version: e.Version, tip: &snapshot{}, released: make(chan struct{}, 1)}
 	return r, &storage.RoomRow{NID: nid, RoomID: e.RoomID, RoomVersion: e.Version.ID, Created: s.nowMS()}, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -28,9 +27,13 @@ type Room struct {
 
 	// stale says that another node, or a failed write, moved the room under us.
 	stale atomic.Bool
-	// foreign is when another node last wrote to the room, in Unix milliseconds.
-	foreign   atomic.Int64
-	committed atomic.Pointer[snapshot]
+	// moved says that another node added messages: see overtaken. held that it asked for a turn, until released; asking until
+	// when, in Unix milliseconds, this node does.
+	moved, held atomic.Bool
+	released    chan struct{} // capacity 1
+	asking      atomic.Int64
+	foreign     atomic.Int64 // the position of what another node wrote last
+	committed   atomic.Pointer[snapshot]
 	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
 	prior  atomic.Pointer[snapshot]
 	absent absentKeys
@@ -40,8 +43,9 @@ type Room struct {
 	mu sync.Mutex // the actor; guards all below
 	// tip is the newest state of the graph, written or on its way; nil: not loaded.
 	tip *snapshot
-	// pending are the writes under way, oldest first.
+	// pending are the writes under way, oldest first. behind counts those built since another node wrote.
 	pending []*commitment
+	behind  int
 	// tips are the ends of auth chains as far as they are known.
 	tips map[int64]int64
 	// links leave the chains that were looked at lately; bases are where branches start.
@@ -148,25 +152,15 @@ func (r *Room) show(n *snapshot) {
 	}
 }
 
-// overtaken notes that another node wrote to the room: what is in memory no longer holds.
-func (r *Room) overtaken(now time.Time) {
-	r.foreign.Store(now.UnixMilli())
-	r.stale.Store(true)
-	r.absent.clear()
-	if n := r.committed.Swap(nil); n != nil {
-		r.prior.Store(n)
-	}
-}
-
 // ready gets the room's graph up to date; mu is held. A write under way that failed, or another node's, makes it
 // read the room again.
 func (r *Room) ready(ctx context.Context) error {
 	r.sweep()
-	if r.s.opts.Clock().UnixMilli()-r.foreign.Load() < 1000 {
-		// Why: what is built on writes under way would be thrown away whenever the other node comes first.
-		r.drain()
-	}
+	r.yield(ctx)
+	r.catchUp()
 	if r.stale.Swap(false) {
+		r.moved.Store(false)
+		r.behind = 0
 		r.drain()
 		r.forget()
 	}

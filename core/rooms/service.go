@@ -45,7 +45,9 @@ type Options struct {
 	// Services are the application services, Asked those that are asked for what does not exist yet; both may be nil.
 	Services *appservice.Registry
 	Asked    core.Entities
-	Log      *slog.Logger
+	// Signals are what other nodes tell besides what they write; nil: there are none.
+	Signals *bus.Bus[[]byte]
+	Log     *slog.Logger
 	// CacheBytes bounds what is kept of rooms and events in memory; default 96 MiB.
 	CacheBytes int64
 	// Clock is the time; default time.Now.
@@ -68,7 +70,7 @@ type Service struct {
 	// standing, one change at a time of how our users stand to a room from outside.
 	entering, fetching, standing keyLocks
 	// spaces are what other servers told of spaces.
-	spaces spaceCache
+	spaces      spaceCache
 	serverLists serverLists
 	// hopeless are events of gaps that nobody could fill.
 	hopeless hopeless
@@ -97,6 +99,9 @@ func New(_ context.Context, o Options) (*Service, error) {
 	s := &Service{db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3)}
 	s.rooms = newRoomCache(o.CacheBytes / 3)
 	o.Bus.Subscribe(s.hear)
+	if o.Signals != nil {
+		o.Signals.Subscribe(s.hearTurn)
+	}
 	return s, nil
 }
 
@@ -135,7 +140,7 @@ func (s *Service) roomOf(info *storage.RoomInfo, err error) (*Room, error) {
 	if !ok {
 		return nil, matrix.UnsupportedRoomVersion()
 	}
-	return s.rooms.add(&Room{s: s, nid: info.NID, id: info.RoomID, version: v}), nil
+	return s.rooms.add(&Room{s: s, nid: info.NID, id: info.RoomID, version: v, released: make(chan struct{}, 1)}), nil
 }
 
 // hear takes in every batch that was committed, in order: it moves what readers see, and forgets rooms that another
@@ -154,7 +159,7 @@ func (s *Service) hear(b storage.Batch) {
 		}
 		if b.Remote {
 			if r := s.rooms.byNID(l.Room); r != nil && movesGraph(l.Kind) {
-				r.overtaken(s.opts.Clock())
+				r.overtaken(l)
 			}
 			if l.Kind == storage.KindRedaction || l.Kind == storage.KindRoom {
 				s.events.removeRoom(l.Room)

@@ -1,0 +1,118 @@
+package rooms_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"rempart/core/rooms"
+	"rempart/internal/bus"
+	"rempart/internal/matrix"
+	"rempart/internal/testkit/pgtest"
+	"rempart/storage"
+)
+
+// nodes are two processes on one database, of which each hears what the other tells besides what it writes.
+func nodes(t testing.TB) (one, two *rig) {
+	t.Helper()
+	url := pgtest.New(t)
+	var rigs [2]*rig
+	for i := range rigs {
+		signals := bus.New[[]byte]()
+		rigs[i] = newRigOn(t, storage.Options{URL: url, Signal: signals.Publish}, func(o *rooms.Options) { o.Signals = signals })
+	}
+	return rigs[0], rigs[1]
+}
+
+// A state event passes however much another node writes into the room; nothing of either is lost.
+func TestStateAmongMessagesOfAnotherNode(t *testing.T) {
+	one, two := nodes(t)
+	room := one.publicRoom(t, "11")
+	there, err := two.rooms.Room(t.Context(), room.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var senders sync.WaitGroup
+	var sent [6]int
+	for i := range sent {
+		senders.Go(func() {
+			for ctx.Err() == nil {
+				if _, err := two.send(context.WithoutCancel(ctx), there, text(alice, fmt.Sprint(i, " ", sent[i]))); err != nil {
+					t.Errorf("message: %v", err)
+					return
+				}
+				sent[i]++
+			}
+		})
+	}
+	for i := range 12 {
+		_, err := one.send(t.Context(), room, state(alice, "m.room.topic", "", object{"topic": fmt.Sprint(i)}))
+		if err != nil {
+			t.Errorf("state event %d: %v", i, err)
+			break
+		}
+	}
+	stop()
+	senders.Wait()
+	total := 0
+	for _, n := range sent {
+		total += n
+	}
+	if total == 0 {
+		t.Error("the messages were starved")
+	}
+	t.Logf("%d messages beside 12 state events", total)
+	for _, r := range []*rig{one, two} {
+		if e, err := r.topic(t, room.ID()); err != nil || string(e.Content) != `{"topic":"11"}` {
+			t.Errorf("the topic: %v, %v", e, err)
+		}
+	}
+}
+
+func (r *rig) topic(t *testing.T, id matrix.RoomID) (*matrix.Event, error) {
+	t.Helper()
+	room, err := r.rooms.Room(t.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	view, err := r.rooms.Current(t.Context(), room)
+	if err != nil {
+		return nil, err
+	}
+	return view.Get(t.Context(), matrix.StateTuple{Type: "m.room.topic"})
+}
+
+// Messages that two nodes send into one room at the same time are all there; those of one node are built one on another
+// also while the other writes.
+func TestMessagesOfTwoNodes(t *testing.T) {
+	one, two := nodes(t)
+	room := one.publicRoom(t, "12")
+	var all sync.WaitGroup
+	for _, r := range []*rig{one, two} {
+		here, err := r.rooms.Room(t.Context(), room.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for sender := range 8 {
+			all.Go(func() { sendMany(t, r, here, sender, 12) })
+		}
+	}
+	all.Wait()
+	for _, r := range []*rig{one, two} {
+		r.must(t, room, text(alice, "last"))
+		page, err := r.rooms.Messages(t.Context(), room, alice, rooms.MessagesRequest{Limit: 400, Backward: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for _, e := range page.Events {
+			seen[string(e.ID)] = true
+		}
+		if len(seen) < 16*12 {
+			t.Errorf("%d of %d events", len(seen), 16*12)
+		}
+	}
+}
