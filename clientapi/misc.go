@@ -35,7 +35,6 @@ func miscRoutes(r *httpx.Router, s *users.Service) {
 			}
 			return out, err
 		})
-	fixed(r, "/_matrix/client/v3/pushers", "getPushers", map[string]any{"pushers": []struct{}{}})
 	fixed(r, "/_matrix/client/v3/voip/turnServer", "getTurnServer", map[string]any{})
 }
 

@@ -124,6 +124,11 @@ func (r *PusherProgressRow) args(dst []any) []any {
 	return append(dst, r.Pusher, r.Behind, r.Since, r.Retry, r.Success, r.Reason)
 }
 
+// PrunePusherProgress is the guard that forgets the places of pushers that are gone.
+func PrunePusherProgress() Guard {
+	return Guard{sql: `DELETE FROM pusher_progress WHERE pusher NOT IN (SELECT nid FROM pushers)`, want: anyRows}
+}
+
 // PushCursorRow moves the common cursor.
 type PushCursorRow struct{ Pos int64 }
 

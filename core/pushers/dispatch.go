@@ -3,6 +3,7 @@ package pushers
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"rempart/storage"
@@ -85,6 +86,11 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 // load reads all pushers and where they stand.
 func (d *dispatch) load(ctx context.Context) error {
 	d.news() // what was heard before is in the database
+	tidy := &storage.Change{}
+	tidy.Guard(d.DB.HoldsLease(leaseName), storage.PrunePusherProgress())
+	if err := d.DB.Commit(ctx, tidy); err != nil {
+		return err
+	}
 	head := d.DB.Position()
 	cursor, err := d.DB.FindPushCursor(ctx)
 	if err != nil {
@@ -119,11 +125,14 @@ func (d *dispatch) enter(row *storage.ActivePusher) *pusher {
 	return p
 }
 
-func (d *dispatch) gate(url, app string) *gate {
-	key := [2]string{url, app}
+func (d *dispatch) gate(address, app string) *gate {
+	key := [2]string{address, app}
 	g := d.gates[key]
 	if g == nil {
-		g = &gate{url: url, app: app}
+		g = &gate{url: address, app: app}
+		if u, err := url.Parse(address); err == nil {
+			g.host = u.Host
+		}
 		d.gates[key] = g
 	}
 	return g

@@ -70,7 +70,7 @@ func (d *dispatch) spread(ctx context.Context, c *storage.PushChange) error {
 
 func (d *dispatch) enqueue(user int64, it item) {
 	d.badges.touch(user, it.room)
-	d.active = true
+	d.active, it.at = true, d.Clock().UnixMilli()
 	for _, p := range d.users[user] {
 		p.push(it)
 		d.unsaved[p] = true

@@ -9,6 +9,7 @@ import (
 // item is something that a pusher is to be told.
 type item struct {
 	pos, event, room, thread int64
+	at                       int64 // when it was queued, in milliseconds; 0: long ago, perhaps
 	invite                   bool
 	highlight                bool // by the event's stored outcome
 }
@@ -38,6 +39,7 @@ type pusher struct {
 // gate is a gateway as an application uses it. All its pushers wait while it fails.
 type gate struct {
 	url, app     string
+	host         string // for the log: what else the url says is the user's
 	underWay     int
 	since, retry int64 // milliseconds; since 0: it does not fail
 	waiting      []*pusher

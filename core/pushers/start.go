@@ -98,7 +98,7 @@ func (d *dispatch) finished(r result) error {
 	case r.gone:
 		p.gone = true
 	case r.rejected:
-		d.Log.Info("a push gateway rejects a pusher: it is removed", "gateway", r.url)
+		d.Log.Info("a push gateway rejects a pusher: it is removed", "gateway", r.gate.host)
 		p.gone = true
 		d.rejected = append(d.rejected, r)
 	case r.err == nil:
@@ -130,7 +130,7 @@ func (d *dispatch) advance(r result) {
 	p.told, p.success = r.count, d.Clock().UnixMilli()
 	p.since, p.retry, p.reason = 0, 0, ""
 	if r.gate.since != 0 {
-		d.Log.Info("a push gateway is back", "gateway", r.url)
+		d.Log.Info("a push gateway is back", "gateway", r.gate.host)
 		r.gate.since, r.gate.retry = 0, 0
 	}
 }
@@ -149,7 +149,7 @@ func (d *dispatch) failed(r result) {
 	var answer *core.GatewayError
 	if isAnswer := errors.As(r.err, &answer); !isAnswer || !ownFault(answer.Status) {
 		if r.gate.since == 0 {
-			d.Log.Warn("a push gateway cannot be reached", "gateway", r.url, "error", r.err)
+			d.Log.Warn("a push gateway cannot be reached", "gateway", r.gate.host, "error", r.err)
 		}
 		p.retry = 0
 		after := shortestPause
@@ -162,7 +162,7 @@ func (d *dispatch) failed(r result) {
 	p.retry = now.Add(backOff(now.Sub(timeOf(p.since)))).UnixMilli()
 	if now.Sub(timeOf(p.since)) > givenUp {
 		// Why: a notification that a gateway never takes would keep everything behind it.
-		d.Log.Error("a push gateway does not take a notification: it is left out", "gateway", r.url, "error", r.err)
+		d.Log.Error("a push gateway does not take a notification: it is left out", "gateway", r.gate.host, "error", r.err)
 		d.advance(r)
 		p.since, p.retry = 0, 0
 	}

@@ -65,7 +65,7 @@ func (d *dispatch) notification(ctx context.Context, row *storage.Pusher, about 
 		return nil, err
 	}
 	e := found[0]
-	if d.Clock().Sub(timeOf(e.OriginServerTS)) > tooOld {
+	if since := max(about.at, e.OriginServerTS); d.Clock().Sub(timeOf(since)) > tooOld {
 		return nil, nil
 	}
 	user, err := d.DB.GetUserID(ctx, row.User)
