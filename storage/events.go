@@ -20,6 +20,7 @@ const (
 	FlagHits                             // push_hits rows correct what it counts for some users
 	FlagDelayed                          // scheduled by its sender some time before; delayed_sent names it
 	FlagSticky                           // sticks for a while; sticky_events names it
+	FlagGap                              // some of what came right before it is not known here
 )
 
 // EventRow is an event's row. Its JSON is an [EventJSONRow] of the same number.

@@ -155,6 +155,9 @@ func (b *builder) prevOf(ctx context.Context, e *Stored, a Arrival) ([]*Stored, 
 			continue
 		}
 		prev = append(prev, p)
+		if p.Has(storage.FlagBackfill) && !a.Backfill {
+			e.Row.Flags |= storage.FlagGap // it came as history, without what lies before it
+		}
 		e.Row.Prev = append(e.Row.Prev, p.Row.NID)
 		e.Row.Depth = max(e.Row.Depth, p.Row.Depth+1)
 	}
@@ -163,6 +166,9 @@ func (b *builder) prevOf(ctx context.Context, e *Stored, a Arrival) ([]*Stored, 
 	}
 	if a.State == nil {
 		return nil, missing
+	}
+	if !a.Backfill {
+		e.Row.Flags |= storage.FlagGap
 	}
 	claimed := e.Depth
 	if a.Backfill {

@@ -98,6 +98,10 @@ func (b *build) gather(v *roomView, t *timeline, page []*tailEvent, limit int) e
 			return nil
 		}
 		t.lines = append(t.lines, e)
+		if e.stored.Has(storage.FlagGap) { // what comes before it did not come right before it
+			t.limited = true
+			return nil
+		}
 	}
 	return nil
 }
