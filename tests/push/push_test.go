@@ -201,6 +201,9 @@ func TestPushersEnd(t *testing.T) {
 		g.event("new", first)
 		g.event("old", first)
 		for n := 2; len(list(t, alice)) != 1; n++ {
+			if n == 1000 {
+				t.Fatal("a pusher that was rejected stays")
+			}
 			g.event("new", say(t, bob, id, fmt.Sprint(n)))
 		}
 		if p := list(t, alice)[0]; p["pushkey"] != "new" || p["lang"] != "fr" || p["profile_tag"] != "tag" || p["org.matrix.msc3881.device_id"] != alice.DeviceID {
