@@ -178,7 +178,10 @@ func TestDeletingRooms(t *testing.T) {
 		s.is("GET", v1+"/scheduled_tasks?action_name=shutdown_and_purge_room&status=complete", "", "scheduled_tasks", []any{
 			map[string]any{"id": id, "action": "shutdown_and_purge_room", "status": "complete", "resource_id": room, "error": nil,
 				"result": end.at("shutdown_room"), "timestamp_ms": taskTime(s, id)}})
-		// Clients go on: nothing of the room is left to trip over.
+		// Clients go on, and hear that they are out of the room though nothing of it is left.
+		if a := s.as(bob, "GET", v3+"/sync?since="+since, ""); a.at("rooms.leave").(map[string]any)[room] == nil {
+			t.Error("a client does not hear that a room is gone:", a.raw)
+		}
 		for _, q := range []string{"?since=" + since, "", "?full_state=true&since=" + since} {
 			if a := s.as(bob, "GET", v3+"/sync"+q, ""); !strings.Contains(a.raw, fresh) {
 				t.Error(q, a.raw)

@@ -1,23 +1,47 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"strings"
+
+	"rempart/internal/matrix"
+)
 
 // purgeStep bounds how many events of a room one transaction deletes.
 const purgeStep = 256
 
-// CloseRoom forgets that a room is known: from now on nobody finds it. What is left of it is deleted by [DB.PurgeRoom].
-func CloseRoom(room int64) []Guard {
-	var out []Guard
+// CloseRoom forgets, at an instant, that a room is known: from now on nobody finds it. What is left of it is deleted by [DB.PurgeRoom].
+func CloseRoom(room, now int64) []Guard {
+	out := []Guard{}
 	for _, text := range []string{
+		`INSERT INTO gone_rooms (nid, room_id, ts) SELECT nid, room_id, CAST($2 AS BIGINT) FROM rooms WHERE nid = $1 ON CONFLICT DO NOTHING`,
 		`DELETE FROM rooms WHERE nid = $1`,
 		`DELETE FROM aliases WHERE room = $1`,
 		`DELETE FROM outside_rooms WHERE room = $1`,
 		`DELETE FROM inbox WHERE room = $1`,
 		`DELETE FROM notice_rooms WHERE room = $1`,
 	} {
-		out = append(out, Guard{sql: text, args: []any{room}, want: anyRows})
+		args := []any{room, now}
+		if !strings.Contains(text, "$2") {
+			args = args[:1]
+		}
+		out = append(out, Guard{sql: text, args: args, want: anyRows})
 	}
 	return out
+}
+
+// FindGoneRoom is the id of a room that was removed; ErrNotFound when there was none, or it is long ago.
+func (db *DB) FindGoneRoom(ctx context.Context, nid int64) (id matrix.RoomID, err error) {
+	err = db.row(ctx, `SELECT room_id FROM gone_rooms WHERE nid = $1`, []any{nid}, &id)
+	return id, err
+}
+
+// DeleteGoneRooms forgets rooms that were removed before a time, and who was in them.
+func DeleteGoneRooms(before int64) []Guard {
+	return []Guard{
+		{sql: `DELETE FROM memberships WHERE room IN (SELECT nid FROM gone_rooms WHERE ts < $1)`, args: []any{before}, want: anyRows},
+		{sql: `DELETE FROM gone_rooms WHERE ts < $1`, args: []any{before}, want: anyRows},
+	}
 }
 
 // PurgeRoom deletes all that is left of a room, in pieces; done is called after each. It may be repeated.
@@ -48,9 +72,10 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 	c := &Change{}
 	for _, table := range []string{
 		"search_docs", "state_rows", "checkpoints", "branches", "chain_links", "pending_redactions", "receipts", "push_hits",
-		"account_data", "memberships", "outbox",
+		"account_data", "outbox",
 	} {
 		c.Guard(Guard{sql: `DELETE FROM ` + table + ` WHERE room = $1`, args: []any{room}, want: anyRows})
 	}
+	c.Guard(Guard{sql: `DELETE FROM memberships WHERE room = $1 AND usr NOT IN (SELECT nid FROM users)`, args: []any{room}, want: anyRows})
 	return db.Commit(ctx, c)
 }

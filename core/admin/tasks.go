@@ -20,10 +20,11 @@ const (
 
 const (
 	taskJob   = "admin"
-	workers   = 3                  // tasks at once
-	taskLease = 20 * time.Second   // after a crash somebody else goes on after so long
-	lookAgain = 5 * time.Second    // for tasks of other nodes
-	taskKept  = 7 * 24 * time.Hour // how long its outcome is told
+	workers   = 3                   // tasks at once
+	taskLease = 20 * time.Second    // after a crash somebody else goes on after so long
+	lookAgain = 5 * time.Second     // for tasks of other nodes
+	taskKept  = 7 * 24 * time.Hour  // how long its outcome is told
+	goneKept  = 30 * 24 * time.Hour // how long clients are told that a removed room was left
 )
 
 // jobBody names the task that a job is of.
@@ -175,6 +176,7 @@ func (s *Service) doJob(ctx context.Context, j storage.Job) error {
 	}
 	c.Add(&storage.AdminTaskRow{AdminTask: t.AdminTask})
 	c.Guard(storage.DeleteJob(j.NID), storage.DeleteAdminTasks(s.Clock().Add(-taskKept).UnixMilli()))
+	c.Guard(storage.DeleteGoneRooms(s.Clock().Add(-goneKept).UnixMilli())...)
 	return s.DB.Commit(ctx, c)
 }
 

@@ -12,7 +12,7 @@ import (
 // unknown already. Nobody should be in the room any more.
 func (s *Service) Remove(ctx context.Context, nid int64, id matrix.RoomID, step func() error) error {
 	c := &storage.Change{}
-	c.Guard(storage.CloseRoom(nid)...)
+	c.Guard(storage.CloseRoom(nid, s.nowMS())...)
 	c.Live(storage.Live{Kind: storage.KindRoom, Room: nid})
 	if err := s.db.Commit(ctx, c); err != nil {
 		return err

@@ -168,6 +168,9 @@ func (b *build) stateEventAt(room int64, t matrix.StateTuple, pos int64) (*rooms
 // leftRoom writes a room up to where the user left it. Who was never in it hears of his own leaving only.
 func (b *build) leftRoom(m *storage.MembershipRow) error {
 	room, own, err := b.ownEvent(m)
+	if err == nil && room == nil {
+		return b.goneRoom(m)
+	}
 	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
 		return err
 	}
@@ -237,4 +240,17 @@ func (b *build) wasIn(v *roomView) (before, since bool, err error) {
 		since = since || e.Membership() == "join"
 	}
 	return was == "join", since, err
+}
+
+// goneRoom tells a client that has not heard yet that it left a room which this installation has forgotten since.
+func (b *build) goneRoom(m *storage.MembershipRow) error {
+	if b.initial || m.Pos <= b.from.Pos {
+		return nil
+	}
+	id, err := b.s.db.FindGoneRoom(b.ctx, m.Room)
+	if errors.Is(err, storage.ErrNotFound) || err == nil && !b.f.Room.wants(id) {
+		return nil
+	}
+	b.out = append(matrix.AppendJSONString(b.out, id), `:{"timeline":{"events":[]},"state":{"events":[]}},`...)
+	return err
 }

@@ -12,6 +12,13 @@ CREATE TABLE blocked_rooms (
 	ts      BIGINT NOT NULL
 ){{norowid}};
 
+-- Rooms that were removed, for clients that have not heard yet that they left. The rows of our users' memberships stay as long.
+CREATE TABLE gone_rooms (
+	nid     {{int}} NOT NULL PRIMARY KEY,
+	room_id TEXT NOT NULL,
+	ts      BIGINT NOT NULL
+);
+
 -- Long work that administrators asked for, and how it went. Its job (kind "admin") is there while it is not done.
 -- status: scheduled, active, complete or failed; body and result: JSON, as the action defines.
 CREATE TABLE admin_tasks (
