@@ -143,10 +143,7 @@ func (s *Service) news() news {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := news{s.moved, max(s.upto, s.DB.Position()), s.changed, s.all}
-	s.moved, s.all = false, false
-	if len(s.changed) > 0 {
-		s.changed = map[int64]bool{}
-	}
+	s.moved, s.all, s.changed = false, false, map[int64]bool{} // Why a new one though it may be empty: the old one is handed out
 	return n
 }
 
