@@ -43,6 +43,10 @@ func (d Deps) send(ctx context.Context, c matrix.Caller, p httpx.Path, q rooms.S
 	if len(q.Content) == 0 {
 		return sentAnswer{}, matrix.NotJSON("The request needs a body: the content of the event.")
 	}
+	var err error
+	if q.OriginTS, err = massaged(c, p); err != nil {
+		return sentAnswer{}, err
+	}
 	id, err := d.Rooms.Send(ctx, q)
 	return sentAnswer{EventID: id}, err
 }

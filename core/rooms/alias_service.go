@@ -14,6 +14,19 @@ import (
 
 // ResolveAlias is the room behind one of our aliases. Spec: client-server-api/#get_matrixclientv3directoryroomroomalias
 func (s *Service) ResolveAlias(ctx context.Context, alias matrix.RoomAlias) (*Room, error) {
+	r, err := s.aliased(ctx, alias)
+	if !isNotFound(err) || s.opts.Asked == nil {
+		return r, err
+	}
+	// Spec: application-service-api/#querying
+	if made, asked := s.opts.Asked.MakeAlias(ctx, alias); !made || asked != nil {
+		return nil, errors.Join(asked, err)
+	}
+	return s.aliased(ctx, alias)
+}
+
+// aliased is the room that an alias of ours leads to now.
+func (s *Service) aliased(ctx context.Context, alias matrix.RoomAlias) (*Room, error) {
 	a, err := s.db.FindAlias(ctx, alias)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, matrix.NotFound(fmt.Sprintf("There is no room with the alias %s.", alias))
@@ -29,6 +42,9 @@ func (s *Service) CreateAlias(ctx context.Context, c matrix.Caller, alias matrix
 	if err := s.checkOwnAlias(c, alias); err != nil {
 		return err
 	}
+	if err := s.mayName(c, alias); err != nil {
+		return err
+	}
 	room, err := s.Room(ctx, id)
 	if err != nil && !isNotFound(err) {
 		return err
@@ -40,6 +56,7 @@ func (s *Service) CreateAlias(ctx context.Context, c matrix.Caller, alias matrix
 	change := &storage.Change{}
 	change.Guard(storage.InsertAlias(storage.Alias{Alias: alias, Room: room.NID(), Creator: c.UserNID, Tenant: c.Tenant}).
 		OrElse(matrix.Conflict(fmt.Sprintf("The alias %s is taken.", alias))))
+	s.renames(change, room.NID(), alias)
 	return s.db.Commit(ctx, change)
 }
 
@@ -68,13 +85,17 @@ func (s *Service) DeleteAlias(ctx context.Context, c matrix.Caller, alias matrix
 	if err != nil {
 		return err
 	}
-	if a.Creator != c.UserNID && !c.Admin {
+	if err := s.mayName(c, alias); err != nil && !c.Admin {
+		return err
+	}
+	if a.Creator != c.UserNID && !c.Admin && c.Appservice == "" {
 		if ok, err := s.maySend(ctx, room, c.User, "m.room.canonical_alias"); err != nil || !ok {
 			return errors.Join(err, forbidUnless(err != nil, "You may not take this alias away from its room."))
 		}
 	}
 	change := &storage.Change{}
 	change.Guard(storage.DeleteAlias(alias).OrElse(matrix.NotFound("The alias is gone already.")))
+	s.renames(change, room.NID(), alias)
 	if err := s.db.Commit(ctx, change); err != nil {
 		return err
 	}
@@ -168,7 +189,7 @@ func (s *Service) checkCanonicalAlias(ctx context.Context, q SendRequest) error 
 		if _, err := matrix.ParseRoomAlias(string(a)); err != nil {
 			return matrix.InvalidParam(fmt.Sprintf("%q is not a room alias.", a))
 		}
-		room, err := s.ResolveAlias(ctx, a)
+		room, err := s.aliased(ctx, a)
 		if isNotFound(err) || err == nil && room.NID() != q.Room.NID() {
 			return matrix.BadAlias(fmt.Sprintf("The alias %s does not lead to this room.", a))
 		}

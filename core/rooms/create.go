@@ -27,9 +27,20 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 			return nil, matrix.InvalidParam(fmt.Sprintf("%q cannot be an alias.", q.RoomAliasName))
 		}
 	}
+	if p.alias != "" {
+		if err := s.mayName(c, p.alias); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range q.Invite {
+		if err := s.mayInvite(ctx, c.User, u); err != nil {
+			return nil, err
+		}
+	}
 	room, _, err := s.CreateRoom(ctx, p.version, c.User, p.create, func(v *View) ([]Draft, error) {
 		drafts := slices.Clone(p.events)
 		if p.alias != "" {
+			v.Room().firstAliases = []matrix.RoomAlias{p.alias}
 			drafts[0].Guards = append(drafts[0].Guards, storage.InsertAlias(storage.Alias{
 				Alias: p.alias, Room: v.Room().NID(), Creator: c.UserNID, Tenant: c.Tenant,
 			}).OrElse(matrix.RoomInUse(fmt.Sprintf("The alias %s is taken.", p.alias))))

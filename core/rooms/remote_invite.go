@@ -106,7 +106,13 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	if err := s.checkInvite(ctx, origin, id, event, e); err != nil {
 		return nil, err
 	}
+	if err := s.admitted(ctx, id); err != nil {
+		return nil, err
+	}
 	user := matrix.UserID(*e.StateKey)
+	if err := s.mayInvite(ctx, e.Sender, user); err != nil {
+		return nil, err
+	}
 	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{e}); errs[0] != nil {
 		return nil, matrix.InvalidParam("The event is not signed as it must be.").Wrap(errs[0])
 	}
@@ -181,6 +187,7 @@ func (s *Service) checkInvite(ctx context.Context, origin matrix.ServerName, id 
 	case !s.isOurs(matrix.UserID(*e.StateKey).Server()):
 		return matrix.InvalidParam("The invited user is not one of this server.")
 	}
+	s.makeUser(ctx, matrix.UserID(*e.StateKey))
 	if _, err := s.db.FindUser(ctx, matrix.UserID(*e.StateKey)); err != nil {
 		if errors.Is(err, storage.ErrNotFound) {
 			return matrix.Forbidden("There is no such user here.")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rempart/core/appservice"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -20,6 +21,8 @@ type Stored struct {
 	by     int64         // the number of the redaction, for one that was there before the event
 	commit *commitment   // while the event is on its way
 	posted bool          // other servers are to hear of it from us
+	// followers are the application services that are to hear of it.
+	followers []*appservice.Service
 }
 
 // Before is the version of the room's state before the event.

@@ -69,6 +69,12 @@ func (s *Service) bury(ctx context.Context, user matrix.UserID, old, room *Room)
 		return []Draft{{Sender: user, Type: "m.room.tombstone", StateKey: &key, Content: content,
 			Guards: []storage.Guard{storage.MoveAliases(old.NID(), room.NID())}}}, nil
 	})
+	if err == nil && s.opts.Services.FollowsAliases() {
+		c := &storage.Change{}
+		c.Live(storage.Live{Kind: storage.KindRoom, Room: old.NID()})
+		c.Live(storage.Live{Kind: storage.KindRoom, Room: room.NID()})
+		err = s.db.Commit(ctx, c)
+	}
 	return err
 }
 
