@@ -9,6 +9,7 @@ import (
 	"rempart/core"
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/core/threads"
 	"rempart/internal/bus"
 	"rempart/storage"
 )
@@ -43,6 +44,7 @@ type Service struct {
 	buffers sync.Pool // of *[]byte
 	filters filterCache
 	conns   connections
+	threads *threads.Service
 	closing chan struct{}
 	ended   sync.WaitGroup
 }
@@ -57,6 +59,7 @@ func New(o Options) *Service {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 4096); return &b }
+	s.threads = threads.New(o.DB, o.Rooms)
 	s.hub = newHub(o.DB.Position(), s.now())
 	s.hub.presence.remote.now = s.now
 	s.hub.watch = o.Watch
@@ -95,7 +98,7 @@ func (s *Service) tick() {
 		case <-second.C:
 			n++
 			s.due(n%15 == 0)
-			if n%15 == 0 {
+			if n%5 == 0 {
 				s.saveConnections(context.Background(), false)
 			}
 			if n%3600 == 60 {

@@ -144,7 +144,9 @@ type slidingBuild struct {
 	next  nextAnswer
 	typed map[int64]bool
 	floor int64
-	// exts are the parts about rooms of the extensions: receipts, account data, typing.
+	// lastOwn is the position of the last thing that concerned the user beside his rooms.
+	lastOwn int64
+	// These are the parts about rooms of the extensions.
 	receipts, accounts, typing []byte
 }
 
@@ -166,7 +168,7 @@ func (r *sliding) newBuild(ctx context.Context, u *hubUser) (*slidingBuild, erro
 	b := &slidingBuild{r: r, conn: r.conn, build: &build{s: s, ctx: ctx, c: r.c, u: u, q: &Request{StateAfter: true}, f: &Filter{},
 		now: s.now(), initial: r.from == nil, knownRooms: true, buf: buf, out: (*buf)[:0], head: l.pos}}
 	h.mu.Lock()
-	b.eph, b.floor, b.ignored = h.eph, h.floor, u.ignored
+	b.eph, b.floor, b.ignored, b.lastOwn = h.eph, h.floor, u.ignored, u.last
 	b.facts = h.factsOf(u)
 	if r.from != nil {
 		b.from = matrix.SyncToken{Epoch: r.from.Epoch, Pos: r.from.Pos, Ephemeral: r.from.Ephemeral}

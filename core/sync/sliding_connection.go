@@ -20,6 +20,7 @@ const (
 	maxConfigText     = 12 << 10 // bytes of them all together; what is beyond is remembered by its sum alone
 	maxSlidingLazy    = 256      // members known to a connection
 	saveSlidingEvery  = time.Minute
+	saveSlidingRooms  = 16             // rooms that are new to the client, which are stored soon
 	saveSlidingAnyway = 24 * time.Hour // so that a quiet connection does not look unused
 	idleSliding       = 10 * time.Minute
 	keepSliding       = 30 * 24 * time.Hour
@@ -67,6 +68,7 @@ type connection struct {
 	gap     int64
 	next    *nextAnswer
 	dirty   bool
+	fresh   int // rooms that are not stored at all
 	saved   time.Time
 	current chan struct{} // closed when another request takes over
 
@@ -217,7 +219,9 @@ func (c *connection) proved(from *matrix.SlidingToken, now time.Time) {
 func (c *connection) adopt(n *nextAnswer, now time.Time) {
 	c.dirty = c.dirty || len(n.rooms) > 0 || c.ext != n.ext || now.Sub(c.saved) > saveSlidingAnyway
 	c.answer, c.pos, c.ext, c.gap = n.answer, n.pos, n.ext, -1
+	before := len(c.sent)
 	c.sent = mergeSent(c.sent, n.rooms)
+	c.fresh += max(len(c.sent)-before, 0)
 	for _, k := range n.known {
 		if c.known == nil || len(c.known) >= maxSlidingLazy {
 			c.known = map[lazyKey]struct{}{}

@@ -2,8 +2,11 @@ package sync
 
 import (
 	"context"
+	"encoding/json"
+	"strconv"
 
 	"rempart/core/push"
+	"rempart/core/threads"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -11,13 +14,18 @@ import (
 // Bits of the extensions about the user himself.
 const (
 	userAccount = 1 << iota
+	userThreads
 )
 
-func (b *slidingBuild) globalBits() uint8 {
+// globalBits says which extensions about the user are on.
+func (b *slidingBuild) globalBits() (bits uint8) {
 	if b.r.q.Extensions.account.enabled {
-		return userAccount
+		bits |= userAccount
 	}
-	return 0
+	if b.r.q.Extensions.threads.enabled {
+		bits |= userThreads
+	}
+	return bits
 }
 
 // roomExtensions gathers what the extensions tell of a room that the user is in.
@@ -125,6 +133,7 @@ func (b *slidingBuild) writeExtensions() error {
 		{x.toDevice.enabled, b.extToDevice}, {x.e2ee, b.extE2EE}, {x.account.enabled, b.extAccount},
 		{x.receipts.enabled, func() error { b.extRooms("receipts", b.receipts); return nil }},
 		{x.typing.enabled, func() error { b.extRooms("typing", b.typing); return nil }},
+		{x.threads.enabled, b.extThreads},
 	} {
 		if part.on {
 			if err := part.write(); err != nil {
@@ -206,6 +215,35 @@ func (b *slidingBuild) globalAccount() ([]storage.AccountData, error) {
 	}
 	content, err := push.ContentOf(push.Defaults(string(b.c.User)))
 	return append(list, storage.AccountData{Type: pushRules, Content: content}), err
+}
+
+// extThreads writes what the user said of threads: the newest, and where to go on reading for the others. MSC4308
+func (b *slidingBuild) extThreads() error {
+	after := b.from.Pos
+	if b.initial || b.conn.ext&userThreads == 0 {
+		after = 0
+	} else if b.knownUser && b.lastOwn <= after {
+		return nil
+	}
+	page, err := b.s.threads.Changes(b.ctx, b.u.nid, after, b.head, b.r.q.Extensions.threads.limit)
+	if err != nil || len(page.Subscribed)+len(page.Unsubscribed) == 0 {
+		return err
+	}
+	part := struct {
+		*threads.Page
+		Prev string `json:"prev_batch,omitempty"`
+	}{Page: page}
+	if page.Older > after {
+		part.Prev = strconv.FormatInt(page.Older, 10)
+	}
+	raw, err := json.Marshal(part)
+	if err != nil {
+		return err
+	}
+	b.out = append(append(append(append(b.out, '"'), b.r.q.Extensions.threads.name...), `":`...), raw...)
+	b.out = append(b.out, ',')
+	b.found = true
+	return nil
 }
 
 // tookToDevice forgets the messages that the extension's token proves the device has. MSC3885

@@ -144,6 +144,9 @@ func roomTypes(in []*string) []string {
 	return out
 }
 
+// unstableThreads is the name by which clients ask for thread subscriptions. MSC4308
+const unstableThreads = "io.element.msc4308.thread_subscriptions"
+
 func (q *SlidingRequest) readExtensions(in *extensionsBody) error {
 	x := &q.Extensions
 	x.e2ee = in.E2EE.Enabled
@@ -151,9 +154,12 @@ func (q *SlidingRequest) readExtensions(in *extensionsBody) error {
 	if in.ToDevice.Limit != nil {
 		x.toDevice.limit = min(max(*in.ToDevice.Limit, 1), maxToDevice)
 	}
-	for _, t := range [...]threadsBody{in.Threads, in.ThreadsStable} {
+	for _, t := range [...]struct {
+		name string
+		threadsBody
+	}{{"thread_subscriptions", in.ThreadsStable}, {unstableThreads, in.Threads}} {
 		if t.Enabled {
-			x.threads.enabled, x.threads.limit = true, 100
+			x.threads.enabled, x.threads.limit, x.threads.name = true, 100, t.name
 			if t.Limit != nil {
 				x.threads.limit = min(max(*t.Limit, 1), 100)
 			}

@@ -73,6 +73,7 @@ type slidingExtensions struct {
 	threads                   struct {
 		enabled bool
 		limit   int
+		name    string // by which the client asks
 	}
 }
 

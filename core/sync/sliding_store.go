@@ -11,15 +11,16 @@ import (
 )
 
 // A stored connection: version, then numbers as varints: answer, position, extensions, number of configs, these as sum,
-// extensions and JSON (empty: opaque), number of rooms, these as distance from the room before and mark, as distance of its
-// position from the connection's and the rest.
+// extensions and JSON (empty: opaque), the rooms; then the same of the answer that waits for its proof: answer (0: none),
+// position, extensions, rooms. Rooms are their number and, of each, its distance from the room before and its mark, as
+// distance of its position from the connection's and the rest.
 
 const slidingBodyVersion = 1
 
 // errSlidingBody says that a stored connection is none.
 var errSlidingBody = errors.New("sync: a stored connection is damaged")
 
-// encode writes what the client has proved to have; mu is held.
+// encode writes what the client has proved to have, and what he may prove next; mu is held.
 func (c *connection) encode() []byte {
 	b := make([]byte, 0, 64+10*len(c.sent))
 	b = append(b, slidingBodyVersion)
@@ -32,15 +33,36 @@ func (c *connection) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(len(f.text)))
 		b = append(b, f.text...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(c.sent)))
+	b = appendSent(b, c.sent, c.pos)
+	if c.next == nil {
+		return append(b, 0)
+	}
+	b = binary.AppendUvarint(b, uint64(c.next.answer))
+	b = binary.AppendUvarint(b, uint64(c.next.pos))
+	return appendSent(append(b, c.next.ext), c.next.rooms, c.next.pos)
+}
+
+func appendSent(b []byte, list []sentRoom, from int64) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
 	room := int64(0)
-	for _, s := range c.sent {
+	for _, s := range list {
 		b = binary.AppendUvarint(b, uint64(s.room-room))
-		b = binary.AppendVarint(b, c.pos-s.mark.pos())
+		b = binary.AppendVarint(b, from-s.mark.pos())
 		b = binary.AppendUvarint(b, uint64(s.mark&(1<<21-1)))
 		room = s.room
 	}
 	return b
+}
+
+func (r *slidingReader) sent(from int64) []sentRoom {
+	room, n := int64(0), r.count()
+	out := make([]sentRoom, 0, n)
+	for range n {
+		room += int64(r.uint())
+		pos := from - r.int()
+		out = append(out, sentRoom{room, sentMark(pos)<<21 | sentMark(r.uint()&(1<<21-1))})
+	}
+	return out
 }
 
 // decode reads what encode wrote; nothing at all is a connection of which no answer is proved.
@@ -71,23 +93,30 @@ func (c *connection) decode(body []byte) error {
 		}
 		c.configs = append(c.configs, f)
 	}
-	room := int64(0)
-	n := r.count()
-	c.sent = make([]sentRoom, 0, n)
-	for range n {
-		room += int64(r.uint())
-		pos := c.pos - r.int()
-		c.sent = append(c.sent, sentRoom{room, sentMark(pos)<<21 | sentMark(r.uint()&(1<<21-1))})
+	c.sent = r.sent(c.pos)
+	if answer := int64(r.uint()); answer != 0 {
+		c.next = &nextAnswer{answer: answer, pos: int64(r.uint())}
+		c.next.ext = r.byte()
+		c.next.rooms = r.sent(c.next.pos)
 	}
-	for _, s := range c.sent {
-		if s.mark.config() >= len(c.configs) {
-			return errSlidingBody
+	for _, list := range [...]*[]sentRoom{&c.sent, c.nextRooms()} {
+		for _, s := range *list {
+			if s.mark != 0 && s.mark.config() >= len(c.configs) {
+				return errSlidingBody
+			}
 		}
 	}
 	if r.failed || len(r.rest) > 0 {
 		return errSlidingBody
 	}
 	return nil
+}
+
+func (c *connection) nextRooms() *[]sentRoom {
+	if c.next == nil {
+		return &[]sentRoom{}
+	}
+	return &c.next.rooms
 }
 
 // slidingReader reads a stored connection; what is not there is 0 and counts as failed.
@@ -164,10 +193,10 @@ func (s *Service) saveConnections(ctx context.Context, all bool) {
 	now := s.now()
 	for _, c := range s.conns.list() {
 		c.mu.Lock()
-		due := c.dirty && (all || now.Sub(c.saved) >= saveSlidingEvery)
+		due := (c.dirty || all && c.next != nil) && (all || c.fresh >= saveSlidingRooms || now.Sub(c.saved) >= saveSlidingEvery)
 		var body []byte
 		if due {
-			body, c.dirty, c.saved = c.encode(), false, now
+			body, c.dirty, c.fresh, c.saved = c.encode(), false, 0, now
 		}
 		c.mu.Unlock()
 		if due {
