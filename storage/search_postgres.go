@@ -65,10 +65,10 @@ func (db *DB) searchPostgres(ctx context.Context, q *SearchQuery) ([]SearchHit, 
 	return q.newest(e.hits), nil
 }
 
-// down asks from one id down to another, until enough is found.
+// down asks from one id down to another, until enough is found. How much a stretch held says how long the next must be.
 func (e *eras) down(ctx context.Context, top, floor int64) error {
-	before := top + 1
-	for level := range eraLevels {
+	before, level, had := top+1, 0, len(e.hits)
+	for level < eraLevels {
 		bits := eraBits + eraStep*level
 		era := top >> bits
 		from := max((era-1)<<bits, floor)
@@ -77,8 +77,18 @@ func (e *eras) down(ctx context.Context, top, floor int64) error {
 			return err
 		}
 		before = from
+		level = max(level+1, levelFor(float64(top-from)*float64(e.Limit-had)/float64(max(len(e.hits)-had, 1))))
 	}
 	return e.ask(ctx, "", floor, before)
+}
+
+// levelFor is the level whose stretches hold so many ids; one beyond the last when none does.
+func levelFor(ids float64) int {
+	level := 0
+	for level < eraLevels && float64(int64(1)<<(eraBits+eraStep*level)) < ids {
+		level++
+	}
+	return level
 }
 
 // ask adds what the index finds in a stretch of ids, under a further condition.

@@ -67,11 +67,21 @@ func (s *Service) bundle(ctx context.Context, v *viewer, e *Stored, c storage.Re
 	return nil, nil
 }
 
-// newest lists what relates to an event and may be seen, newest first.
+// newest lists what relates to an event and may be seen, newest first, without what ignored users sent.
 func (s *Service) newest(ctx context.Context, v *viewer, e *Stored, relType string, limit int) ([]*Stored, error) {
+	ignored, err := v.ignores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(ignored) > 0 {
+		limit = maxReferences // Why more: the newest ones may be among those that are left out
+	}
 	list, err := s.relatingTo(ctx, e.ID, storage.RelationQuery{Room: v.room.NID(), RelType: relType, After: -1, Upto: s.db.Position(),
 		Backward: true, Limit: limit})
 	if err != nil {
+		return nil, err
+	}
+	if list, err = v.heard(ctx, list); err != nil {
 		return nil, err
 	}
 	return v.filter(ctx, list)
@@ -83,8 +93,12 @@ func (s *Service) bundleThread(ctx context.Context, v *viewer, root *Stored, c s
 	if err != nil || len(last) == 0 {
 		return nil, err
 	}
+	unheard, err := v.unheard(ctx, c.Target, "m.thread")
+	if err != nil {
+		return nil, err
+	}
 	latest := AppendClientEvent([]byte(`{"latest_event":`), last[0], Unsigned{Age: s.nowMS() - last[0].OriginServerTS}, true)
-	latest = strconv.AppendInt(append(latest, `,"count":`...), c.Count, 10)
+	latest = strconv.AppendInt(append(latest, `,"count":`...), c.Count-unheard, 10)
 	took := c.Own > 0 || root.Sender == v.user
 	return append(strconv.AppendBool(append(latest, `,"current_user_participated":`...), took), '}'), nil
 }

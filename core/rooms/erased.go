@@ -23,6 +23,11 @@ func (v *viewer) asSeen(ctx context.Context, e *Stored) (*Stored, error) {
 	if err != nil || !gone {
 		return e, err
 	}
+	return e.bare()
+}
+
+// bare is the event in its redacted form, without a redaction.
+func (e *Stored) bare() (*Stored, error) {
 	bare, err := e.Redacted()
 	if err != nil {
 		return nil, err

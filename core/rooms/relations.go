@@ -85,11 +85,11 @@ func (s *Service) related(ctx context.Context, v *viewer, q RelationsRequest, sq
 				page.Next = nextAfter(page.Events, q.Backward)
 				return page, nil
 			}
-			if ok, err := v.sees(ctx, e); err != nil {
+			seen, err := v.filter(ctx, []*Stored{e})
+			if err != nil {
 				return nil, err
-			} else if ok {
-				page.Events = append(page.Events, e)
 			}
+			page.Events = append(page.Events, seen...)
 		}
 		if len(found) < sq.Limit || found[len(found)-1].Row.Pos == 0 {
 			return page, nil
@@ -137,16 +137,18 @@ func (s *Service) relatedDeep(ctx context.Context, v *viewer, q RelationsRequest
 		if e.Row.Pos <= after || e.Row.Pos > upto || q.RelType != "" && r.RelType != q.RelType || q.EventType != "" && e.Type != q.EventType {
 			continue
 		}
-		if ok, err := v.sees(ctx, e); err != nil {
+		seen, err := v.filter(ctx, []*Stored{e})
+		if err != nil {
 			return nil, err
-		} else if !ok {
+		}
+		if len(seen) == 0 {
 			continue
 		}
 		if len(page.Events) == q.Limit {
 			page.Next = nextAfter(page.Events, q.Backward)
 			break
 		}
-		page.Events = append(page.Events, e)
+		page.Events = append(page.Events, seen...)
 	}
 	return page, nil
 }
@@ -246,5 +248,13 @@ func (s *Service) threadRoot(ctx context.Context, v *viewer, t storage.Thread) (
 	if ok, err := v.sees(ctx, root); err != nil || !ok {
 		return nil, err
 	}
-	return root, nil
+	// Spec: client-server-api/#get_matrixclientv1roomsroomidthreads: the root of an ignored user is shown redacted.
+	ignored, err := v.ignores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ignored[root.Sender] {
+		return root.bare()
+	}
+	return v.asSeen(ctx, root)
 }

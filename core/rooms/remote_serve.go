@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"rempart/internal/matrix"
@@ -23,6 +24,7 @@ type serverViewer struct {
 	origin matrix.ServerName
 	users  []matrix.UserID
 	at     map[Version]bool
+	erased map[matrix.UserID]bool // senders looked up
 }
 
 // viewerOf finds a room for a server that wants to read it: one with a member of that server.
@@ -35,7 +37,7 @@ func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id mat
 	if err == nil && !in {
 		err = matrix.Forbidden("Your server is not in this room.")
 	}
-	return &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}}, err
+	return &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}, erased: map[matrix.UserID]bool{}}, err
 }
 
 // sees applies the room's history visibility at the event to the server's users.
@@ -63,6 +65,12 @@ func (v *serverViewer) allows(ctx context.Context, at Version) (bool, error) {
 	if visibility != "joined" && visibility != "invited" {
 		return true, nil
 	}
+	return v.had(ctx, at, visibility == "invited")
+}
+
+// had reports whether the server had a member in the room, or one who was invited if that is enough.
+func (v *serverViewer) had(ctx context.Context, at Version, invited bool) (bool, error) {
+	var err error
 	if v.users == nil {
 		if v.users, _, err = v.s.db.ListServerMembers(ctx, v.room.nid, v.origin, maxVisitors); err != nil {
 			return false, err
@@ -73,7 +81,7 @@ func (v *serverViewer) allows(ctx context.Context, at Version) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if m != nil && (m.Membership() == "join" || visibility == "invited" && m.Membership() == "invite") {
+		if m != nil && (m.Membership() == "join" || invited && m.Membership() == "invite") {
 			return true, nil
 		}
 	}
@@ -82,11 +90,35 @@ func (v *serverViewer) allows(ctx context.Context, at Version) (bool, error) {
 
 // show is an event as the server may see it: whole, or as a redaction would leave it, so that the graph holds together.
 func (v *serverViewer) show(ctx context.Context, e *Stored) (*matrix.Event, error) {
+	if e.IsState() {
+		return e.Event, nil
+	}
 	ok, err := v.sees(ctx, e)
-	if err != nil || ok || e.IsState() {
+	if err == nil && ok {
+		ok, err = v.unforgotten(ctx, e)
+	}
+	if err != nil || ok {
 		return e.Event, err
 	}
 	return e.Redacted()
+}
+
+// unforgotten is false of what somebody said whose account was closed with erasure, for servers that were not there.
+// Spec: client-server-api/#post_matrixclientv3accountdeactivate
+func (v *serverViewer) unforgotten(ctx context.Context, e *Stored) (bool, error) {
+	erased, known := v.erased[e.Sender]
+	if !known {
+		user, err := v.s.db.FindUser(ctx, e.Sender)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) {
+			return false, err
+		}
+		erased = user.Is(storage.UserErased)
+		v.erased[e.Sender] = erased
+	}
+	if !erased {
+		return true, nil
+	}
+	return v.had(ctx, e.Before(), false)
 }
 
 func (v *serverViewer) showAll(ctx context.Context, events []*Stored) ([]*matrix.Event, error) {

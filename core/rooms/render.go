@@ -118,6 +118,9 @@ func (v *viewer) replaced(ctx context.Context, e *Stored) (*Stored, bool, error)
 		return nil, false, err
 	}
 	show, err := v.sees(ctx, prev)
+	if err == nil && show {
+		prev, err = v.asSeen(ctx, prev)
+	}
 	return prev, show, err
 }
 

@@ -23,6 +23,8 @@ type viewer struct {
 
 	at   map[Version]standing
 	gone map[matrix.UserID]bool // senders looked up: did they want to be forgotten?
+	// ignored are those of whom the user wants to hear nothing; nil: not read yet.
+	ignored map[matrix.UserID]bool
 }
 
 // standing is what the state before an event says about the user.
