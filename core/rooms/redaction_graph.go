@@ -44,7 +44,7 @@ func (b *builder) redactTarget(ctx context.Context, e, target *Stored) error {
 	done.Row.Flags |= storage.FlagRedacted
 	b.change.Guard(storage.DropRelation(target.Row.NID))
 	b.change.Guard(storage.RedactEvent(target.Row.NID, done.JSON, e.Row.NID)...)
-	b.change.Live(storage.Live{Kind: storage.KindRedaction, Room: b.r.nid})
+	b.change.Live(storage.Live{Kind: storage.KindRedaction, Room: b.r.nid, Value: target.ID})
 	b.redacted = append(b.redacted, done)
 	return nil
 }

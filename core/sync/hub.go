@@ -149,6 +149,8 @@ func (h *hub) hearLive(l *storage.Live) {
 		h.sticky.hear(l, time.Now().UnixMilli())
 	case storage.KindDeviceList:
 		h.hearDeviceList(l)
+	case storage.KindRedaction:
+		h.hearRedaction(l)
 	case storage.KindRoom:
 		r := h.room(l.Room)
 		r.dropTail(h, l.Pos)
@@ -161,6 +163,20 @@ func (h *hub) hearLive(l *storage.Live) {
 			u.hear(l)
 		}
 	}
+}
+
+// hearRedaction forgets the event that was redacted, or all where it is not known which; mu is held.
+// Why besides the redaction's own entry: it may have none here, as one that came with history, or be written by another node.
+func (h *hub) hearRedaction(l *storage.Live) {
+	r := h.rooms[l.Room]
+	if r == nil {
+		return
+	}
+	if target, ok := l.Value.(matrix.EventID); ok {
+		r.forgetTail(h, target)
+		return
+	}
+	r.dropTail(h, l.Pos)
 }
 
 // outdate notes that the list of rooms must be read again; mu is held.

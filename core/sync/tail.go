@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"rempart/core/rooms"
+	"rempart/internal/matrix"
 )
 
 // tailEvent is one of the last events of a room that somebody follows, with its client JSON up to "unsigned", made by
@@ -30,7 +31,7 @@ func (t *tailEvent) bytes() int64 { return 256 + 2*int64(len(t.stored.JSON)) }
 // addTail appends an event. Readers hold the slice as it was: elements are never changed in place.
 func (r *hubRoom) addTail(h *hub, pos int64, e *rooms.Stored) {
 	if e.Type == "m.room.redaction" && e.Redacts != "" {
-		r.redactTail(h, e)
+		r.forgetTail(h, e.Redacts)
 	}
 	t := &tailEvent{pos: pos, stored: e}
 	if len(r.tail) >= tailEvents || h.tailed > tailBudget {
@@ -41,10 +42,10 @@ func (r *hubRoom) addTail(h *hub, pos int64, e *rooms.Stored) {
 	h.tailed += t.bytes()
 }
 
-// redactTail cuts the tail behind an event that was redacted: readers find its new form in storage.
-func (r *hubRoom) redactTail(h *hub, redaction *rooms.Stored) {
+// forgetTail cuts the tail behind an event that was redacted: readers find its new form in storage.
+func (r *hubRoom) forgetTail(h *hub, redacted matrix.EventID) {
 	for i, t := range r.tail {
-		if t.stored.ID == redaction.Redacts {
+		if t.stored.ID == redacted {
 			r.cutTail(h, i+1)
 			return
 		}
