@@ -3,6 +3,7 @@ package picture
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/gif"
@@ -10,6 +11,7 @@ import (
 	"image/png"
 	"math"
 	"math/rand/v2"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -279,10 +281,29 @@ func TestFilms(t *testing.T) {
 	}
 }
 
+// BenchmarkTwelveMegapixels makes thumbnails of a JPEG, of a PNG, and of the file that REMPART_BENCH_PICTURE names: a
+// progressive JPEG, say, which nothing in Go writes.
 func BenchmarkTwelveMegapixels(b *testing.B) {
-	data := asJPEG(b, photo(4000, 3000))
+	b.Run("jpeg", func(b *testing.B) { benchmarkPicture(b, asJPEG(b, photo(4000, 3000))) })
+	b.Run("png", func(b *testing.B) {
+		var data bytes.Buffer
+		if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&data, photo(4000, 3000)); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkPicture(b, data.Bytes())
+	})
+	if path := os.Getenv("REMPART_BENCH_PICTURE"); path != "" {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("file", func(b *testing.B) { benchmarkPicture(b, data) })
+	}
+}
+
+func benchmarkPicture(b *testing.B, data []byte) {
 	for _, w := range []Want{{Width: 96, Height: 96, Crop: true}, {Width: 320, Height: 240}, {Width: 800, Height: 600}, {Width: 1600, Height: 1200}} {
-		b.Run("", func(b *testing.B) {
+		b.Run(fmt.Sprintf("%dx%d", w.Width, w.Height), func(b *testing.B) {
 			before := processorTime()
 			for b.Loop() {
 				produceBench(b, data, w)
