@@ -137,7 +137,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	if err := f.services.begin(ctx, a, g, &d); err != nil {
 		return d, err
 	}
-	d.Sync = sync.New(sync.Options{DB: g.db, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(),
+	d.Sync = sync.New(sync.Options{DB: g.db, Signals: g.signals, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(),
 		Watch: f.services.watcher()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	d.Pushers = pushers.New(pushers.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Rules: d.Push, Sync: d.Sync,

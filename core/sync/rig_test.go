@@ -37,7 +37,8 @@ func newRig(t testing.TB, url string) *rig {
 	r := &rig{t: t}
 	b := bus.New[storage.Batch]()
 	var err error
-	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish}); err != nil {
+	signals := bus.New[[]byte]()
+	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish, Signal: signals.Publish}); err != nil {
 		t.Fatal(err)
 	}
 	key, err := matrix.GenerateSigningKey("home.example")
@@ -50,7 +51,7 @@ func newRig(t testing.TB, url string) *rig {
 	if r.rooms, err = rooms.New(t.Context(), rooms.Options{DB: r.db, Bus: b, Keys: keyring{key}, Push: r.push}); err != nil {
 		t.Fatal(err)
 	}
-	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: b})
+	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: b, Signals: signals})
 	t.Cleanup(r.stop)
 	return r
 }

@@ -24,6 +24,8 @@ type Options struct {
 	Log *slog.Logger
 	// Outside tells other servers who types, reads and is here; nil: there are none.
 	Outside core.Messenger
+	// Signals are what other nodes tell besides what they write; nil: there are none.
+	Signals *bus.Bus[[]byte]
 	// Watch hears of typing and presence, for application services; nil: nobody wants to.
 	Watch core.Watcher
 	Clock func() time.Time
@@ -67,6 +69,9 @@ func New(o Options) *Service {
 		s.hub.present = s.present
 	}
 	o.Bus.Subscribe(s.hub.hear)
+	if o.Signals != nil {
+		o.Signals.Subscribe(s.hearTyping)
+	}
 	s.ended.Add(1)
 	go s.tick()
 	return s

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -31,10 +32,45 @@ func (s *Service) SetTyping(ctx context.Context, c *matrix.Caller, id matrix.Roo
 		timeout = anyTyping
 	}
 	s.tellRoom(ctx, room, c.User.Server(), "t "+string(id)+" "+string(c.User), eduTyping, typingEDU{id, c.User, typing})
+	timeout = min(max(timeout, minTyping), maxTyping)
+	s.tellTyping(typingSignal{room.NID(), c.User, typing, timeout})
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	s.hub.setTyping(room.NID(), c.User, typing, s.now().Add(min(max(timeout, minTyping), maxTyping)))
+	s.hub.setTyping(room.NID(), c.User, typing, s.now().Add(timeout))
 	return nil
+}
+
+// typingKind is the first byte of what nodes tell one another of who types.
+const typingKind = 't'
+
+type typingSignal struct {
+	Room    int64         `json:"r"`
+	User    matrix.UserID `json:"u"`
+	Typing  bool          `json:"t"`
+	Timeout time.Duration `json:"d"`
+}
+
+func (s *Service) tellTyping(t typingSignal) {
+	raw, err := json.Marshal(t)
+	if err == nil {
+		err = s.db.Broadcast(context.Background(), append([]byte{typingKind}, raw...))
+	}
+	if err != nil && s.log != nil {
+		s.log.Warn("tell other nodes who types", "error", err)
+	}
+}
+
+// hearTyping takes in who types at another node.
+func (s *Service) hearTyping(payload []byte) {
+	var t typingSignal
+	if len(payload) == 0 || payload[0] != typingKind || json.Unmarshal(payload[1:], &t) != nil {
+		return
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	if s.hub.rooms[t.Room] != nil { // else nobody here follows it
+		s.hub.setTyping(t.Room, t.User, t.Typing, s.now().Add(min(t.Timeout, maxTyping)))
+	}
 }
 
 // setTyping changes who types in a room; mu is held.
