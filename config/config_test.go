@@ -71,7 +71,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"password.min_length": "12", "password.min_kinds": "3", "registration.emails": "example.org,*.gouv.fr",
 		"accounts.terms":    `[{"id":"cgu","version":"1","language":"fr","name":"CGU","url":"https://env/cgu"}]`,
 		"appservices.files": write(t, goodRegistration), "media.icap": "icap://127.0.0.1:1344/avscan",
-		"support.contacts":  `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
+		"support.contacts": `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
 		"email.server": "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
 	}
 	for _, s := range settings(reflect.ValueOf(Default()).Elem()) {
