@@ -268,6 +268,7 @@ func (b *builder) row(ctx context.Context, e *Stored, auth []int64) (err error) 
 	}
 	if e.IsState() {
 		row.StateKey, err = b.need.stateKey(ctx, b.s, e.Tuple())
+		b.r.absent.remove(e.Tuple()) // Why here: it may be set on a branch only, and be asked for there
 	}
 	return err
 }
