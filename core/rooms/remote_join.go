@@ -14,6 +14,7 @@ import (
 // Bounds of entering a room through others.
 const (
 	enterTime     = 90 * time.Second
+	takeInTime    = 10 * time.Minute // for what a room that was entered holds
 	candidateTime = 40 * time.Second
 	maxCandidates = 12
 )
@@ -148,9 +149,9 @@ func moreTelling(first, err error) error {
 
 // joinOne joins through one server.
 func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, here bool) error {
-	ctx, cancel := context.WithTimeout(ctx, candidateTime)
-	defer cancel()
-	join, err := s.proposed(ctx, e, to, "join")
+	asking, done := context.WithTimeout(ctx, candidateTime)
+	join, err := s.proposed(asking, e, to, "join")
+	done()
 	if err != nil {
 		return err
 	}
@@ -158,6 +159,9 @@ func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, he
 	if err != nil {
 		return err
 	}
+	// Why without the deadlines of asking: for the others our user is in the room now, so that it must be taken in.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeInTime)
+	defer cancel()
 	join = s.countersigned(ctx, join, answer.Event)
 	if here {
 		return s.joinInGraph(ctx, join, to)
