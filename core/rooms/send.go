@@ -113,12 +113,20 @@ func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now
 	if err := json.Unmarshal(q.Content, &content); err != nil {
 		return nil, matrix.BadJSON("The content of m.room.member must be an object.")
 	}
+	if string(content["membership"]) == `"leave"` && *q.StateKey == string(q.Sender) {
+		if err := s.mayRefuse(ctx, q.Room, q.Sender); err != nil {
+			return nil, err
+		}
+	}
 	const authorised = "join_authorised_via_users_server"
 	_, claimed := content[authorised]
 	delete(content, authorised)
 	who := matrix.UserID("")
 	if string(content["membership"]) == `"join"` && *q.StateKey == string(q.Sender) && membershipOf(now) != "join" {
 		var err error
+		if err = s.admitted(ctx, q.Room.id); err != nil {
+			return nil, err
+		}
 		if who, err = s.authoriserOf(ctx, q.Room, q.Sender, v, now); err != nil {
 			return nil, err
 		}
