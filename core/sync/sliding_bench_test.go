@@ -3,6 +3,7 @@ package sync_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func rooms10000(b *testing.B, url string) (*rig, *client, *client, []*rooms.Room
 	r := newRig(b, url)
 	alice, bob := r.user("alice"), r.user("bob")
 	list := make([]*rooms.Room, benchRooms)
-	done := make(chan error, 8)
+	done := make(chan error, 4)
 	for w := range cap(done) {
 		go func() {
 			var err error
@@ -93,7 +94,9 @@ func posOf(answer []byte) string {
 }
 
 func benchEach(b *testing.B, fn func(b *testing.B, url string)) {
-	b.Run("sqlite", func(b *testing.B) { fn(b, sqliteURL(b)) })
+	if os.Getenv("REMPART_TEST_ENGINES") != "postgres" {
+		b.Run("sqlite", func(b *testing.B) { fn(b, sqliteURL(b)) })
+	}
 	if pgtest.Wanted() {
 		b.Run("postgres", func(b *testing.B) { fn(b, pgtest.New(b)) })
 	}
