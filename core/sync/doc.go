@@ -6,5 +6,11 @@
 // (build.go) makes one answer from the hub's facts, the tails of active rooms and, where those do not reach, storage.
 // All reads are cut at the position that the hub had when the build began; the answer's token names it.
 //
-// Lock order: hubUser.loading, then hub.mu. Nobody who holds hub.mu waits for anything.
+// Sliding sync (sliding*.go, MSC4186) makes its answers of the same parts, in two dialects. Each user has one list of rooms
+// by activity (slide), kept up to date by notes of what moved (stirs); a connection remembers of each room up to where and by
+// which config it was sent (16 bytes), as of the last answer that the client proved to have. A request matches its rules with
+// the list, walks list and memory side by side, and writes what the client does not have. Connections are stored now and
+// then: one that is older than what the client has brings some things twice, and skips none.
+//
+// Lock order: hubUser.loading; connection.mu, slide.mu; then hub.mu. Nobody who holds hub.mu waits for anything.
 package sync
