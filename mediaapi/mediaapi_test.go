@@ -173,7 +173,7 @@ func TestWhoMayAsk(t *testing.T) {
 			s.t.Errorf("config: %s", a.body)
 		}
 		for _, home := range []string{v1, "/_matrix/media/v3"} {
-			s.fails(s.do("GET", home+"/preview_url?url=http://x", "bob-secret", nil, nil), 404, matrix.CodeUnrecognized)
+			s.fails(s.do("GET", home+"/preview_url?url=http://x", "bob-secret", nil, nil), 404, matrix.CodeNotFound)
 		}
 		if strings.Contains(s.log.String(), "secret") || !strings.Contains(s.log.String(), "download") {
 			s.t.Errorf("the log tells tokens, or nothing: %s", s.log)

@@ -20,6 +20,8 @@ import (
 // operation is one line of the list of the specification's operations.
 type operation struct {
 	api, method, path, id, module string
+	// evidence names the tests that ask for it, or says why it is refused.
+	evidence string
 }
 
 // key is what an operation and a route have in common: the method and the path without names of variables.
@@ -62,6 +64,10 @@ func readOperations(path string) ([]operation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read operations: %w", err)
 	}
+	tests, err := readEvidence(filepath.Join(filepath.Dir(path), "tests.tsv"))
+	if err != nil {
+		return nil, err
+	}
 	var all []operation
 	for i, line := range strings.Split(strings.TrimRight(string(text), "\n"), "\n") {
 		columns := strings.Split(line, "\t")
@@ -69,8 +75,22 @@ func readOperations(path string) ([]operation, error) {
 			return nil, fmt.Errorf("%s, line %d: %d columns", path, i+1, len(columns))
 		}
 		if i > 0 && (columns[0] == "client-server" || columns[0] == "server-server") {
-			all = append(all, operation{columns[0], columns[1], columns[2], columns[3], html.UnescapeString(columns[4])})
+			all = append(all, operation{columns[0], columns[1], columns[2], columns[3], html.UnescapeString(columns[4]), tests[columns[0]+" "+columns[3]]})
 		}
+	}
+	return all, nil
+}
+
+// readEvidence reads which tests ask for each operation; tests/api holds it to the truth.
+func readEvidence(path string) (map[string]string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read which tests ask for what: %w", err)
+	}
+	all := map[string]string{}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		key, tests, _ := strings.Cut(line, "\t")
+		all[key] = tests
 	}
 	return all, nil
 }
@@ -83,7 +103,7 @@ func writeCoverage(w io.Writer, operations []operation, routes []httpx.RouteInfo
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	say("# Coverage of the specification (v1.19)\n")
-	say("Made by `make docs` from the routes of the binary. A route that is there answers; how well, the tests say.\n")
+	say("Made by `make docs` from the routes of the binary and docs/spec/tests.tsv: what is served, and which tests ask for it.\n")
 	say("| API | served | of |\n|---|---|---|")
 	total, done := map[string]int{}, map[string]int{}
 	for _, o := range operations {
@@ -115,7 +135,7 @@ func writeModules(say func(string, ...any), api string, operations []operation, 
 		list := byModule[module]
 		sort.Slice(list, func(i, j int) bool { return list[i].path+list[i].method < list[j].path+list[j].method })
 		for _, o := range list {
-			say("- [%s] `%s %s` %s", when(served[o.key()], "x", " "), o.method, o.path, o.id)
+			say("- [%s] `%s %s` %s: %s", when(served[o.key()], "x", " "), o.method, o.path, o.id, o.evidence)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type Service struct {
 type preferences struct {
 	rules   *Ruleset // nil: the defaults
 	ignored map[matrix.UserID]bool
+	threads map[int64]bool // nil: he says nothing of threads
 }
 
 // Options are what a service is made of.
@@ -57,6 +58,10 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Why threads first: they add to the rules.
+	if err := s.readThreads(ctx, 0); err != nil {
+		return nil, err
+	}
 	for _, r := range rows {
 		if err := s.note(ctx, r.User, r.Type, r.Content); err != nil {
 			return nil, err
@@ -73,6 +78,8 @@ func (s *Service) hear(b storage.Batch) {
 		switch {
 		case l.Kind == storage.KindAccountData && l.Room == 0:
 			s.hearData(l)
+		case l.Kind == storage.KindThreads:
+			s.dirty[l.User] = true
 		case l.Kind == storage.KindMembership:
 			s.forget(l.Room)
 		case l.Kind == storage.KindEvent && l.User != 0:
@@ -139,6 +146,7 @@ func (s *Service) note(ctx context.Context, user int64, typ string, content []by
 		if err != nil {
 			s.log.Warn("stored push rules are not readable, the defaults apply", "user", string(id), "error", err)
 		}
+		rules = p.withThreads(rules)
 		p.rules = &rules
 	}
 	if p.rules != nil || len(p.ignored) > 0 {
@@ -168,6 +176,9 @@ func (s *Service) refresh(ctx context.Context) error {
 			return err
 		}
 		delete(s.users, user)
+		if err := s.readThreads(ctx, user); err != nil {
+			return err
+		}
 		for _, typ := range [...]string{"m.push_rules", "m.ignored_user_list"} {
 			data, err := s.db.FindAccountData(ctx, user, 0, typ)
 			if errors.Is(err, storage.ErrNotFound) {
