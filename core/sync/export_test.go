@@ -49,3 +49,24 @@ func (s *Service) ConnectionSize(user int64) (rooms, bytes int) {
 	}
 	return rooms, bytes
 }
+
+// StoredConnections are the texts that a user's connections are stored as.
+func (s *Service) StoredConnections(user int64) (out [][]byte) {
+	for _, c := range s.conns.list() {
+		if c.User == user {
+			c.mu.Lock()
+			out = append(out, c.encode())
+			c.mu.Unlock()
+		}
+	}
+	return out
+}
+
+// ReadConnection reads a stored connection and what is in it.
+func (s *Service) ReadConnection(body []byte) {
+	c := &connection{}
+	if c.decode(body) == nil {
+		c.dropConfigs()
+		_ = c.encode()
+	}
+}
