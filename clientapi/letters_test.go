@@ -1,6 +1,7 @@
 package clientapi_test
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -8,7 +9,6 @@ import (
 	"testing"
 
 	"rempart/core/users"
-	"rempart/internal/egress"
 	"rempart/internal/mail"
 	"rempart/internal/testkit/pgtest"
 	"rempart/internal/testkit/smtptest"
@@ -27,7 +27,7 @@ func TestANewPasswordByLetter(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, db string) {
 		sink := smtptest.New(t)
 		sender, err := mail.NewSender(mail.Options{Server: sink.Addr, Security: mail.StartTLS, From: "no-reply@hs1.example",
-			Dial: egress.Dialer{}.DialContext, Roots: sink.Roots})
+			Dial: (&net.Dialer{}).DialContext, Roots: sink.Roots})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ type Options struct {
 	// Queue bounds the Changes that may wait for the committer; default 4096.
 	Queue int
 	Log   *slog.Logger
+	// Dial opens connections to PostgreSQL: "tcp" to "host:port", or "unix" to a path. Nil takes the driver's own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// wrap stands between the pools and the driver in tests.
 	wrap func(driver.Connector) driver.Connector

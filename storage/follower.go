@@ -34,7 +34,7 @@ func newFollower(db *DB) *follower {
 	f := &follower{db: db, stop: stop}
 	var notes <-chan *pq.Notification
 	if db.dialect.arrays {
-		f.listener = pq.NewListener(db.dsn, 100*time.Millisecond, 2*time.Second, f.event)
+		f.listener = f.newListener()
 		notes = f.listener.NotificationChannel()
 		f.signals = newSignals(db)
 		f.wait.Go(f.listen)

@@ -43,6 +43,9 @@ func (db *DB) openPostgres(conns int, settings ...string) *sql.DB {
 	if err != nil {
 		panic("storage: the URL was checked before: " + err.Error())
 	}
+	if db.opts.Dial != nil {
+		connector.Dialer(dialer(db.opts.Dial))
+	}
 	pool := sql.OpenDB(db.wrapped(connector))
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 
 	"rempart/config"
 	"rempart/core/users"
 	"rempart/internal/bus"
+	"rempart/internal/egress"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -19,16 +22,22 @@ type ground struct {
 	signals *bus.Bus[[]byte]
 	log     *slog.Logger
 	people  users.People
+	// egress is the way out, of the database's connections too; services are whom the registration files name.
+	egress   *egress.Egress
+	services services
 }
 
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*ground, error) {
 	g := &ground{bus: bus.New[storage.Batch](), signals: bus.New[[]byte](), log: logger}
-	o := storage.Options{URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
+	if err := g.openDoor(cfg); err != nil {
+		return nil, err
+	}
+	o := storage.Options{Dial: g.dialStore, URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
 	if cfg.Database.URL != "" {
 		o.Readers = cfg.Database.Connections - 1 // one writes
 	}
 	var err error
-	if g.people, err = peopleOf(cfg); err != nil {
+	if g.people, err = peopleOf(cfg, g.egress); err != nil {
 		return nil, err
 	}
 	g.db, err = storage.Open(ctx, o)
@@ -43,7 +52,25 @@ func databaseURL(cfg *config.Config) string {
 	return cfg.Database.Path
 }
 
-func (g *ground) close() error { return g.db.Close() }
+// openDoor makes the way out, before anything that goes by it.
+func (g *ground) openDoor(cfg *config.Config) error {
+	roots, err := authorities(cfg.Federation.CA)
+	if err != nil {
+		return err
+	}
+	if g.services, err = servicesOf(cfg); err != nil {
+		return err
+	}
+	g.egress = egress.New(egress.Options{Judge: judges(cfg, g.services), RootCAs: roots})
+	return nil
+}
+
+// dialStore connects to the database.
+func (g *ground) dialStore(ctx context.Context, network, address string) (net.Conn, error) {
+	return g.egress.Dial(ctx, egress.Store, network, address)
+}
+
+func (g *ground) close() error { return errors.Join(g.db.Close(), g.egress.Close()) }
 
 // check asks the database for something small.
 func (g *ground) check(ctx context.Context) error {

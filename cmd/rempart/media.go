@@ -33,7 +33,7 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 	if f.open {
 		o.Peers, o.Server = peers.New(f.client, f.keys), matrix.ServerName(cfg.Server.Name)
 	}
-	if o.Scanner, err = scanner(cfg.Media); err != nil {
+	if o.Scanner, err = scanner(cfg.Media, f.egress); err != nil {
 		return d, err
 	}
 	d.Media = media.New(ctx, o)
@@ -45,15 +45,15 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 }
 
 // scanner is the virus scanner of the configuration, nil for none: ClamAV's daemon on a unix socket, or one that speaks ICAP.
-func scanner(c config.Media) (media.Scanner, error) {
+func scanner(c config.Media, out *egress.Egress) (media.Scanner, error) {
 	switch {
 	case c.Clamd != "":
 		return &clamd.Client{Dial: func(ctx context.Context) (net.Conn, error) {
-			return egress.Dialer{}.DialContext(ctx, "unix", c.Clamd)
+			return out.Dial(ctx, egress.Scan, "unix", c.Clamd)
 		}}, nil
 	case c.ICAP != "":
 		return icap.New(c.ICAP, 0, func(ctx context.Context, address string) (net.Conn, error) {
-			return egress.Dialer{}.DialContext(ctx, "tcp", address)
+			return out.Dial(ctx, egress.Scan, "tcp", address)
 		})
 	}
 	return nil, nil

@@ -37,19 +37,8 @@ type outside struct {
 
 // federate makes the way out, the client that uses it, and the key ring.
 func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outside, error) {
-	roots, err := authorities(cfg.Federation.CA)
-	if err != nil {
-		return nil, err
-	}
-	known, err := servicesOf(cfg)
-	if err != nil {
-		return nil, err
-	}
-	o := &outside{open: len(cfg.Federation.Allow) > 0, services: known, egress: egress.New(egress.Options{
-		Judge: judges(cfg, known), RootCAs: roots,
-	})}
+	o := &outside{open: len(cfg.Federation.Allow) > 0, services: g.services, egress: g.egress}
 	o.services.connect(o.egress)
-	a.onClose = append(a.onClose, o.egress.Close)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
 	old, err := oldKeys(cfg)
 	if err != nil {
@@ -67,6 +56,9 @@ func judges(cfg *config.Config, known services) egress.Judge {
 		egress.Push:       egress.AllowHosts("push", cfg.Push.Allow, cfg.Push.AllowPrivate),
 		egress.Appservice: known.judge(),
 		egress.Preview:    previewJudge(cfg.Previews),
+		egress.Mail:       egress.AllowHosts("e-mail", []string{"*"}, true),
+		egress.Scan:       egress.AllowHosts("scan", []string{"*"}, true),
+		egress.Store:      egress.AllowHosts("store", []string{"*"}, true),
 	})
 }
 

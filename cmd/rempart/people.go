@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"rempart/clientapi"
@@ -12,7 +14,7 @@ import (
 )
 
 // peopleOf says how accounts belong to people, with the mail server that letters go to.
-func peopleOf(cfg *config.Config) (users.People, error) {
+func peopleOf(cfg *config.Config, out *egress.Egress) (users.People, error) {
 	rules, err := mail.ParseRules(cfg.Registration.Emails)
 	if err != nil {
 		return users.People{}, err
@@ -34,7 +36,9 @@ func peopleOf(cfg *config.Config) (users.People, error) {
 	sender, err := mail.NewSender(mail.Options{
 		Server: cfg.Email.Server, Security: mail.Security(cfg.Email.Security), User: cfg.Email.User, Password: cfg.Email.Password,
 		From: mail.Address(cfg.Email.From), FromName: name, Hello: matrix.ServerName(cfg.Server.Name).Host(),
-		Dial: egress.Dialer{}.DialContext,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return out.Dial(ctx, egress.Mail, network, address)
+		},
 	})
 	p.Mail = sender
 	return p, err

@@ -3,6 +3,7 @@ package users_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"testing"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"rempart/core/users"
-	"rempart/internal/egress"
 	"rempart/internal/mail"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/smtptest"
@@ -21,7 +21,7 @@ import (
 func withMail(t *testing.T, sink *smtptest.Server, set func(*users.Options)) func(*users.Options) {
 	return func(o *users.Options) {
 		sender, err := mail.NewSender(mail.Options{
-			Server: sink.Addr, Security: mail.StartTLS, From: "no-reply@hs1.example", Dial: egress.Dialer{}.DialContext, Roots: sink.Roots,
+			Server: sink.Addr, Security: mail.StartTLS, From: "no-reply@hs1.example", Dial: (&net.Dialer{}).DialContext, Roots: sink.Roots,
 		})
 		if err != nil {
 			t.Fatal(err)

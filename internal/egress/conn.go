@@ -8,14 +8,72 @@ import (
 	"sync/atomic"
 )
 
-// judged is a connection that knows what it was admitted for and counts what it carried.
+// judged is a connection, or the attempt to make one, that knows what it was admitted for and counts what it carried.
 type judged struct {
-	net.Conn
-	judge          Judge
-	intent         Intent
-	permit         Permit // nil without a recorder
+	net.Conn // nil until made
+	judge    Judge
+	intent   Intent
+	permit   Permit // nil without a recorder
+	open     *open
+	cancel   context.CancelFunc // gives up the attempt
+
+	mu             sync.Mutex // guards Conn and gone until the connection is handed out
+	gone           bool
 	sent, received atomic.Int64
 	once           sync.Once
+}
+
+// open are the connections and attempts under way.
+type open struct {
+	mu  sync.Mutex
+	all map[*judged]struct{}
+}
+
+func (o *open) add(c *judged) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.all == nil {
+		o.all = map[*judged]struct{}{}
+	}
+	o.all[c] = struct{}{}
+}
+
+func (o *open) remove(c *judged) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, c)
+}
+
+func (o *open) each(f func(*judged)) {
+	o.mu.Lock()
+	list := make([]*judged, 0, len(o.all))
+	for c := range o.all {
+		list = append(list, c)
+	}
+	o.mu.Unlock()
+	for _, c := range list {
+		f(c)
+	}
+}
+
+// made takes the connection of a successful attempt, unless it was abandoned meanwhile.
+func (c *judged) made(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Conn = conn
+	return !c.gone
+}
+
+// abandon gives up an attempt or closes a connection. Closing waits for a write under way, which fails.
+func (c *judged) abandon() {
+	c.cancel()
+	c.mu.Lock()
+	c.gone = true
+	conn := c.Conn
+	c.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close()
+	}
 }
 
 // Read reads and counts.
@@ -39,10 +97,17 @@ func (c *judged) Write(b []byte) (int, error) {
 // Close closes the connection and ends its entry in the record.
 func (c *judged) Close() error {
 	err := c.Conn.Close()
+	c.end(Outcome{Sent: c.sent.Load(), Received: c.received.Load()})
+	return err
+}
+
+// end ends the entry in the record, once.
+func (c *judged) end(o Outcome) {
 	c.once.Do(func() {
+		c.cancel()
+		c.open.remove(c)
 		if c.permit != nil {
-			c.permit.End(Outcome{Sent: c.sent.Load(), Received: c.received.Load()})
+			c.permit.End(o)
 		}
 	})
-	return err
 }

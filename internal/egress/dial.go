@@ -23,8 +23,12 @@ const attemptTime = 6 * time.Second
 // maxAddresses bounds how many addresses of one host are tried.
 const maxAddresses = 6
 
-// Dial connects to "host:port" after the judge has admitted the name and the address.
+// Dial connects to "host:port", or with the network "unix" to a socket on this machine, after the judge has admitted the name
+// and the address.
 func (e *Egress) Dial(ctx context.Context, kind Kind, network, address string) (net.Conn, error) {
+	if network == "unix" {
+		return e.attempt(ctx, network, Intent{Kind: kind, Host: address, Socket: true})
+	}
 	to, err := splitEndpoint(address)
 	if err != nil {
 		return nil, err
@@ -53,7 +57,7 @@ func (e *Egress) dialFirst(ctx context.Context, i Intent, to []Endpoint) (net.Co
 
 // dialEndpoint resolves a host and tries its addresses in order.
 func (e *Egress) dialEndpoint(ctx context.Context, network string, i Intent, port uint16) (net.Conn, error) {
-	if err := e.judge.Admit(ctx, i); err != nil {
+	if _, err := e.examine(ctx, i); err != nil {
 		return nil, err
 	}
 	addrs, err := e.lookup(ctx, i.Host)
@@ -88,7 +92,7 @@ func (e *Egress) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 
 // LookupSRV looks up service records of a host whose name the judge admits.
 func (e *Egress) LookupSRV(ctx context.Context, i Intent, service, host string) ([]*net.SRV, error) {
-	if err := e.judge.Admit(ctx, i); err != nil {
+	if _, err := e.examine(ctx, i); err != nil {
 		return nil, err
 	}
 	_, records, err := e.resolver.LookupSRV(ctx, service, "tcp", host)
@@ -97,24 +101,51 @@ func (e *Egress) LookupSRV(ctx context.Context, i Intent, service, host string) 
 
 // attempt dials one address, with the judge's verdict on just this address and an entry in the record.
 func (e *Egress) attempt(ctx context.Context, network string, i Intent) (net.Conn, error) {
-	if err := e.judge.Admit(ctx, i); err != nil {
+	i, err := e.examine(ctx, i)
+	if err != nil {
 		return nil, err
 	}
-	var permit Permit
+	// Why not the caller's context alone: it ends with the request, the connection does not.
+	dial, cancel := context.WithCancel(ctx)
+	c := &judged{judge: e.judge, intent: i, open: &e.open, cancel: cancel}
 	if e.recorder != nil {
-		var err error
-		if permit, err = e.recorder.Begin(ctx, i); err != nil {
+		if c.permit, err = e.recorder.Begin(ctx, i); err != nil {
+			cancel()
 			return nil, fmt.Errorf("record connection: %w", err)
 		}
 	}
-	conn, err := e.connect(ctx, network, i.Addr.String())
-	if err != nil {
-		if permit != nil {
-			permit.End(Outcome{Err: err})
-		}
+	e.open.add(c)
+	address := i.Addr.String()
+	if i.Socket {
+		address = i.Host
+	}
+	// Why again: what changed before the attempt was among those that are looked through has not reached it.
+	if err = e.judge.Admit(ctx, i); err != nil {
+		c.end(Outcome{Err: err})
 		return nil, err
 	}
-	return &judged{Conn: conn, judge: e.judge, intent: i, permit: permit}, nil
+	conn, err := e.connect(dial, network, address)
+	if err == nil && !c.made(conn) {
+		err = errors.Join(Refused("The policy changed while this connection was made, and it refuses it now."), conn.Close())
+	}
+	if err != nil {
+		c.end(Outcome{Err: err})
+		return nil, err
+	}
+	return c, nil
+}
+
+// examine asks the judge and keeps how it decided; a recorder that wants to hears of refusals.
+func (e *Egress) examine(ctx context.Context, i Intent) (_ Intent, err error) {
+	if judge, ok := e.judge.(Examiner); ok {
+		i.Verdict, err = judge.Examine(ctx, i)
+	} else {
+		err = e.judge.Admit(ctx, i)
+	}
+	if w, ok := e.recorder.(Witness); ok && err != nil {
+		w.Refused(ctx, i, err)
+	}
+	return i, err
 }
 
 // handshake makes a TLS connection of a plain one. Spec: server-server-api/#tls

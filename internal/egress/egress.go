@@ -2,7 +2,7 @@
 //
 // It owns how names are resolved and connections opened. Before anything leaves, a judge is asked: first about the
 // name, so that not even a resolver hears of one that is refused, then about each address really dialled, at every
-// attempt, and about every request on a connection that was kept. A recorder is told of each connection. Proxies of the environment are ignored, since
+// attempt, and about all that is written to a connection that was kept. A recorder is told of each connection. Proxies of the environment are ignored, since
 // behind one nobody could say where a connection ends. Those who need to go out are handed an *Egress by cmd; the
 // core never sees it.
 package egress
@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"net"
 	"net/netip"
-	"time"
 
 	"rempart/internal/matrix"
 )
@@ -29,7 +28,14 @@ const (
 	Media      Kind = "media" // content that another server keeps elsewhere
 	Mail       Kind = "mail"
 	Appservice Kind = "appservice"
+	Scan       Kind = "scan"  // the virus scanner, which sees whole files
+	Store      Kind = "store" // the database and, later, files kept elsewhere
 )
+
+// Kinds lists every kind; what is not in it has no rule in any policy and is refused.
+func Kinds() []Kind {
+	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store}
+}
 
 // Intent is what is about to happen, as the judge and the recorder see it.
 type Intent struct {
@@ -40,12 +46,44 @@ type Intent struct {
 	Host string
 	// Addr is the address about to be dialled; the zero value while only the name is judged.
 	Addr netip.AddrPort
+	// Socket reports that Host is the path of a unix socket, which leads nowhere but to this machine.
+	Socket bool
+	// Verdict is how it was decided, for the recorder; judges do not read it.
+	Verdict Verdict
+}
+
+// Verdict says by which rule and on which evidence an intent was decided. What the judge does not know stays empty.
+type Verdict struct {
+	// ID names the decision in the log, in the record and in what a refused person is told.
+	ID string
+	// Rule is the rule of the policy that decided.
+	Rule string
+	// Policy and Geo are digests of the policy and of the data about addresses.
+	Policy, Geo string
+	// Country, ASN, Operator and Class are where the address is and who runs it.
+	Country         string
+	ASN             uint32
+	Operator, Class string
 }
 
 // Judge decides whether an intent may be carried out. It must be quick and may be called concurrently.
 type Judge interface {
 	// Admit returns nil, or why not.
 	Admit(ctx context.Context, i Intent) error
+}
+
+// Examiner is a judge that also says how it decided.
+type Examiner interface {
+	Judge
+	// Examine decides as Admit does. The verdict counts whether or not there is an error.
+	Examine(ctx context.Context, i Intent) (Verdict, error)
+}
+
+// Witness is a recorder that also wants to hear of what was refused.
+type Witness interface {
+	Recorder
+	// Refused is told of an intent that was not carried out.
+	Refused(ctx context.Context, i Intent, why error)
 }
 
 // Recorder keeps the record of what left. A connection that it cannot begin is not opened.
@@ -95,7 +133,8 @@ type Egress struct {
 	roots    *x509.CertPool
 	connect  func(ctx context.Context, network, address string) (net.Conn, error)
 	perHost  int
-	clients  clients
+	pools    pools
+	open     open
 }
 
 // New makes the way out.
@@ -122,18 +161,18 @@ func (e *Egress) Admit(ctx context.Context, i Intent) error { return e.judge.Adm
 
 // Close closes connections that nobody uses at the moment.
 func (e *Egress) Close() error {
-	e.clients.closeIdle()
+	e.pools.closeIdle()
 	return nil
 }
 
-// Dialer opens outbound connections without a judge. The zero value is ready; it may be used concurrently.
-type Dialer struct{}
-
-// dialTimeout bounds one attempt.
-const dialTimeout = 15 * time.Second
-
-// DialContext connects to an address like "mail.example.org:587".
-func (Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	return d.DialContext(ctx, network, address)
+// Renew makes a change of the judge's mind take effect: connections that would be refused now are closed and dials under way
+// that would be are given up; kept connections of before are not used for another request. When it returns, nothing more is
+// sent to whoever is refused now.
+func (e *Egress) Renew(ctx context.Context) {
+	e.pools.renew()
+	e.open.each(func(c *judged) {
+		if c.judge.Admit(ctx, c.intent) != nil {
+			c.abandon()
+		}
+	})
 }

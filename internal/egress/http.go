@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"rempart/internal/matrix"
@@ -49,35 +48,11 @@ type Doer interface {
 	Do(req *http.Request) (*http.Response, error)
 }
 
-// clients keeps one HTTP client a kind.
-type clients struct {
-	mu   sync.Mutex
-	byID map[Kind]*http.Client
-}
-
-func (c *clients) closeIdle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, client := range c.byID {
-		client.CloseIdleConnections()
-	}
-}
-
 // HTTP is the client for requests of a kind. It follows redirects for well-known files only, and those to https. It decompresses answers,
 // whose readers must bound what they read.
 // Answers must be read within the context of their request: the client itself knows no end.
 func (e *Egress) HTTP(kind Kind) *http.Client {
-	e.clients.mu.Lock()
-	defer e.clients.mu.Unlock()
-	if c := e.clients.byID[kind]; c != nil {
-		return c
-	}
-	if e.clients.byID == nil {
-		e.clients.byID = map[Kind]*http.Client{}
-	}
-	c := &http.Client{Transport: e.transport(kind), CheckRedirect: redirects(kind)}
-	e.clients.byID[kind] = c
-	return c
+	return &http.Client{Transport: pooled{e, kind}, CheckRedirect: redirects(kind)}
 }
 
 // transport speaks HTTP/1.1 only. Why: the streams of HTTP/2 would escape the bound on connections to a peer.

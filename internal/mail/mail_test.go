@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"rempart/internal/egress"
 	"rempart/internal/mail"
 	"rempart/internal/testkit/smtptest"
 )
@@ -110,7 +109,7 @@ func sender(t *testing.T, sink *smtptest.Server, set func(*mail.Options)) *mail.
 	t.Helper()
 	o := mail.Options{
 		Server: sink.Addr, Security: mail.StartTLS, User: "rempart", Password: "secret", FromName: `Préfecture "Nord"`,
-		From: "no-reply@example.org", Dial: egress.Dialer{}.DialContext, Roots: sink.Roots,
+		From: "no-reply@example.org", Dial: (&net.Dialer{}).DialContext, Roots: sink.Roots,
 		Clock: func() time.Time { return time.UnixMilli(1_800_000_000_000).UTC() },
 	}
 	if set != nil {
