@@ -363,6 +363,12 @@ func (b *slidingBuild) writeOutside(p *pick, room *rooms.Room) error {
 	if err != nil || own == nil || m.Membership == storage.MemberInvite && b.ignored[own.Sender] {
 		return err
 	}
+	if m.Membership == storage.MemberInvite {
+		hidden, err := b.s.rooms.HidesInvite(b.ctx, b.c.User, own.Sender)
+		if err != nil || hidden {
+			return err
+		}
+	}
 	b.out = append(matrix.AppendJSONString(b.out, room.ID()), `:{"initial":true,`...)
 	if p.dm {
 		b.out = append(b.out, `"is_dm":true,`...)
