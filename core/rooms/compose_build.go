@@ -25,11 +25,13 @@ type builder struct {
 	rows     []*storage.EventRow // those that enter the timeline
 	exact    bool
 	newRoom  *storage.RoomRow
-	posted   *storage.ServerSet        // who was told last
-	moved    map[matrix.ServerName]int // members of other servers who came, less those who went
-	relay    bool                      // the other servers in the room hear of events from us, though a remote user made them
-	tips     map[int64]int64
-	links    []*storage.ChainLinkRow
+	// notBefore is the time of the create event in a new room: what follows it is not older.
+	notBefore int64
+	posted    *storage.ServerSet        // who was told last
+	moved     map[matrix.ServerName]int // members of other servers who came, less those who went
+	relay     bool                      // the other servers in the room hear of events from us, though a remote user made them
+	tips      map[int64]int64
+	links     []*storage.ChainLinkRow
 	// opened is the branch that this Change starts, branchRows are rows on branches other than the main one.
 	opened *storage.BranchRow
 	// arrived are users of ours who join by this change of state.
@@ -167,7 +169,7 @@ func (b *builder) build(ctx context.Context, d *Draft, key matrix.SigningKey, au
 		PrevEvents: make([]matrix.EventID, 0, len(prev)), AuthEvents: make([]matrix.EventID, 0, len(auth)),
 	}
 	if p.OriginServerTS == 0 {
-		p.OriginServerTS = b.s.nowMS()
+		p.OriginServerTS = max(b.s.nowMS(), b.notBefore)
 	}
 	for _, h := range prev {
 		p.PrevEvents = append(p.PrevEvents, h.id)

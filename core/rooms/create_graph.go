@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"strings"
 
 	"rempart/internal/matrix"
@@ -63,7 +64,8 @@ func (s *Service) commitNew(ctx context.Context, b *builder) (*Room, []*Stored, 
 // newGraph builds the first events.
 func (b *builder) newGraph(ctx context.Context, creator matrix.UserID, content json.RawMessage, fn func(v *View) ([]Draft, error)) error {
 	empty := ""
-	create := []Draft{{Sender: creator, Type: "m.room.create", StateKey: &empty, Content: content, OriginTS: b.s.createTS()}}
+	create := []Draft{{Sender: creator, Type: "m.room.create", StateKey: &empty, Content: content, OriginTS: b.s.createTS(creator)}}
+	b.notBefore = create[0].OriginTS
 	if err := b.need.names(ctx, b.s, create); err != nil {
 		return err
 	}
@@ -80,12 +82,13 @@ func (b *builder) newGraph(ctx context.Context, creator matrix.UserID, content j
 	return b.drafts(ctx, drafts)
 }
 
-// createTS is the time of a create event, never the same twice.
+// createTS is the time of a create event, never the same twice for one user.
 // Why: from room version 12 on the room's id is the event's hash, and one user may make two equal rooms in a millisecond.
-func (s *Service) createTS() int64 {
+func (s *Service) createTS(creator matrix.UserID) int64 {
+	newest := &s.lastCreate[maphash.String(s.createSeed, string(creator))%uint64(len(s.lastCreate))]
 	for {
-		last := s.lastCreate.Load()
-		if now := max(s.nowMS(), last+1); s.lastCreate.CompareAndSwap(last, now) {
+		last := newest.Load()
+		if now := max(s.nowMS(), last+1); newest.CompareAndSwap(last, now) {
 			return now
 		}
 	}

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -64,8 +65,9 @@ type Service struct {
 	txns   txnCache
 	// shadows are the accounts whose events reach nobody.
 	shadows shadows
-	// lastCreate is the time of the newest create event made here, in milliseconds.
-	lastCreate atomic.Int64
+	// lastCreate are the times of the newest create events made here, in milliseconds, by hash of the creator.
+	lastCreate [64]atomic.Int64
+	createSeed maphash.Seed
 	// entering lets one user at a time take this installation into a room; fetching, one backfill a room.
 	// standing, one change at a time of how our users stand to a room from outside.
 	entering, fetching, standing keyLocks
@@ -96,7 +98,7 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	s := &Service{db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3)}
+	s := &Service{createSeed: maphash.MakeSeed(), db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3)}
 	s.rooms = newRoomCache(o.CacheBytes / 3)
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {
