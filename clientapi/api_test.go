@@ -146,7 +146,7 @@ func TestFirstContact(t *testing.T) {
 		if a := s.ok("GET", "/.well-known/matrix/client", "", ""); a.raw != `{"m.homeserver":{"base_url":"https://hs1"}}` {
 			t.Error(a.raw)
 		}
-		if a := s.ok("GET", v3+"/login", "", ""); a.raw != `{"flows":[{"type":"m.login.password"},{"type":"m.login.token","get_login_token":true}]}` {
+		if a := s.ok("GET", v3+"/login", "", ""); a.raw != `{"flows":[{"type":"m.login.password"},{"type":"m.login.token","get_login_token":true},{"type":"m.login.application_service"}]}` {
 			t.Error(a.raw)
 		}
 		flows := s.do("POST", v3+"/register", "", `{}`)

@@ -59,6 +59,9 @@ func (c *Config) checkFederation(say sayer) {
 			say("push.allow[%d]: %q is neither the name of a host nor \"*\".", i, host)
 		}
 	}
+	if _, err := matrix.ParseServerName(c.Federation.Address); c.Federation.Address != "" && err != nil {
+		say("federation.address: %q is not a host and port.", c.Federation.Address)
+	}
 	if _, err := os.Stat(c.Federation.CA); c.Federation.CA != "" && err != nil {
 		say("federation.ca: the file %s cannot be opened.", c.Federation.CA)
 	}

@@ -66,6 +66,7 @@ type Federation struct {
 	AllowPrivate bool     `key:"allow_private"`
 	CA           string   `key:"ca"`
 	DeviceNames  bool     `key:"device_names"`
+	Address      string   `key:"address"`
 }
 
 // Push says by which gateways users may be notified, and what these are told.

@@ -32,12 +32,13 @@ type outside struct {
 	sender *sender.Sender // nil when no other server is admitted
 	// services are the application services.
 	services services
-	open     bool // whether any other server is admitted
+	open     bool   // whether any other server is admitted
+	address  string // where other servers are sent to
 }
 
 // federate makes the way out, the client that uses it, and the key ring.
 func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outside, error) {
-	o := &outside{open: len(cfg.Federation.Allow) > 0, services: g.services, egress: g.egress}
+	o := &outside{open: len(cfg.Federation.Allow) > 0, address: cfg.Federation.Address, services: g.services, egress: g.egress}
 	o.services.connect(o.egress)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
 	old, err := oldKeys(cfg)
@@ -147,7 +148,7 @@ func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, cli
 // routes adds every route of the federation address.
 func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
-		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(),
+		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(), Address: o.address,
 	})
 }
 

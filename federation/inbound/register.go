@@ -27,12 +27,15 @@ type Deps struct {
 	EDUs  EDUs
 	// Software is the version of this server as it tells others.
 	Software string
+	// Address is the host and port that other servers are sent to; "": they go by the server's name.
+	Address string
 }
 
 // Register adds all routes of the server-server API, those that are asked most often first.
 func Register(r *httpx.Router, d Deps) {
 	sendRoutes(r, d.Inbox, d.EDUs)
 	versionRoutes(r, d.Software)
+	wellKnownRoutes(r, d.Address)
 	keyRoutes(r, d.Keys)
 	historyRoutes(r, d.Rooms)
 	stateRoutes(r, d.Rooms)
