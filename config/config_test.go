@@ -67,7 +67,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"listen.client": "127.0.0.1:1", "listen.federation": "127.0.0.1:2", "listen.metrics": "127.0.0.1:3", "listen.pprof": "127.0.0.1:4",
 		"listen.tls_cert": key, "listen.tls_key": key, "listen.trusted_proxies": "10.0.0.0/8, ::1",
 		"database.url": "postgres://x", "registration.tokens": "a,b", "rooms.default_version": "11",
-		"federation.allow": "a.example.org,*", "push.allow": "push.example.org", "previews.allow": "example.org", "limits.rates": `[{"name":"login","per_second":1,"burst":2}]`, "log.level": "debug", "log.format": "json",
+		"federation.allow": "a.example.org,*", "federation.address": "matrix.example.org:443", "push.allow": "push.example.org", "previews.allow": "example.org", "limits.rates": `[{"name":"login","per_second":1,"burst":2}]`, "log.level": "debug", "log.format": "json",
 		"password.min_length": "12", "password.min_kinds": "3", "registration.emails": "example.org,*.gouv.fr",
 		"accounts.terms":    `[{"id":"cgu","version":"1","language":"fr","name":"CGU","url":"https://env/cgu"}]`,
 		"appservices.files": write(t, goodRegistration), "media.icap": "icap://127.0.0.1:1344/avscan",
