@@ -103,7 +103,7 @@ func homes() map[string][]string {
 		"github.com/tidwall":                      {"internal/matrix"},
 		"github.com/sirupsen/logrus":              {"internal/log"},
 		"github.com/spf13/viper":                  {"config"},
-		"go.yaml.in/yaml":                         {"config"}, // registration files, whose keys viper would cut at dots
+		"go.yaml.in/yaml":                         {"config", "policy"}, // registration files, whose keys viper would cut at dots; policies
 		"github.com/lib/pq":                       {"storage", "internal/testkit"},
 		"modernc.org/sqlite":                      {"storage", "internal/testkit"},
 		"modernc.org/libc":                        {"storage"}, // the file layer of the power-loss proof
