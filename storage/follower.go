@@ -118,6 +118,10 @@ func (f *follower) catchUp(ctx context.Context) {
 	}
 }
 
+// CatchUp publishes all that other processes have committed so far, without waiting for the word of it.
+// Why: who has been answered by one node may ask the next thing of another.
+func (db *DB) CatchUp(ctx context.Context) error { return db.follower.follow(ctx) }
+
 func (f *follower) follow(ctx context.Context) error {
 	c := f.db.committer
 	for {

@@ -51,10 +51,13 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 	if err != nil {
 		return nil, err
 	}
-	for rebuilds := 0; ; {
+	race := contender{s: s}
+	defer race.end()
+	for {
 		if err := need.satisfy(ctx, s); err != nil {
 			return nil, err
 		}
+		race.build()
 		c, err := s.enqueue(ctx, r, &need, func(ctx context.Context, b *builder) error {
 			drafts, err := fn(b.view())
 			if err != nil {
@@ -90,6 +93,8 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 			err = way.c.err
 		case errors.Is(err, storage.ErrStale):
 			// what the build rested on failed under it
+		case err != nil && race.refused(ctx, r, err):
+			continue
 		case err != nil:
 			return nil, err
 		case c == nil:
@@ -103,11 +108,8 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 		if first, e := s.firstOf(ctx, c, err); first != nil || e != nil {
 			return first, e
 		}
-		if rebuilds++; rebuilds > maxRebuilds || !errors.Is(err, storage.ErrStale) {
+		if !errors.Is(err, storage.ErrStale) || !race.lost(r) {
 			return nil, refused(err)
-		}
-		if rebuilds%losses == 0 {
-			s.askTurn(r)
 		}
 	}
 }

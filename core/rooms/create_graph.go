@@ -21,7 +21,7 @@ func (s *Service) CreateRoom(ctx context.Context, v *matrix.RoomVersion, creator
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &Room{s: s, nid: nid, version: v, released: make(chan struct{}, 1)}
+	r := &Room{s: s, nid: nid, version: v}
 	if !v.RoomIDIsCreateHash {
 		r.id = newRoomID(creator.Server())
 	}

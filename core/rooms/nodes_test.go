@@ -85,6 +85,59 @@ func (r *rig) topic(t *testing.T, id matrix.RoomID) (*matrix.Event, error) {
 	return view.Get(t.Context(), matrix.StateTuple{Type: "m.room.topic"})
 }
 
+// Messages pass however much state another node writes, and the other goes on too.
+func TestMessagesAmongStateOfAnotherNode(t *testing.T) {
+	one, two := nodes(t)
+	room := one.publicRoom(t, "11")
+	there, err := two.rooms.Room(t.Context(), room.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writers, senders sync.WaitGroup
+	var states [3]int
+	for i := range states {
+		writers.Go(func() {
+			for ctx.Err() == nil {
+				topic := state(alice, "m.room.topic", "", object{"topic": fmt.Sprint(i, " ", states[i])})
+				if _, err := one.send(context.WithoutCancel(ctx), room, topic); err != nil {
+					t.Errorf("state event: %v", err)
+					return
+				}
+				states[i]++
+			}
+		})
+	}
+	for sender := range 4 {
+		senders.Go(func() { sendMany(t, two, there, sender, 25) })
+	}
+	senders.Wait()
+	stop()
+	writers.Wait()
+	if states[0]+states[1]+states[2] < 10 {
+		t.Errorf("the state was starved: %v", states)
+	}
+	t.Logf("%v state events beside 100 messages", states)
+}
+
+// Who has joined by one node may send by another at once.
+func TestSendWhereTheJoinIsNotHeardOf(t *testing.T) {
+	one, two := nodes(t)
+	room := one.publicRoom(t, "12")
+	there, err := two.rooms.Room(t.Context(), room.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.must(t, there, text(alice, "the room is in memory"))
+	for i := range 40 {
+		user := matrix.UserID(fmt.Sprintf("@user%d:home.example", i))
+		one.must(t, room, state(user, "m.room.member", string(user), object{"membership": "join"}))
+		if _, err := two.send(t.Context(), there, text(user, "here I am")); err != nil {
+			t.Fatalf("user %d: %v", i, err)
+		}
+	}
+}
+
 // Messages that two nodes send into one room at the same time are all there; those of one node are built one on another
 // also while the other writes.
 func TestMessagesOfTwoNodes(t *testing.T) {

@@ -107,7 +107,9 @@ func inOrder(events []*matrix.Event) []*matrix.Event {
 // receive takes in one event.
 func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Outcome) error {
 	need := needs{events: 1}
-	for rebuilds := 0; ; {
+	race := contender{s: s}
+	defer race.end()
+	for {
 		if err := need.satisfy(ctx, s); err != nil {
 			return err
 		}
@@ -135,12 +137,8 @@ func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Ou
 			}
 			return nil
 		}
-		rebuilds++
-		if rebuilds > maxRebuilds || !errors.Is(err, storage.ErrStale) && !s.db.IsDuplicate(err) {
+		if !errors.Is(err, storage.ErrStale) && !s.db.IsDuplicate(err) || !race.lost(r) {
 			return fmt.Errorf("receive event %s: %w", e.ID, err)
-		}
-		if rebuilds%losses == 0 {
-			s.askTurn(r)
 		}
 	}
 }
@@ -158,7 +156,7 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 	if err != nil {
 		return nil, nil, err
 	}
-	r = &Room{s: s, nid: nid, id: e.RoomID, version: e.Version, tip: &snapshot{}, released: make(chan struct{}, 1)}
+	r = &Room{s: s, nid: nid, id: e.RoomID, version: e.Version, tip: &snapshot{}}
 	return r, &storage.RoomRow{NID: nid, RoomID: e.RoomID, RoomVersion: e.Version.ID, Created: s.nowMS()}, nil
 }
 

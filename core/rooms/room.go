@@ -27,13 +27,10 @@ type Room struct {
 
 	// stale says that another node, or a failed write, moved the room under us.
 	stale atomic.Bool
-	// moved says that another node added messages: see overtaken. held that it asked for a turn, until released; asking until
-	// when, in Unix milliseconds, this node does.
-	moved, held atomic.Bool
-	released    chan struct{} // capacity 1
-	asking      atomic.Int64
-	foreign     atomic.Int64 // the position of what another node wrote last
-	committed   atomic.Pointer[snapshot]
+	// moved says that another node added messages: see overtaken.
+	moved     atomic.Bool
+	turns     turns
+	committed atomic.Pointer[snapshot]
 	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
 	prior  atomic.Pointer[snapshot]
 	absent absentKeys

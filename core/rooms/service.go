@@ -142,7 +142,7 @@ func (s *Service) roomOf(info *storage.RoomInfo, err error) (*Room, error) {
 	if !ok {
 		return nil, matrix.UnsupportedRoomVersion()
 	}
-	return s.rooms.add(&Room{s: s, nid: info.NID, id: info.RoomID, version: v, released: make(chan struct{}, 1)}), nil
+	return s.rooms.add(&Room{s: s, nid: info.NID, id: info.RoomID, version: v}), nil
 }
 
 // hear takes in every batch that was committed, in order: it moves what readers see, and forgets rooms that another
