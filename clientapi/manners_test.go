@@ -52,6 +52,33 @@ func TestMannersOnEveryPath(t *testing.T) {
 	}
 }
 
+func TestTheAddressOpenedInABrowser(t *testing.T) {
+	s := newServer(t, t.TempDir()+"/home.db")
+	open := func(method, path, language string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		req := httptest.NewRequestWithContext(t.Context(), method, path, nil)
+		req.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		req.Header.Set("Accept-Language", language)
+		s.router.ServeHTTP(w, req)
+		return w
+	}
+	for language, says := range map[string]string{"en": "Open a Matrix application", "fr-FR,en": "Ouvrez une application Matrix"} {
+		w := open("GET", "/", language)
+		if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, says) || !strings.Contains(body, "@n") ||
+			!strings.Contains(body, ":hs1</code>") || !strings.Contains(body, "https://hs1") || strings.Contains(body, "ZgotmplZ") {
+			t.Error(w.Code, body)
+		}
+		if h := w.Header(); h.Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Error(h)
+		}
+	}
+	for _, path := range []string{"/nowhere", "//", v3 + "/nothing"} {
+		if w := open("GET", path, "en"); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "M_UNRECOGNIZED") {
+			t.Error(path, w.Code, w.Body)
+		}
+	}
+}
+
 func TestAccountsOverHTTP(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		token, _ := s.register("alice")

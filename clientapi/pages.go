@@ -78,18 +78,8 @@ func formPage(r *httpx.Router, t *template.Template, name string, act func(req *
 			}
 			text = errorText(french, e)
 		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		h.Del("Access-Control-Allow-Origin") // no other site has business here
+		lang := pageHeaders(w, req)
 		w.WriteHeader(status)
-		lang := "en"
-		if french {
-			lang = "fr"
-		}
 		_ = t.Execute(w, page{text, lang, p.Query().Get("token")}) // at worst the reader is gone
 		return nil
 	}

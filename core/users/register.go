@@ -77,6 +77,9 @@ func (s *Service) registrationFlows(ctx context.Context) ([][]string, error) {
 		French("Les inscriptions sont fermées sur ce serveur. Son administrateur peut créer votre compte.")
 }
 
+// RegistrationOpen reports whether anybody may make an account by himself.
+func (s *Service) RegistrationOpen() bool { return s.reg.Open && len(s.registrationStages()) > 0 }
+
 // Available answers whether a name can be registered: nil, M_USER_IN_USE or M_INVALID_USERNAME.
 // Spec: client-server-api/#get_matrixclientv3registeravailable
 func (s *Service) Available(ctx context.Context, username, host string) error {
