@@ -136,6 +136,9 @@ func (d *dispatch) invitation(ctx context.Context, n *notification, row *storage
 		}
 		return nil, err
 	}
+	if hidden, err := d.Rooms.HidesInvite(ctx, n.user, n.event.Sender); hidden || err != nil {
+		return nil, err // Spec: client-server-api/#invite-permission
+	}
 	notice, err := d.Rules.Notice(ctx, row.User, n.user, n.event, push.Occasion{
 		MayNotify:   func(string) bool { return false },
 		DisplayName: func() string { return "" },

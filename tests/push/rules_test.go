@@ -65,16 +65,43 @@ func TestContent(t *testing.T) {
 	}
 }
 
-// Invitations are told, but not those of somebody who is ignored.
+// A message in a thread that one subscribed to sounds as the rule on threads has it. MSC4306
+func TestSubscribedThread(t *testing.T) {
+	s := live.Start(t, live.Options{Extra: open + "  content: true\n"})
+	ctx := context.Background()
+	g := newGateway(t)
+	alice, bob, carol := user(t, s, "alice"), user(t, s, "bob"), user(t, s, "carol")
+	id := room(t, bob, alice)
+	mx.Must(t, carol.Join(ctx, id))
+	root := say(t, bob, id, "root")
+	mx.Must(t, alice.Do(ctx, "PUT", "/_matrix/client/unstable/io.element.msc4306/rooms/"+url.PathEscape(id)+"/thread/"+url.PathEscape(root)+"/subscription",
+		map[string]any{}, nil))
+	mx.Must(t, set(alice, pusher(g, "phone")))
+	var res struct {
+		EventID string `json:"event_id"`
+	}
+	mx.Must(t, bob.Do(ctx, "PUT", "/_matrix/client/v3/rooms/"+url.PathEscape(id)+"/send/m.room.message/t", map[string]any{
+		"msgtype": "m.text", "body": "x", "m.relates_to": map[string]any{"rel_type": "m.thread", "event_id": root}}, &res))
+	if n := g.event("phone", res.EventID); n.Devices[0].Tweaks["sound"] != "default" {
+		t.Errorf("in a thread that she subscribed to: %+v", n.Devices[0].Tweaks)
+	}
+	if n := g.event("phone", say(t, bob, id, "main")); len(n.Devices[0].Tweaks) != 0 {
+		t.Errorf("outside of it: %+v", n.Devices[0].Tweaks)
+	}
+}
+
+// Invitations are told, but not those of somebody who is ignored, or whose invitations the user does not want to see.
 func TestInvitations(t *testing.T) {
 	each(t, open+"  content: true\n", func(t *testing.T, s *live.Server) {
 		ctx := context.Background()
 		g := newGateway(t)
-		alice, bob, pest := user(t, s, "alice"), user(t, s, "bob"), user(t, s, "pest")
+		alice, bob, pest, unwanted := user(t, s, "alice"), user(t, s, "bob"), user(t, s, "pest"), user(t, s, "unwanted")
+		mx.Must(t, alice.Do(ctx, "PUT", "/_matrix/client/v3/user/"+url.PathEscape(alice.UserID)+"/account_data/org.matrix.msc4155.invite_permission_config",
+			map[string]any{"ignored_users": []string{unwanted.UserID}}, nil))
 		mx.Must(t, alice.Do(ctx, "PUT", "/_matrix/client/v3/user/"+url.PathEscape(alice.UserID)+"/account_data/m.ignored_user_list",
 			map[string]any{"ignored_users": map[string]any{pest.UserID: map[string]any{}}}, nil))
 		mx.Must(t, set(alice, pusher(g, "phone")))
-		for _, c := range []*mx.Client{pest, bob} {
+		for _, c := range []*mx.Client{pest, unwanted, bob} {
 			_, err := c.CreateRoom(ctx, map[string]any{"preset": "private_chat", "invite": []string{alice.UserID}})
 			mx.Must(t, err)
 		}
