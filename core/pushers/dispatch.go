@@ -52,7 +52,6 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 	}
 	tick := time.NewTicker(savesWithin)
 	defer tick.Stop()
-	renewed := d.Clock()
 	for {
 		if err := d.step(ctx, calls); err != nil {
 			return err
@@ -73,11 +72,8 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 			if err := d.save(ctx); err != nil {
 				return err
 			}
-			if !d.DB.Alone() && d.Clock().Sub(renewed) >= leaseRenewal {
-				if err := d.lease(ctx); err != nil {
-					return err
-				}
-				renewed = d.Clock()
+			if err := d.lease.Renew(ctx); err != nil {
+				return err
 			}
 		}
 	}
@@ -87,7 +83,7 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 func (d *dispatch) load(ctx context.Context) error {
 	d.news() // what was heard before is in the database
 	tidy := &storage.Change{}
-	tidy.Guard(d.DB.HoldsLease(leaseName), storage.PrunePusherProgress())
+	tidy.Guard(d.lease.Held(), storage.PrunePusherProgress())
 	if err := d.DB.Commit(ctx, tidy); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (d *dispatch) save(ctx context.Context) error {
 // with the cursor is not written.
 func (d *dispatch) progress() (c *storage.Change, written []*pusher) {
 	c = &storage.Change{}
-	c.Guard(d.DB.HoldsLease(leaseName))
+	c.Guard(d.lease.Held())
 	c.Add(&storage.PushCursorRow{Pos: d.pos})
 	for p := range d.unsaved {
 		switch {
@@ -50,7 +50,7 @@ func (d *dispatch) progress() (c *storage.Change, written []*pusher) {
 // lastWords saves what has arrived and gives the lease back.
 func (d *dispatch) lastWords(ctx context.Context) {
 	c, _ := d.progress()
-	c.Guard(d.DB.ReleaseLease(leaseName))
+	c.Guard(d.lease.Release())
 	if err := d.DB.Commit(ctx, c); err != nil {
 		d.Log.Warn("store how far pushers were told", "error", err)
 	}

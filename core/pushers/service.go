@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/core/lease"
 	"rempart/core/push"
 	"rempart/core/rooms"
 	syncing "rempart/core/sync"
@@ -44,10 +45,6 @@ const (
 	pageSize      = 500
 	tooOld        = 24 * time.Hour
 	givenUp       = 10 * time.Minute // after which a notification that a gateway refuses is left out
-	leaseName     = "push"
-	leaseLife     = 5 * time.Second
-	leaseRenewal  = 1500 * time.Millisecond
-	leaseAlone    = time.Hour
 	longestPause  = 15 * time.Minute
 	shortestPause = time.Second
 	savesWithin   = time.Second
@@ -60,6 +57,7 @@ type Service struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
+	lease  *lease.Lease
 
 	mu      sync.Mutex
 	moved   bool
@@ -82,7 +80,8 @@ func New(o Options) *Service {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Service{Options: o, cancel: cancel, wake: make(chan struct{}, 1), changed: map[int64]bool{}}
 	o.Bus.Subscribe(s.hear)
-	s.wg.Go(func() { s.run(ctx) })
+	s.lease = lease.New(o.DB, "push", o.Clock, o.Log)
+	s.wg.Go(func() { s.lease.Hold(ctx, s.tell, nil) })
 	return s
 }
 
@@ -147,40 +146,8 @@ func (s *Service) news() news {
 	return n
 }
 
-// run takes the lease whenever it is free, and tells while it is held.
-func (s *Service) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if s.lease(ctx) != nil {
-			s.pause(ctx, leaseRenewal)
-			continue
-		}
-		if err := newDispatch(s).run(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("push starts again", "error", err)
-			s.pause(ctx, leaseRenewal)
-		}
-	}
-}
-
-// lease takes or renews the right to tell.
-func (s *Service) lease(ctx context.Context) error {
-	now, life := s.Clock(), leaseLife
-	free := now
-	if s.DB.Alone() { // the folder's lock says that whoever held it before is gone
-		life, free = leaseAlone, now.AddDate(100, 0, 0)
-	}
-	c := &storage.Change{}
-	c.Guard(s.DB.TakeLease(leaseName, free.UnixMilli(), now.Add(life).UnixMilli()))
-	return s.DB.Commit(ctx, c)
-}
-
-func (s *Service) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
+// tell tells gateways, while this node has the lease.
+func (s *Service) tell(ctx context.Context) error { return newDispatch(s).run(ctx) }
 
 // backOff is how long a gateway that has failed for some time is left alone.
 func backOff(failing time.Duration) time.Duration {

@@ -57,7 +57,6 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	}
 	tick := time.NewTicker(savesWithin)
 	defer tick.Stop()
-	renewed := p.Clock()
 	for {
 		if err := p.step(ctx, calls); err != nil {
 			return err
@@ -72,13 +71,9 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		case <-tick.C:
 			p.due()
 			p.measure()
-			if p.DB.Alone() || p.Clock().Sub(renewed) < leaseRenewal {
-				break
-			}
-			if err := p.lease(ctx); err != nil {
+			if err := p.lease.Renew(ctx); err != nil {
 				return err
 			}
-			renewed = p.Clock()
 		}
 	}
 }
@@ -98,7 +93,7 @@ func (p *dispatch) more() {
 // lastWords saves what has arrived and gives the lease back.
 func (p *dispatch) lastWords(ctx context.Context) {
 	c := &storage.Change{}
-	c.Guard(p.DB.HoldsLease(leaseName), p.DB.ReleaseLease(leaseName))
+	c.Guard(p.lease.Held(), p.lease.Release())
 	for d := range p.unsaved {
 		c.Add(&storage.DestinationRow{Destination: d.Destination})
 	}

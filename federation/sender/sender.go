@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/core/lease"
 	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/internal/bus"
@@ -43,10 +44,6 @@ const (
 	maxBody       = 4 << 20
 	pageSize      = 500
 	wholeCatchUp  = 100 // so many missed events are sent one by one; of more only the newest of each room
-	leaseName     = "federation sender"
-	leaseLife     = 5 * time.Second
-	leaseRenewal  = 1500 * time.Millisecond
-	leaseAlone    = time.Hour
 	longestPause  = time.Hour
 	shortestPause = time.Second
 	idlePrune     = time.Minute
@@ -59,6 +56,7 @@ type Sender struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
+	lease  *lease.Lease
 	stats  stats
 
 	mu        sync.Mutex
@@ -93,7 +91,8 @@ func New(o Options) *Sender {
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.signalled)
 	}
-	s.wg.Go(func() { s.run(ctx) })
+	s.lease = lease.New(o.DB, "federation sender", o.Clock, o.Log)
+	s.wg.Go(func() { s.lease.Hold(ctx, s.send, nil) })
 	return s
 }
 
@@ -167,46 +166,11 @@ func (s *Sender) Tell(from matrix.ServerName, to []matrix.ServerName, key string
 	s.poke()
 }
 
-// run takes the lease whenever it is free, and sends while it is held.
-func (s *Sender) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if s.lease(ctx) != nil {
-			s.pause(ctx, leaseRenewal)
-			continue
-		}
-		s.hold(true)
-		err := newDispatch(s).run(ctx)
-		s.hold(false)
-		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("federation sender starts again", "error", err)
-			s.pause(ctx, leaseRenewal)
-		}
-	}
-}
-
-// lease takes or renews the right to send.
-func (s *Sender) lease(ctx context.Context) error {
-	life := leaseLife
-	if s.DB.Alone() {
-		life = leaseAlone
-	}
-	now := s.Clock()
-	c := &storage.Change{}
-	if s.DB.Alone() { // the folder's lock says that whoever held it before is gone
-		c.Guard(s.DB.TakeLease(leaseName, now.Add(100*365*24*time.Hour).UnixMilli(), now.Add(life).UnixMilli()))
-	} else {
-		c.Guard(s.DB.TakeLease(leaseName, now.UnixMilli(), now.Add(life).UnixMilli()))
-	}
-	return s.DB.Commit(ctx, c)
-}
-
-func (s *Sender) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
+// send tells other servers, while this node has the lease.
+func (s *Sender) send(ctx context.Context) error {
+	s.hold(true)
+	defer s.hold(false)
+	return newDispatch(s).run(ctx)
 }
 
 // backOff is how long a server that has failed for some time is left alone.

@@ -73,7 +73,7 @@ func (p *dispatch) save(ctx context.Context, c *storage.Change, now bool) error 
 	if !now && !prune && (len(p.unsaved) == 0 || p.underWay > 0) {
 		return nil
 	}
-	c.Guard(p.DB.HoldsLease(leaseName))
+	c.Guard(p.lease.Held())
 	for d := range p.unsaved {
 		c.Add(&storage.DestinationRow{Destination: d.Destination})
 	}

@@ -9,6 +9,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/appservice"
+	"rempart/core/lease"
 	"rempart/core/rooms"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
@@ -39,10 +40,6 @@ const (
 	maxNotes      = 4096
 	pageSize      = 500
 	manyUsers     = 1000
-	leaseName     = "application services"
-	leaseLife     = 5 * time.Second
-	leaseRenewal  = 1500 * time.Millisecond
-	leaseAlone    = time.Hour
 	longestPause  = time.Hour
 	shortestPause = time.Second
 	idlePrune     = time.Minute
@@ -55,6 +52,7 @@ type Courier struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
+	lease  *lease.Lease
 
 	mu      sync.Mutex
 	upto    int64          // the outbox may hold rows up to here; Why not the database's: subscribers hear of a batch before it moves
@@ -96,7 +94,8 @@ func New(ctx context.Context, o Options) (*Courier, error) {
 	c := &Courier{Options: o, cancel: cancel, wake: make(chan struct{}, 1), moved: map[int64]bool{}, people: map[int64]bool{},
 		failing: map[int64]bool{}, heard: map[int64]bool{}}
 	o.Bus.Subscribe(c.hear)
-	c.wg.Go(func() { c.run(run) })
+	c.lease = lease.New(o.DB, "application services", o.Clock, o.Log)
+	c.wg.Go(func() { c.lease.Hold(run, c.tell, c.forget) })
 	return c, nil
 }
 
@@ -197,20 +196,8 @@ func (c *Courier) poke() {
 	}
 }
 
-// run takes the lease whenever it is free, and tells while it is held.
-func (c *Courier) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if c.lease(ctx) != nil {
-			c.forget()
-			c.pause(ctx, leaseRenewal)
-			continue
-		}
-		if err := newDispatch(c).run(ctx); err != nil && ctx.Err() == nil {
-			c.Log.Warn("telling application services starts again", "error", err)
-			c.pause(ctx, leaseRenewal)
-		}
-	}
-}
+// tell tells services, while this node has the lease.
+func (c *Courier) tell(ctx context.Context) error { return newDispatch(c).run(ctx) }
 
 // forget drops what only who tells would take.
 func (c *Courier) forget() {
@@ -218,24 +205,4 @@ func (c *Courier) forget() {
 	defer c.mu.Unlock()
 	c.notes = nil
 	clear(c.people)
-}
-
-// lease takes or renews the right to tell.
-func (c *Courier) lease(ctx context.Context) error {
-	now, life, free := c.Clock(), leaseLife, int64(0)
-	if free = now.UnixMilli(); c.DB.Alone() { // the folder's lock says that whoever held it before is gone
-		life, free = leaseAlone, now.Add(100*365*24*time.Hour).UnixMilli()
-	}
-	change := &storage.Change{}
-	change.Guard(c.DB.TakeLease(leaseName, free, now.Add(life).UnixMilli()))
-	return c.DB.Commit(ctx, change)
-}
-
-func (c *Courier) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

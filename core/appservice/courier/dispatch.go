@@ -50,7 +50,6 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	}
 	tick := time.NewTicker(ticks)
 	defer tick.Stop()
-	renewed := p.Clock()
 	for {
 		if err := p.step(ctx, calls); err != nil {
 			return err
@@ -67,13 +66,9 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 			if err := p.prune(ctx); err != nil {
 				return err
 			}
-			if p.DB.Alone() || p.Clock().Sub(renewed) < leaseRenewal {
-				break
-			}
-			if err := p.lease(ctx); err != nil {
+			if err := p.lease.Renew(ctx); err != nil {
 				return err
 			}
-			renewed = p.Clock()
 		}
 	}
 }
@@ -145,7 +140,7 @@ func (p *dispatch) save(ctx context.Context, now bool, more ...storage.Guard) er
 		return nil
 	}
 	c := &storage.Change{}
-	c.Guard(p.DB.HoldsLease(leaseName))
+	c.Guard(p.lease.Held())
 	for l := range p.unsaved {
 		c.Add(&storage.AppserviceRow{AppserviceCursor: l.AppserviceCursor})
 	}
@@ -211,7 +206,7 @@ func (p *dispatch) arrived(ctx context.Context, l *link) error {
 		return nil
 	}
 	c := &storage.Change{}
-	c.Guard(p.DB.HoldsLease(leaseName))
+	c.Guard(p.lease.Held())
 	for _, m := range f.Drop {
 		c.Guard(storage.DeleteOneToDevice(m.Device, m.Pos, m.Part))
 	}
@@ -231,7 +226,7 @@ func (p *dispatch) setFailing(l *link) {
 // lastWords saves what has arrived and gives the lease back.
 func (p *dispatch) lastWords(ctx context.Context) {
 	c := &storage.Change{}
-	c.Guard(p.DB.HoldsLease(leaseName), p.DB.ReleaseLease(leaseName))
+	c.Guard(p.lease.Held(), p.lease.Release())
 	for l := range p.unsaved {
 		c.Add(&storage.AppserviceRow{AppserviceCursor: l.AppserviceCursor})
 	}
