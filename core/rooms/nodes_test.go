@@ -3,7 +3,9 @@ package rooms_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rempart/core/rooms"
@@ -83,6 +85,49 @@ func (r *rig) topic(t *testing.T, id matrix.RoomID) (*matrix.Event, error) {
 		return nil, err
 	}
 	return view.Get(t.Context(), matrix.StateTuple{Type: "m.room.topic"})
+}
+
+// A write that loses to another node each time it is built gets its turn, and so do those that it lost to.
+func TestTurnOfWhoAlwaysLoses(t *testing.T) {
+	topic := func(i int) rooms.Draft {
+		return state(alice, "m.room.topic", "", object{"topic": fmt.Sprint(i)})
+	}
+	message := func(i int) rooms.Draft { return text(alice, fmt.Sprint(i)) }
+	for name, drafts := range map[string][2]func(int) rooms.Draft{
+		"state among messages": {topic, message},
+		"message among state":  {message, topic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			one, two := nodes(t)
+			room := one.publicRoom(t, "11")
+			there, err := two.rooms.Room(t.Context(), room.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			two.must(t, there, text(alice, "the room is in memory"))
+			var others sync.WaitGroup
+			built := 0
+			_, err = one.rooms.Compose(t.Context(), room, func(*rooms.View) ([]rooms.Draft, error) {
+				built++
+				var sent atomic.Bool
+				n := built
+				others.Go(func() {
+					defer sent.Store(true)
+					if _, err := two.send(t.Context(), there, drafts[1](n)); err != nil {
+						t.Errorf("what it lost to: %v", err)
+					}
+				})
+				for !sent.Load() && !there.Yields() { // it loses, unless the other one waits
+					runtime.Gosched()
+				}
+				return []rooms.Draft{drafts[0](0)}, nil
+			})
+			if err != nil {
+				t.Errorf("built %d times: %v", built, err)
+			}
+			others.Wait()
+		})
+	}
 }
 
 // Messages pass however much state another node writes, and the other goes on too.

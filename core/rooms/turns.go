@@ -15,7 +15,7 @@ import (
 // writes faster than this one can read what came. Without a turn of its own it would lose for ever.
 const (
 	// losses is how often a write may lose before its node asks the others to wait.
-	losses = 3
+	losses = 2
 	// turnTime is how long the others wait at most; a write takes some milliseconds.
 	turnTime = 300 * time.Millisecond
 )
