@@ -37,10 +37,11 @@ func (b *builder) fork(ctx context.Context, e *Stored, auth authEvents, prev []*
 	}
 	if softFailed || a.Backfill {
 		b.add(e)
-		if !softFailed {
-			b.index(e)
+		if softFailed {
+			return nil
 		}
-		return nil
+		b.index(e)
+		return b.redact(ctx, e) // Why: its target may be in our timeline, though the redaction comes as history
 	}
 	if err := b.enterTimeline(ctx, e); err != nil {
 		return err
