@@ -13,14 +13,17 @@ import (
 // notifyChannel carries the last position of every commit to other nodes, and nothing else.
 const notifyChannel = "rempart"
 
-// How often other nodes' changes are looked for without being told of any, and how long one look may take.
+// How often other nodes' changes are looked for without being told of any, and how long one look may take. On SQLite
+// nobody tells: what a command beside the running server changes, as the end of all sessions, holds after a quarter of a
+// second at most.
 const (
-	followEvery  = time.Second
-	followWithin = 5 * time.Second
+	followEvery     = time.Second
+	followFileEvery = time.Second / 4
+	followWithin    = 5 * time.Second
 )
 
 // follower hears what other nodes commit and say. A lost notification costs a second and nothing else: it looks at
-// every wake-up, every second and after each reconnect, from the last published position on.
+// every wake-up, at every tick and after each reconnect, from the last published position on.
 type follower struct {
 	db       *DB
 	listener *pq.Listener // nil on SQLite
@@ -71,7 +74,11 @@ func (f *follower) close() {
 }
 
 func (f *follower) run(ctx context.Context, notes <-chan *pq.Notification) {
-	tick := time.NewTicker(followEvery)
+	every := followEvery
+	if !f.db.dialect.arrays {
+		every = followFileEvery
+	}
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {

@@ -270,6 +270,25 @@ func TestCommitsNeedNoReader(t *testing.T) {
 	})
 }
 
+// TestAProcessWhoseReadersAreBusyHearsOfCommits holds the only reader: a token that another process ended must not live
+// on for as long as somebody reads.
+func TestAProcessWhoseReadersAreBusyHearsOfCommits(t *testing.T) {
+	eachURL(t, func(t *testing.T, url string) {
+		other, r := openRig(t, Options{URL: url}), openRig(t, Options{URL: url, Readers: 1})
+		rows, err := r.query(t.Context(), `SELECT 1`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		other.commit(t, live(row(1, "a")))
+		r.await(t, 1)
+	})
+}
+
 func TestRoundTripsOfABatch(t *testing.T) {
 	p, through := newProxy(t, postgresOnly(t))
 	r := openRig(t, Options{URL: through})

@@ -37,8 +37,11 @@ func (db *DB) connectSQLite(ctx context.Context) error {
 	}
 	if db.read, err = db.openSQLite(reader, db.opts.Readers); err != nil {
 		_ = db.write.Close()
+		return err
 	}
-	db.follow = db.read
+	if db.follow, err = db.openSQLite(append([]string{"query_only(1)", "cache_size(-64)"}, common...), 1); err != nil {
+		_ = errors.Join(db.read.Close(), db.write.Close())
+	}
 	return err
 }
 

@@ -11,11 +11,9 @@ import (
 	"rempart/storage/storagetest"
 )
 
+// TestLoggingOutOnOneNodeEndsTheTokenOnAnother is, on SQLite, about a command beside the running server.
 func TestLoggingOutOnOneNodeEndsTheTokenOnAnother(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, url string) {
-		if !storage.IsPostgres(url) {
-			t.Skip("two nodes share a PostgreSQL")
-		}
 		node := func() *rig {
 			events := bus.New[storage.Batch]()
 			return newRig(t, storagetest.Open(t, storage.Options{URL: url, Publish: events.Publish}), events, nil)
