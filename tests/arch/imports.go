@@ -112,6 +112,7 @@ func homes() map[string][]string {
 		"golang.org/x/net":                        {"core/preview"},
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},
+		"golang.org/x/mod":                        {"core/ledger"}, // Merkle trees and signed notes
 		"golang.org/x/sys":                        {"cmd/rempart"},
 		"golang.org/x/image":                      {"core/media"},
 		"maunium.net/go/mautrix":                  {"tests/clients"},
