@@ -30,11 +30,12 @@ const (
 	Appservice Kind = "appservice"
 	Scan       Kind = "scan"  // the virus scanner, which sees whole files
 	Store      Kind = "store" // the database and, later, files kept elsewhere
+	Calls      Kind = "calls" // the media server: a process of our own, or a cluster beside us
 )
 
 // Kinds lists every kind; what is not in it has no rule in any policy and is refused.
 func Kinds() []Kind {
-	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store}
+	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store, Calls}
 }
 
 // Intent is what is about to happen, as the judge and the recorder see it.

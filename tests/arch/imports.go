@@ -108,7 +108,9 @@ func homes() map[string][]string {
 		"modernc.org/sqlite":                      {"storage", "internal/testkit"},
 		"modernc.org/libc":                        {"storage"}, // the file layer of the power-loss proof
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
-		"github.com/livekit":                      {"sfu/media", "sfu/signal", "tests/calls"},
+		"github.com/livekit":                      {"sfu/media", "tests/calls"},
+		"github.com/redis/go-redis":               {"sfu/media"}, // LiveKit takes its client
+		"google.golang.org/protobuf":              {"sfu/media"}, // LiveKit's messages
 		"golang.org/x/net":                        {"core/preview"},
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},
