@@ -70,3 +70,6 @@ func (s *Service) ReadConnection(body []byte) {
 		_ = c.encode()
 	}
 }
+
+// Sweep does what the ticker does every 15 seconds.
+func (s *Service) Sweep() { s.due(true) }

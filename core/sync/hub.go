@@ -28,7 +28,7 @@ type hub struct {
 	// eph counts what lives in memory only: typing and presence. It grows across restarts, being a time at first.
 	eph   int64
 	rooms map[int64]*hubRoom
-	// present takes changes of presence for other servers; nil where there are none.
+	// present takes changes of presence for other servers and nodes; nil where there are none.
 	present chan<- presenceChange
 	// watch hears of typing and presence; nil where nobody wants to.
 	watch core.Watcher
@@ -73,7 +73,8 @@ type hubUser struct {
 	nid     int64
 	id      matrix.UserID
 	loading sync.Mutex // held while the rooms are read
-	remote  bool       // of another server: only presence knows him
+	remote  bool       // of another server, or node: only presence knows him
+	node    bool       // of another node
 
 	since                                          int64
 	loaded, stale                                  bool

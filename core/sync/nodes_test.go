@@ -1,7 +1,10 @@
 package sync_test
 
 import (
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	syncing "rempart/core/sync"
 	"rempart/internal/testkit/pgtest"
@@ -25,4 +28,74 @@ func TestTypingBetweenNodes(t *testing.T) {
 			t.Fatal("bob never sees alice type")
 		}
 	}
+}
+
+// Who is here is seen at the other node, also by who comes later, until he is at no node any more.
+func TestPresenceBetweenNodes(t *testing.T) {
+	url := pgtest.New(t)
+	var minutes atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(minutes.Load()) * time.Minute) }
+	one, two := newRigAt(t, url, clock), newRigAt(t, url, clock)
+	alice, bob, carol, eve := one.user("alice"), one.user("bob"), one.user("carol"), one.user("eve")
+	room := alice.public()
+	bob.join(room)
+	carol.join(room)
+	carol.next()
+	bob, eve = bob.on(two), eve.on(two)
+	bob.next()
+	for tries := 0; !bob.sees(alice, "unavailable"); tries++ { // Why again: what is ephemeral may be lost while a node starts to listen
+		if tries > 5 {
+			t.Fatal("bob never sees alice")
+		}
+		for _, state := range []string{"online", "unavailable"} {
+			if err := one.sync.SetPresence(ctx, &alice.caller, state, "lunch"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if a := eve.next(); len(a.Presence.Events) > 1 {
+		t.Errorf("to a stranger: %s", a.raw)
+	}
+	bob.since = ""
+	if e := bob.next().Presence.from(alice); e == nil || e.Content["presence"] != "unavailable" || e.Content["status_msg"] != "lunch" {
+		t.Errorf("who comes later sees %v", e)
+	}
+	there := alice.on(two)
+	there.next()
+	if !carol.sees(alice, "online") {
+		t.Fatal("carol does not see alice come back at the other node")
+	}
+	minutes.Add(2)
+	there.next()
+	one.sync.Sweep() // alice has not been at this node for long, but at the other
+	if got, err := one.sync.Presence(ctx, &carol.caller, alice.id()); err != nil || !strings.Contains(string(got), "online") {
+		t.Errorf("alice is at the other node and here %s, %v", got, err)
+	}
+	minutes.Add(12)
+	two.sync.Sweep()
+	if !carol.sees(alice, "offline") {
+		t.Error("alice has gone, unseen")
+	}
+}
+
+// sees syncs until the client is told that somebody is in a state, or for long enough.
+func (c *client) sees(who *client, state string) bool {
+	c.t.Helper()
+	for range 4 {
+		a := c.ask(syncing.Request{Timeout: eventually / 8})
+		c.since = a.NextBatch
+		if e := a.Presence.from(who); e != nil && e.Content["presence"] == state {
+			return true
+		}
+	}
+	return false
+}
+
+func (e events) from(who *client) *event {
+	for i := range e.Events {
+		if e.Events[i].Sender == who.id() {
+			return &e.Events[i]
+		}
+	}
+	return nil
 }

@@ -128,7 +128,13 @@ func (h *hub) gone(now time.Time) {
 		if !u.loading.TryLock() {
 			continue
 		}
-		h.setPresence(u, offline, nil, now)
+		if p := h.presence.users[nid]; p != nil && h.presence.remote.atNode(nid) {
+			gone := *p
+			gone.state, p.told = offline, time.Time{}
+			h.tellPresent(presenceChange{who: nid, of: gone, again: true}) // who has him says so
+		} else {
+			h.setPresence(u, offline, nil, now)
+		}
 		for _, j := range u.rooms {
 			h.leaveRoom(u, j.room)
 		}

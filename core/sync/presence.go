@@ -21,7 +21,8 @@ type presence struct {
 	state   string
 	message string
 	active  time.Time
-	changed int64 // ephemeral count
+	changed int64     // ephemeral count
+	told    time.Time // when other nodes were told of it
 }
 
 // presences holds who is here and the last changes. It is guarded by hub.mu.
@@ -38,6 +39,8 @@ type presenceChange struct {
 	who   int64
 	of    presence
 	rooms []joinedRoom
+	// again says that it is told again; said that the user said so himself.
+	again, said bool
 }
 
 func newPresences() presences { return presences{users: map[int64]*presence{}} }
@@ -59,6 +62,9 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 		h.presence.remote.note(u, state == offline)
 	}
 	if p.state == state && (message == nil || p.message == *message) {
+		if !u.remote && p.told.IsZero() && h.tellPresent(presenceChange{who: u.nid, of: *p, again: true}) {
+			p.told = now // known by another node: now he is here
+		}
 		return
 	}
 	h.eph++
@@ -66,16 +72,13 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 	if message != nil {
 		p.message = *message
 	}
-	change := presenceChange{h.eph, u.nid, *p, u.rooms}
+	change := presenceChange{count: h.eph, who: u.nid, of: *p, rooms: u.rooms, said: message != nil}
 	h.presence.add(change)
 	if h.watch != nil {
 		h.watch.Presence(p.user, p.event(now), roomsOf(u.rooms))
 	}
-	if !u.remote {
-		select {
-		case h.present <- change: // nil where there are no other servers
-		default:
-		}
+	if !u.remote && h.tellPresent(change) {
+		p.told = now
 	}
 	if p.state == offline && p.message == "" {
 		delete(h.presence.users, u.nid)
@@ -90,7 +93,7 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 func (h *hub) introduce(u *hubUser, into joinedRoom) {
 	if p := h.presence.users[u.nid]; p != nil {
 		h.eph++
-		h.presence.add(presenceChange{h.eph, u.nid, *p, []joinedRoom{into}})
+		h.presence.add(presenceChange{count: h.eph, who: u.nid, of: *p, rooms: []joinedRoom{into}})
 		h.spreadPresence(into.room)
 	}
 }

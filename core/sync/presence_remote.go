@@ -19,6 +19,7 @@ type remotePresence struct {
 type remoteSeen struct {
 	rooms []joinedRoom
 	at    time.Time
+	node  bool // told by another node
 }
 
 // note remembers where a user is; it forgets him when he is gone.
@@ -30,7 +31,7 @@ func (r *remotePresence) note(u *hubUser, gone bool) {
 	if r.of == nil {
 		r.of, r.byRoom = map[int64]remoteSeen{}, map[int64]map[int64]struct{}{}
 	}
-	seen := remoteSeen{u.rooms[:min(len(u.rooms), maxPresenceRooms)], r.now()}
+	seen := remoteSeen{u.rooms[:min(len(u.rooms), maxPresenceRooms)], r.now(), u.node}
 	r.of[u.nid] = seen
 	for _, j := range seen.rooms {
 		if r.byRoom[j.room] == nil {

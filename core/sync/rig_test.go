@@ -34,6 +34,11 @@ type object = map[string]any
 
 func newRig(t testing.TB, url string) *rig {
 	t.Helper()
+	return newRigAt(t, url, nil)
+}
+
+func newRigAt(t testing.TB, url string, clock func() time.Time) *rig {
+	t.Helper()
 	r := &rig{t: t}
 	b := bus.New[storage.Batch]()
 	var err error
@@ -51,7 +56,7 @@ func newRig(t testing.TB, url string) *rig {
 	if r.rooms, err = rooms.New(t.Context(), rooms.Options{DB: r.db, Bus: b, Keys: keyring{key}, Push: r.push}); err != nil {
 		t.Fatal(err)
 	}
-	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: b, Signals: signals})
+	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: b, Signals: signals, Clock: clock})
 	t.Cleanup(r.stop)
 	return r
 }

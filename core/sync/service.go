@@ -39,9 +39,10 @@ type Service struct {
 	log   *slog.Logger
 	now   func() time.Time
 	hub   *hub
-	// outside may be nil; present are changes of presence that it is to be told.
-	outside core.Messenger
-	present chan presenceChange
+	// outside may be nil; present are changes of presence that it and other nodes are to be told, elsewhere those at other nodes.
+	outside   core.Messenger
+	present   chan presenceChange
+	elsewhere chan presenceSignal
 
 	buffers sync.Pool // of *[]byte
 	filters filterCache
@@ -53,7 +54,7 @@ type Service struct {
 
 // New starts a service. Close ends it.
 func New(o Options) *Service {
-	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, present: make(chan presenceChange, 256)}
+	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, present: make(chan presenceChange, 256), elsewhere: make(chan presenceSignal, 1024)}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -65,12 +66,13 @@ func New(o Options) *Service {
 	s.hub = newHub(o.DB.Position(), s.now())
 	s.hub.presence.remote.now = s.now
 	s.hub.watch = o.Watch
-	if s.outside != nil {
+	if s.outside != nil || o.Signals != nil {
 		s.hub.present = s.present
 	}
 	o.Bus.Subscribe(s.hub.hear)
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.hearTyping)
+		o.Signals.Subscribe(s.hearPresence)
 	}
 	s.ended.Add(1)
 	go s.tick()
@@ -97,7 +99,9 @@ func (s *Service) tick() {
 		case <-s.closing:
 			return
 		case c := <-s.present:
-			s.tellPresence(context.Background(), c.who, c.of)
+			s.spread(context.Background(), &c)
+		case t := <-s.elsewhere:
+			s.takePresence(context.Background(), &t)
 		case <-s.hub.kick:
 			s.spreadLists()
 		case <-second.C:
@@ -125,6 +129,7 @@ func (s *Service) due(sweep bool) {
 	if sweep {
 		s.hub.sticky.sweep(now.UnixMilli())
 		s.hub.gone(now)
+		s.hub.refresh(now)
 	}
 }
 
