@@ -107,8 +107,9 @@ type Peers interface {
 	MissingEvents(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, earliest, latest []matrix.EventID,
 		limit int) ([]json.RawMessage, error)
 	StateIDs(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (state, auth []matrix.EventID, err error)
-	State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (state, auth []json.RawMessage, err error)
-	EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID) ([]json.RawMessage, error)
+	// State and EventAuth hand on each event as it comes, and end with the first error that take returns.
+	State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID, take func(json.RawMessage) error) error
+	EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, take func(json.RawMessage) error) error
 	Event(ctx context.Context, from, to matrix.ServerName, id matrix.EventID) (json.RawMessage, error)
 	Backfill(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, before []matrix.EventID, limit int) ([]json.RawMessage, error)
 	// Alias asks an alias' own server for the room and the servers in it.

@@ -128,23 +128,29 @@ func (db *DB) ListRoomsOfEvent(ctx context.Context, id matrix.EventID) ([]int64,
 		matrix.HashID(id), string(id))
 }
 
-// KnownEvents finds those of many events that a room has, with their flags.
-func (db *DB) KnownEvents(ctx context.Context, room int64, ids []matrix.EventID) (map[matrix.EventID]EventFlag, error) {
+// KnownEvent is what is told of an event that a room has.
+type KnownEvent struct {
+	NID, StateKey int64
+	Flags         EventFlag
+}
+
+// KnownEvents finds those of many events that a room has.
+func (db *DB) KnownEvents(ctx context.Context, room int64, ids []matrix.EventID) (map[matrix.EventID]KnownEvent, error) {
 	hashes := make([]int64, len(ids))
 	asked := make(map[matrix.EventID]struct{}, len(ids))
 	for i, id := range ids {
 		hashes[i] = matrix.HashID(id)
 		asked[id] = struct{}{}
 	}
-	known := map[matrix.EventID]EventFlag{}
-	err := db.eachIn(ctx, `SELECT j.id, e.room, e.flags FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash IN`, hashes, ``,
+	known := map[matrix.EventID]KnownEvent{}
+	err := db.eachIn(ctx, `SELECT j.id, e.room, e.nid, e.skey, e.flags FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash IN`, hashes, ``,
 		func(r *sql.Rows) error {
 			var id matrix.EventID
 			var in int64
-			var flags EventFlag
-			err := r.Scan(&id, &in, &flags)
+			var k KnownEvent
+			err := r.Scan(&id, &in, &k.NID, &k.StateKey, &k.Flags)
 			if _, ok := asked[id]; ok && in == room {
-				known[id] = flags
+				known[id] = k
 			}
 			return err
 		})

@@ -34,19 +34,19 @@ func (r *stateKeyRow) args(dst []any) []any { return append(dst, r.nid, r.t.Type
 // InternUsers gives numbers to those of many user ids that have none, in few commits. [DB.FindUserNID] then knows
 // them all.
 func (db *DB) InternUsers(ctx context.Context, ids []matrix.UserID) error {
-	return internMany(ctx, db, UserNIDs, ids, db.FindUserNID,
+	return internMany(ctx, db, UserNIDs, ids, db.FindUserNID, db.LoadUserIDs,
 		func(nid int64, id matrix.UserID) Row { return &userIDRow{nid, id} })
 }
 
 // InternStateKeys gives numbers to those of many (type, state key) pairs that have none, in few commits.
 // [DB.FindStateKeyNID] then knows them all.
 func (db *DB) InternStateKeys(ctx context.Context, tuples []matrix.StateTuple) error {
-	return internMany(ctx, db, StateKeyNIDs, tuples, db.FindStateKeyNID,
+	return internMany(ctx, db, StateKeyNIDs, tuples, db.FindStateKeyNID, db.LoadStateTuples,
 		func(nid int64, t matrix.StateTuple) Row { return &stateKeyRow{nid, t} })
 }
 
 func internMany[T any](ctx context.Context, db *DB, counter Counter, names []T,
-	find func(context.Context, T) (int64, error), row func(int64, T) Row) error {
+	find func(context.Context, T) (int64, error), load func(context.Context, []int64) error, row func(int64, T) Row) error {
 	var missing []T
 	for _, name := range names {
 		_, err := find(ctx, name)
@@ -62,11 +62,15 @@ func internMany[T any](ctx context.Context, db *DB, counter Counter, names []T,
 		if err != nil {
 			return err
 		}
-		c := &Change{}
+		c, nids := &Change{}, make([]int64, n)
 		for i, name := range missing[:n] {
-			c.Add(row(first+int64(i), name))
+			nids[i] = first + int64(i)
+			c.Add(row(nids[i], name))
 		}
 		if err := db.commitDirect(c); err != nil {
+			return err
+		}
+		if err := load(ctx, nids); err != nil { // which another may have given other numbers meanwhile
 			return err
 		}
 		missing = missing[n:]

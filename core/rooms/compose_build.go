@@ -39,6 +39,8 @@ type builder struct {
 	branchRows []*storage.StateRow
 	// replaces is the number of an outlier that gets its place now.
 	replaces int64
+	// fresh are events that the database did not have a moment ago; the commit fails should it have them by then.
+	fresh map[matrix.EventID]bool
 	// resolvedOf are the versions after the heads whose resolution the state is.
 	resolvedOf []Version
 }
@@ -253,6 +255,9 @@ func (b *builder) find(ctx context.Context, id matrix.EventID) (*Stored, error) 
 				return e, nil
 			}
 		}
+	}
+	if b.fresh[id] && b.s.events.find(b.r.nid, id) == nil {
+		return nil, nil
 	}
 	return b.s.findEvent(ctx, b.r, id)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"rempart/internal/matrix"
@@ -160,10 +161,15 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 	return r, &storage.RoomRow{NID: nid, RoomID: e.RoomID, RoomVersion: e.Version.ID, Created: s.nowMS()}, nil
 }
 
-// collapse joins the heads of a room that has too many, by an event of a local member.
+// collapse joins the heads of a room that has too many, by events of a local member, each of which joins as many as it may name.
 // Why: every head makes each further event and each resolution dearer, and remote servers may leave any number.
 func (s *Service) collapse(ctx context.Context, r *Room) {
-	if v, err := s.Current(ctx, r); err == nil && len(v.snap.heads) > maxHeads {
+	for heads := math.MaxInt; ; {
+		v, err := s.Current(ctx, r)
+		if err != nil || len(v.snap.heads) <= maxHeads || len(v.snap.heads) >= heads {
+			return
+		}
+		heads = len(v.snap.heads)
 		s.joinHeads(ctx, r)
 	}
 }

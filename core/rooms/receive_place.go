@@ -25,6 +25,11 @@ func (b *builder) receive(ctx context.Context, ev *matrix.Event, a Arrival, o *O
 		o.Known, o.Stored = true, known
 		return nil
 	}
+	if known != nil {
+		// Why: its text stays as it came first; what comes now may be a redacted copy of it.
+		ev = known.unredacted()
+		e.Event = ev
+	}
 	auth, err := b.authOf(ctx, ev)
 	if err != nil {
 		return err
@@ -260,23 +265,9 @@ func (b *builder) mergeBefore(ctx context.Context, e *Stored, versions []Version
 // foreignState makes a branch of the state that another server told: without a base where nothing is known of the room yet, else
 // of what differs from the current state.
 func (b *builder) foreignState(ctx context.Context, e *Stored, ids []matrix.EventID) (Version, error) {
-	told := make(map[int64]keyChange, len(ids))
-	var missing ErrMissing
-	for _, id := range ids {
-		s, err := b.find(ctx, id)
-		if err != nil {
-			return Version{}, err
-		}
-		if s == nil {
-			missing.Auth = append(missing.Auth, id)
-			continue
-		}
-		if s.IsState() && !s.Has(storage.FlagRejected) {
-			told[s.Row.StateKey] = keyChange{key: s.Row.StateKey, tuple: s.Tuple(), new: s.Row.NID}
-		}
-	}
-	if missing.Auth != nil {
-		return Version{}, missing
+	told, err := b.toldState(ctx, ids)
+	if err != nil {
+		return Version{}, err
 	}
 	base := Version{Branch: -1}
 	if b.snap.state.size() > 0 {
@@ -301,4 +292,38 @@ func (b *builder) foreignState(ctx context.Context, e *Stored, ids []matrix.Even
 	}
 	slices.SortFunc(changes, func(x, y keyChange) int { return cmp.Compare(x.key, y.key) })
 	return b.openBranch(ctx, e.Row.NID, base, changes)
+}
+
+// toldState is a state by its events, read many at once: their texts are not needed.
+func (b *builder) toldState(ctx context.Context, ids []matrix.EventID) (map[int64]keyChange, error) {
+	known, err := b.s.db.KnownEvents(ctx, b.r.nid, ids)
+	if err != nil {
+		return nil, err
+	}
+	told := make(map[int64]keyChange, len(ids))
+	keys := make([]int64, 0, len(ids))
+	var missing ErrMissing
+	for _, id := range ids {
+		k, ok := known[id]
+		switch {
+		case !ok:
+			missing.Auth = append(missing.Auth, id)
+		case k.StateKey != 0 && k.Flags&storage.FlagRejected == 0:
+			told[k.StateKey] = keyChange{key: k.StateKey, new: k.NID}
+			keys = append(keys, k.StateKey)
+		}
+	}
+	if missing.Auth != nil {
+		return nil, missing
+	}
+	if err := b.s.db.LoadStateTuples(ctx, keys); err != nil {
+		return nil, err
+	}
+	for key, c := range told {
+		if c.tuple, err = b.s.db.GetStateTuple(ctx, key); err != nil {
+			return nil, err
+		}
+		told[key] = c
+	}
+	return told, nil
 }

@@ -108,13 +108,18 @@ func (f *fetching) fetch(ctx context.Context, e *matrix.Event) error {
 	return f.s.fetchParents(ctx, f.r, from, prev, f.a)
 }
 
-// fetchAuth fetches the auth chain of an event.
+// fetchAuth fetches the auth chain of an event, of which is kept what the event rests on.
 func (s *Service) fetchAuth(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) error {
-	raws, err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, e.ID)
+	unlock, err := s.reading.lock(ctx, a.From)
 	if err != nil {
 		return err
 	}
-	return s.keepChecked(ctx, r, parse(r.version, r.id, raws))
+	defer unlock()
+	k := keeping{r: r}
+	if err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, e.ID, k.take); err != nil {
+		return err
+	}
+	return s.keepChecked(ctx, r, restsOn(e, k.events))
 }
 
 // unplaced are those events that have no place in the graph here.
@@ -251,25 +256,31 @@ func (s *Service) placeWithState(ctx context.Context, r *Room, from matrix.Serve
 
 // fetchState fetches state and auth events that are not known: a few one by one, more as a whole.
 func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, missing []matrix.EventID, a Arrival) error {
-	var raws []json.RawMessage
+	k := keeping{r: r, only: make(map[matrix.EventID]bool, len(missing))}
+	for _, id := range missing {
+		k.only[id] = true
+	}
 	if len(missing) > maxFetchEach {
-		state, auth, err := s.opts.Peers.State(ctx, from, a.From, r.id, e.ID)
+		unlock, err := s.reading.lock(ctx, a.From)
 		if err != nil {
 			return err
 		}
-		raws = append(auth, state...)
-	} else {
-		for _, id := range missing {
-			raw, err := s.opts.Peers.Event(ctx, from, a.From, id)
-			if err != nil && ctx.Err() != nil {
-				return err
-			}
-			if err == nil {
-				raws = append(raws, raw)
-			}
+		defer unlock()
+		if err := s.opts.Peers.State(ctx, from, a.From, r.id, e.ID, k.take); err != nil {
+			return err
+		}
+		return s.keepChecked(ctx, r, k.events)
+	}
+	for _, id := range missing {
+		raw, err := s.opts.Peers.Event(ctx, from, a.From, id)
+		if err == nil {
+			err = k.take(raw)
+		}
+		if err != nil && ctx.Err() != nil {
+			return err
 		}
 	}
-	return s.keepChecked(ctx, r, parse(r.version, r.id, raws))
+	return s.keepChecked(ctx, r, k.events)
 }
 
 // asker is the server in whose name others are asked about a room: that of a member.

@@ -315,7 +315,7 @@ func (s *Service) knownOf(ctx context.Context, r *Room, events []*matrix.Event) 
 		return nil, err
 	}
 	return slices.DeleteFunc(ids, func(id matrix.EventID) bool {
-		flags, ok := known[id]
-		return !ok || flags&outOfBand == outOfBand
+		k, ok := known[id]
+		return !ok || k.Flags&outOfBand == outOfBand
 	}), nil
 }

@@ -3,18 +3,16 @@ package rooms
 import (
 	"context"
 	"sync"
-
-	"rempart/internal/matrix"
 )
 
-// keyLocks are mutexes by room, for work that waits for other servers. The zero value is ready.
-type keyLocks struct {
+// keyLocks are mutexes by room or server, for work that waits for other servers. The zero value is ready.
+type keyLocks[K comparable] struct {
 	mu   sync.Mutex
-	held map[matrix.RoomID]chan struct{}
+	held map[K]chan struct{}
 }
 
-// lock waits for its turn with a room; unlock must be called when err is nil.
-func (l *keyLocks) lock(ctx context.Context, id matrix.RoomID) (unlock func(), err error) {
+// lock waits for its turn; unlock must be called when err is nil.
+func (l *keyLocks[K]) lock(ctx context.Context, id K) (unlock func(), err error) {
 	for {
 		l.mu.Lock()
 		other := l.held[id]
@@ -29,7 +27,7 @@ func (l *keyLocks) lock(ctx context.Context, id matrix.RoomID) (unlock func(), e
 		}
 	}
 	if l.held == nil {
-		l.held = map[matrix.RoomID]chan struct{}{}
+		l.held = map[K]chan struct{}{}
 	}
 	done := make(chan struct{})
 	l.held[id] = done

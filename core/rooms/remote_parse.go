@@ -79,7 +79,7 @@ func (s *Service) missingOf(ctx context.Context, r *Room, ids []matrix.EventID) 
 	}
 	out := make([]matrix.EventID, 0, len(ids)-len(known))
 	for _, id := range ids {
-		if flags, ok := known[id]; !ok || flags&outOfBand == outOfBand {
+		if k, ok := known[id]; !ok || k.Flags&outOfBand == outOfBand {
 			out = append(out, id)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rempart/core"
@@ -21,6 +22,8 @@ type wire struct {
 	calls []string
 	// down are servers that do not answer.
 	down map[matrix.ServerName]bool
+	// checked counts the events whose signatures were checked.
+	checked atomic.Int64
 }
 
 var errDown = context.DeadlineExceeded
@@ -146,22 +149,32 @@ func (w *wire) StateIDs(ctx context.Context, from, to matrix.ServerName, room ma
 	return ids(st), ids(au), err
 }
 
-func (w *wire) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (state, auth []json.RawMessage, err error) {
+func (w *wire) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID, take func(json.RawMessage) error) error {
 	s, err := w.call("state", to)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	st, au, err := s.ServeState(ctx, from, room, at)
-	return raws(st), raws(au), err
+	return handOn(append(raws(st), raws(au)...), take, err)
 }
 
-func (w *wire) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID) ([]json.RawMessage, error) {
+// handOn gives events one by one, as they would come over a network.
+func handOn(events []json.RawMessage, take func(json.RawMessage) error, err error) error {
+	for _, raw := range events {
+		if err == nil {
+			err = take(raw)
+		}
+	}
+	return err
+}
+
+func (w *wire) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, take func(json.RawMessage) error) error {
 	s, err := w.call("event_auth", to)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	events, err := s.ServeEventAuth(ctx, from, room, id)
-	return raws(events), err
+	return handOn(raws(events), take, err)
 }
 
 func (w *wire) Event(ctx context.Context, from, to matrix.ServerName, id matrix.EventID) (json.RawMessage, error) {
@@ -195,6 +208,7 @@ func (w *wire) Alias(ctx context.Context, from matrix.ServerName, alias matrix.R
 
 // VerifyEvents checks signatures by the keys of the servers on the wire.
 func (w *wire) VerifyEvents(_ context.Context, events []*matrix.Event) []error {
+	w.checked.Add(int64(len(events)))
 	out := make([]error, len(events))
 	for i, e := range events {
 		for _, server := range e.RequiredSigners() {

@@ -37,7 +37,7 @@ func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Ev
 			}
 			n++
 		}
-		if err := s.keepPiece(ctx, r, events[:n]); err != nil {
+		if err := s.keepPiece(ctx, r, events[:n], known); err != nil {
 			return fmt.Errorf("store %d events of room %s: %w", n, r.id, err)
 		}
 		events = events[n:]
@@ -45,10 +45,13 @@ func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Ev
 	return nil
 }
 
-// keepPiece takes in some outliers as one Change.
-func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event) error {
-	need := needsOf(events)
+// keepPiece takes in some outliers as one Change. known are those that the room had a moment ago.
+func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent) error {
+	need, built := needsOf(events), false
 	return s.retried(ctx, r, need, func(ctx context.Context, b *builder) error {
+		if !built { // Why not again: what was refused at commit may have come in by another way meanwhile
+			b.fresh = freshOf(events, known)
+		}
 		for _, e := range events {
 			var missing ErrMissing
 			var o Outcome
@@ -57,8 +60,20 @@ func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event
 				return err
 			}
 		}
+		built = true
 		return nil
 	})
+}
+
+// freshOf are those events that are not known.
+func freshOf(events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent) map[matrix.EventID]bool {
+	fresh := make(map[matrix.EventID]bool, len(events))
+	for _, e := range events {
+		if _, ok := known[e.ID]; !ok {
+			fresh[e.ID] = true
+		}
+	}
+	return fresh
 }
 
 // needsOf are the numbers that some events take.

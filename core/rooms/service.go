@@ -70,7 +70,8 @@ type Service struct {
 	createSeed maphash.Seed
 	// entering lets one user at a time take this installation into a room; fetching, one backfill a room.
 	// standing, one change at a time of how our users stand to a room from outside.
-	entering, fetching, standing keyLocks
+	entering, fetching, standing keyLocks[matrix.RoomID]
+	reading                      keyLocks[matrix.ServerName]
 	// spaces are what other servers told of spaces.
 	spaces      spaceCache
 	serverLists serverLists

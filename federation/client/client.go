@@ -71,7 +71,9 @@ const (
 	longTime    = time.Minute
 	smallAnswer = 64 << 10
 	plainAnswer = 4 << 20
-	largeAnswer = 64 << 20
+	pageAnswer  = 8 << 20  // a hundred events
+	namesAnswer = 16 << 20 // 300,000 names of events
+	largeAnswer = 64 << 20 // read as it comes
 	joinAnswer  = 192 << 20
 )
 

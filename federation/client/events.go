@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"strconv"
 
@@ -26,25 +27,18 @@ type pdus struct {
 	PDUs []json.RawMessage `json:"pdus"`
 }
 
-// EventAuth fetches the auth chain of an event. Spec: server-server-api/#get_matrixfederationv1event_authroomideventid
-func (c *Client) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID) ([]json.RawMessage, error) {
-	var answer struct {
-		Chain []json.RawMessage `json:"auth_chain"`
-	}
-	err := c.call(ctx, from, to, get(path(v1+"event_auth", string(room), string(id))).upTo(largeAnswer).within(longTime), &answer)
-	return answer.Chain, err
+// EventAuth fetches the auth chain of an event and hands on each event as it comes.
+// Spec: server-server-api/#get_matrixfederationv1event_authroomideventid
+func (c *Client) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, take func(json.RawMessage) error) error {
+	q := get(path(v1+"event_auth", string(room), string(id))).upTo(largeAnswer).within(longTime)
+	return c.stream(ctx, from, to, q, func(r io.Reader) error { return readLists(r, take, "auth_chain") })
 }
 
-// State is the state before an event, with its auth chain.
-type State struct {
-	PDUs      []json.RawMessage `json:"pdus"`
-	AuthChain []json.RawMessage `json:"auth_chain"`
-}
-
-// State fetches the state before an event. Spec: server-server-api/#get_matrixfederationv1stateroomid
-func (c *Client) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (*State, error) {
-	var s State
-	return &s, c.call(ctx, from, to, get(atEvent("state", room, at)).upTo(joinAnswer).within(joinTime), &s)
+// State fetches the state before an event and its auth chain, and hands on each event as it comes.
+// Spec: server-server-api/#get_matrixfederationv1stateroomid
+func (c *Client) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID, take func(json.RawMessage) error) error {
+	q := get(atEvent("state", room, at)).upTo(joinAnswer).within(joinTime)
+	return c.stream(ctx, from, to, q, func(r io.Reader) error { return readLists(r, take, "pdus", "auth_chain") })
 }
 
 // StateIDs is the state before an event and its auth chain, by name.
@@ -56,7 +50,7 @@ type StateIDs struct {
 // StateIDs fetches the names of the state before an event. Spec: server-server-api/#get_matrixfederationv1state_idsroomid
 func (c *Client) StateIDs(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (*StateIDs, error) {
 	var s StateIDs
-	return &s, c.call(ctx, from, to, get(atEvent("state_ids", room, at)).upTo(largeAnswer).within(longTime), &s)
+	return &s, c.call(ctx, from, to, get(atEvent("state_ids", room, at)).upTo(namesAnswer).within(longTime), &s)
 }
 
 func atEvent(what string, room matrix.RoomID, at matrix.EventID) string {
@@ -71,7 +65,7 @@ func (c *Client) Backfill(ctx context.Context, from, to matrix.ServerName, room 
 		q.Add("v", string(id))
 	}
 	var answer pdus
-	err := c.call(ctx, from, to, get(path(v1+"backfill", string(room))+"?"+q.Encode()).upTo(largeAnswer).within(longTime), &answer)
+	err := c.call(ctx, from, to, get(path(v1+"backfill", string(room))+"?"+q.Encode()).upTo(pageAnswer).within(longTime), &answer)
 	return answer.PDUs, err
 }
 
@@ -95,7 +89,7 @@ func (c *Client) GetMissingEvents(ctx context.Context, from, to matrix.ServerNam
 	var answer struct {
 		Events []json.RawMessage `json:"events"`
 	}
-	err = c.call(ctx, from, to, post(path(v1+"get_missing_events", string(room)), body).upTo(largeAnswer).within(longTime), &answer)
+	err = c.call(ctx, from, to, post(path(v1+"get_missing_events", string(room)), body).upTo(pageAnswer).within(longTime), &answer)
 	return answer.Events, err
 }
 

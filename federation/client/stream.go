@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"rempart/internal/matrix"
 )
@@ -69,6 +70,54 @@ func readEvents(d *json.Decoder) ([]json.RawMessage, error) {
 	return out, expect(d, json.Delim(']'))
 }
 
+// readLists hands on the events of some lists of an object, each as it comes, and passes over all else.
+func readLists(r io.Reader, take func(json.RawMessage) error, names ...string) error {
+	d := json.NewDecoder(r)
+	if err := expect(d, json.Delim('{')); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		if text, _ := name.(string); slices.Contains(names, text) {
+			err = readList(d, take)
+		} else {
+			err = skip(d)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return expect(d, json.Delim('}'))
+}
+
+// readList hands on the events of a list.
+func readList(d *json.Decoder, take func(json.RawMessage) error) error {
+	if err := expect(d, json.Delim('[')); err != nil {
+		return err
+	}
+	for n := 0; d.More(); n++ {
+		var e json.RawMessage
+		if err := d.Decode(&e); err != nil {
+			return err
+		}
+		if len(e) > maxJoinEvent || n >= maxJoinEvents {
+			return errTooLarge
+		}
+		if err := take(e); err != nil {
+			return errTaken{err}
+		}
+	}
+	return expect(d, json.Delim(']'))
+}
+
+// errTaken is the end that who takes the events made.
+type errTaken struct{ error }
+
+func (e errTaken) Unwrap() error { return e.error }
+
 // skip passes over a value, however large.
 func skip(d *json.Decoder) error {
 	for depth := 0; ; {
@@ -97,17 +146,29 @@ func expect(d *json.Decoder, want json.Delim) error {
 }
 
 // join makes a request whose answer is read as it comes.
-func (c *Client) join(ctx context.Context, from, to matrix.ServerName, q request) (*Joined, error) {
+func (c *Client) join(ctx context.Context, from, to matrix.ServerName, q request) (j *Joined, err error) {
+	err = c.stream(ctx, from, to, q, func(r io.Reader) (err error) {
+		j, err = readJoined(r)
+		return err
+	})
+	return j, err
+}
+
+// stream makes a request whose answer is read as it comes, within its bounds.
+func (c *Client) stream(ctx context.Context, from, to matrix.ServerName, q request, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, q.wait)
 	defer cancel()
 	res, err := c.send(ctx, from, to, q)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", to, err)
+		return fmt.Errorf("ask %s: %w", to, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	body := &io.LimitedReader{R: res.Body, N: q.limit + 1}
-	j, err := readJoined(body)
+	err = read(body)
+	var taken errTaken
 	switch {
+	case errors.As(err, &taken):
+		err = taken.error
 	case body.N <= 0:
 		err = errTooLarge
 	case ctx.Err() != nil:
@@ -116,7 +177,7 @@ func (c *Client) join(ctx context.Context, from, to matrix.ServerName, q request
 		err = errors.Join(errNotJSON, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", to, err)
+		return fmt.Errorf("ask %s: %w", to, err)
 	}
-	return j, nil
+	return nil
 }

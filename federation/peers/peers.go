@@ -79,17 +79,13 @@ func (p *Peers) StateIDs(ctx context.Context, from, to matrix.ServerName, room m
 }
 
 // State asks for the state before an event.
-func (p *Peers) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID) (state, auth []json.RawMessage, err error) {
-	s, err := p.client.State(ctx, from, to, room, at)
-	if err != nil {
-		return nil, nil, err
-	}
-	return s.PDUs, s.AuthChain, nil
+func (p *Peers) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID, take func(json.RawMessage) error) error {
+	return p.client.State(ctx, from, to, room, at, take)
 }
 
 // EventAuth asks for the auth chain of an event.
-func (p *Peers) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID) ([]json.RawMessage, error) {
-	return p.client.EventAuth(ctx, from, to, room, id)
+func (p *Peers) EventAuth(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, take func(json.RawMessage) error) error {
+	return p.client.EventAuth(ctx, from, to, room, id, take)
 }
 
 // Event asks for one event.

@@ -13,38 +13,54 @@ import (
 	"rempart/core/rooms"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
 	"rempart/storage"
 )
 
-// signer signs for one server.
-type signer struct{ key matrix.SigningKey }
-
-func (s signer) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) {
-	return s.key, server == s.key.ServerName
+// signer signs for one server, and for those that the test plays.
+type signer struct {
+	key    matrix.SigningKey
+	others *crowd
 }
 
-// A guest joins a room of many members and much state that another process has. What it costs is printed, in full size by
-// REMPART_PROVE=1.
-func TestJoinOfALargeRoom(t *testing.T) {
-	members, state := 300, 500
-	if os.Getenv("REMPART_PROVE") == "1" {
-		members, state = 10_000, 50_000
+func (s signer) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) {
+	if server == s.key.ServerName {
+		return s.key, true
 	}
-	p, ctx := newPair(t), t.Context()
+	return s.others.SigningKey(server)
+}
+
+// A guest joins a room of many members on many servers and much state that another process has. What it costs is printed, in full
+// size by REMPART_PROVE=1; REMPART_PROFILE names a file for the profile of the one who joins.
+func TestJoinOfALargeRoom(t *testing.T) {
+	members, state, servers := 300, 500, 10
+	if os.Getenv("REMPART_PROVE") == "1" {
+		members, state, servers = 10_000, 50_000, 100
+	}
+	ca := fakenet.NewCA(t)
+	others := newCrowd(t, ca, servers, nil)
+	a := live.Start(t, live.Options{CA: ca})
+	profile := profiling(t)
+	b := live.Start(t, live.Options{CA: ca})
+	os.Unsetenv("REMPART_LISTEN_PPROF")
+	p, ctx := people(t, a, b), t.Context()
 	room, err := p.alice.CreateRoom(ctx, map[string]any{"preset": "public_chat"})
 	mx.Must(t, err)
 	p.a.Stop()
-	fill(t, p, room, members, state)
+	fill(t, p, others, room, members, state)
 	p.a.Restart()
 	if _, err := p.bob.Sync(ctx, "", 0); err != nil {
 		t.Fatal(err)
 	}
 	idle, cpu, began := memory(t, p.b.PID()), ticks(t, p.b.PID()), time.Now()
+	ended := profile()
 	mx.Must(t, joinVia(ctx, p.bob, room, p.a.Name))
 	took, cpu := time.Since(began), ticks(t, p.b.PID())-cpu
 	t.Logf("%d members, %d pieces of state: %.1f s, %.1f s of CPU, %d MiB above idle at most", members, state, took.Seconds(),
 		float64(cpu)/100, (peak(t, p.b.PID())-idle)>>10)
+	ended()
 	var got struct {
 		Joined map[string]any `json:"joined"`
 	}
@@ -58,7 +74,7 @@ func TestJoinOfALargeRoom(t *testing.T) {
 }
 
 // fill puts members and state into a room of the first server, which does not run.
-func fill(t *testing.T, p *pair, id string, members, state int) {
+func fill(t *testing.T, p *pair, others *crowd, id string, members, state int) {
 	t.Helper()
 	b := bus.New[storage.Batch]()
 	db, err := storage.Open(t.Context(), storage.Options{URL: find(t, p.a.Dir, "*.db"), Publish: b.Publish})
@@ -67,7 +83,7 @@ func fill(t *testing.T, p *pair, id string, members, state int) {
 	server := matrix.ServerName(p.a.Name)
 	own, err := matrix.LoadOrCreateSigningKey(find(t, p.a.Dir, "*.key"), server)
 	mx.Must(t, err)
-	s, err := rooms.New(t.Context(), rooms.Options{DB: db, Bus: b, Keys: signer{own[0]}})
+	s, err := rooms.New(t.Context(), rooms.Options{DB: db, Bus: b, Keys: signer{own[0], others}})
 	mx.Must(t, err)
 	defer s.Close()
 	room, err := s.Room(t.Context(), matrix.RoomID(id))
@@ -81,7 +97,7 @@ func fill(t *testing.T, p *pair, id string, members, state int) {
 		}
 	}
 	for i := range members {
-		user := matrix.UserID(fmt.Sprintf("@member%d:%s", i, server))
+		user := others.servers[i%len(others.servers)].member(i)
 		add(user, "m.room.member", string(user), map[string]any{"membership": "join", "displayname": fmt.Sprint("Member ", i)})
 	}
 	for i := range state - members {

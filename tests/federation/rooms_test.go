@@ -25,7 +25,13 @@ type pair struct {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	ca := fakenet.NewCA(t)
-	p := &pair{a: live.Start(t, live.Options{CA: ca}), b: live.Start(t, live.Options{CA: ca})}
+	return people(t, live.Start(t, live.Options{CA: ca}), live.Start(t, live.Options{CA: ca}))
+}
+
+// people puts a person on each of two servers.
+func people(t *testing.T, a, b *live.Server) *pair {
+	t.Helper()
+	p := &pair{a: a, b: b}
 	var err error
 	p.alice, err = mx.Register(t.Context(), p.a.URL, "alice")
 	mx.Must(t, err)
