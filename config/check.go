@@ -22,6 +22,7 @@ func (c *Config) check() Mistakes {
 	c.checkServer(say)
 	c.checkListen(say)
 	c.checkFederation(say)
+	c.checkPolicy(say)
 	c.checkLimits(say)
 	c.checkEmail(say)
 	c.checkAccounts(say)

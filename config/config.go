@@ -18,6 +18,7 @@ type Config struct {
 	Rooms        Rooms        `key:"rooms"`
 	Media        Media        `key:"media"`
 	Federation   Federation   `key:"federation"`
+	Policy       Policy       `key:"policy"`
 	Push         Push         `key:"push"`
 	Previews     Previews     `key:"previews"`
 	Limits       Limits       `key:"limits"`
@@ -200,7 +201,7 @@ func (c *Config) resolve(base string) {
 		t := &c.Server.Tenants[i]
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))
 	}
-	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Registration.SharedSecretFile,
+	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Policy.File, &c.Registration.SharedSecretFile,
 		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd} {
 		*path = under(base, *path, "")
 	}

@@ -2,11 +2,13 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"rempart/internal/matrix"
+	"rempart/policy/territory"
 )
 
 // Lint says what is well-formed and yet worth a second thought, at a time.
@@ -130,4 +132,16 @@ func questions(info PointInfo, name string, now time.Time) []Facts {
 		out = append(out, f)
 	}
 	return out
+}
+
+// Territory are the rules about addresses. They must not be changed.
+func (g *Generation) Territory() *territory.Rules { return &g.rules }
+
+// Networks are those that partners named.
+func (g *Generation) Networks() []netip.Prefix {
+	var all []netip.Prefix
+	for _, p := range g.partners {
+		all = append(all, p.networks...)
+	}
+	return all
 }

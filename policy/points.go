@@ -17,6 +17,7 @@ const (
 	ServiceSend  Point = "as.send"
 	NotifyMail   Point = "notify.mail"
 	StoreOpen    Point = "store.open"
+	RTCMedia     Point = "rtc.media"
 	RoomJoin     Point = "room.join"
 	RoomInvite   Point = "room.invite"
 	RoomClosure  Point = "room.closure"
@@ -48,6 +49,7 @@ func Points() []PointInfo {
 		{ServiceSend, false, "tell an application service what it follows", "informer un service applicatif"},
 		{NotifyMail, false, "send a letter by the mail server", "envoyer un courriel"},
 		{StoreOpen, false, "connect to the database", "se connecter à la base de données"},
+		{RTCMedia, false, "reach the media server of calls", "joindre le serveur média des appels"},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"rempart/config"
 	"rempart/core/users"
+	"rempart/internal/metrics"
 )
 
 // operator is how the record names whoever runs commands on this machine.
@@ -15,7 +16,7 @@ const operator = "rempart user"
 
 // withAccounts opens the accounts of a configuration, in the database that the server uses too, and closes them after fn.
 func withAccounts(ctx context.Context, cfg *config.Config, fn func(*users.Service) error) (err error) {
-	g, err := openGround(ctx, cfg, slog.New(slog.DiscardHandler))
+	g, err := openGround(ctx, cfg, slog.New(slog.DiscardHandler), metrics.New())
 	if err != nil {
 		return err
 	}

@@ -54,11 +54,6 @@ func servicesOf(cfg *config.Config) (services, error) {
 	return services{registry: registry}, err
 }
 
-// judge admits connections to the addresses of the registrations, and nothing else.
-func (s *services) judge() egress.Judge {
-	return egress.AllowEndpoints(servicegateway.Endpoints(s.registry))
-}
-
 // connect gives the services the way out.
 func (s *services) connect(e *egress.Egress) {
 	if s.registry.Any() {

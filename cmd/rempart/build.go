@@ -59,11 +59,14 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		}
 		a.onClose = append(a.onClose, release)
 	}
-	g, err := openGround(ctx, cfg, logger)
+	g, err := openGround(ctx, cfg, logger, registry)
 	if err != nil {
 		return err
 	}
 	a.onClose = append(a.onClose, g.close)
+	rules := watchPolicy(cfg, g.judge.policy, g.egress, logger)
+	rules.measure(registry)
+	a.onClose = append(a.onClose, closing(rules.close))
 	a.onCalm = g.db.Shrink
 	a.health.checks = append(a.health.checks, g.check)
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"rempart/federation/keys"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/policy"
 )
 
 // doctorTime bounds the examination of one server.
@@ -33,7 +35,11 @@ func examineServer(ctx context.Context, cfg *config.Config, name string, c conso
 	if err != nil {
 		return err
 	}
-	e := egress.New(egress.Options{Judge: egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), RootCAs: roots})
+	rules, err := loadPolicy(cfg)
+	if err != nil {
+		return err
+	}
+	e := egress.New(egress.Options{Judge: &judge{policy: policy.NewJudge(rules), log: slog.New(slog.DiscardHandler)}, RootCAs: roots})
 	defer func() { _ = e.Close() }()
 	p := patient{server: server, us: matrix.ServerName(cfg.Server.Name), client: client.New(client.Options{Egress: e, Keys: own, Agent: "Rempart/" + version()})}
 	for _, step := range []struct {

@@ -11,6 +11,8 @@ import (
 	"rempart/internal/bus"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/metrics"
+	"rempart/policy"
 	"rempart/storage"
 )
 
@@ -24,12 +26,13 @@ type ground struct {
 	people  users.People
 	// egress is the way out, of the database's connections too; services are whom the registration files name.
 	egress   *egress.Egress
+	judge    *judge
 	services services
 }
 
-func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*ground, error) {
+func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) (*ground, error) {
 	g := &ground{bus: bus.New[storage.Batch](), signals: bus.New[[]byte](), log: logger}
-	if err := g.openDoor(cfg); err != nil {
+	if err := g.openDoor(cfg, registry); err != nil {
 		return nil, err
 	}
 	o := storage.Options{Dial: g.dialStore, URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
@@ -53,7 +56,7 @@ func databaseURL(cfg *config.Config) string {
 }
 
 // openDoor makes the way out, before anything that goes by it.
-func (g *ground) openDoor(cfg *config.Config) error {
+func (g *ground) openDoor(cfg *config.Config, registry *metrics.Registry) error {
 	roots, err := authorities(cfg.Federation.CA)
 	if err != nil {
 		return err
@@ -61,7 +64,13 @@ func (g *ground) openDoor(cfg *config.Config) error {
 	if g.services, err = servicesOf(cfg); err != nil {
 		return err
 	}
-	g.egress = egress.New(egress.Options{Judge: judges(cfg, g.services), RootCAs: roots})
+	first, err := loadPolicy(cfg)
+	if err != nil {
+		return err
+	}
+	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log,
+		decisions: registry.Counters("rempart_decisions_total", "Decisions of the policy that opened a connection, or refused something.", "dp", "decision", "rule")}
+	g.egress = egress.New(egress.Options{Judge: g.judge, RootCAs: roots})
 	return nil
 }
 

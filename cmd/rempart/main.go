@@ -44,7 +44,7 @@ type command struct {
 
 // commands lists them in the order of the help text.
 func commands() []command {
-	return []command{
+	return append(append([]command{
 		{"serve", "[-config FILE] [-name SERVER]", "run the server; without a configuration it makes ./data", serve},
 		{"check-config", "[-config FILE]", "say what the configuration means, or every mistake in it", checkConfig},
 		{"user create", "[-config FILE] [-admin] NAME", "make an account; the password is asked for", userCreate},
@@ -64,7 +64,7 @@ func commands() []command {
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
 		{"version", "", "print the version", printVersion},
-	}
+	}, policyCommands()...), geoCommands()...)
 }
 
 // errUsage ends a command whose arguments make no sense; the help has been printed.

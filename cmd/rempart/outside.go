@@ -25,6 +25,7 @@ import (
 // outside is how this server and others reach one another.
 type outside struct {
 	egress *egress.Egress
+	judge  *judge
 	client *client.Client
 	keys   *keys.Ring
 	inbox  *rooms.Inbox
@@ -38,7 +39,7 @@ type outside struct {
 
 // federate makes the way out, the client that uses it, and the key ring.
 func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outside, error) {
-	o := &outside{open: len(cfg.Federation.Allow) > 0, address: cfg.Federation.Address, services: g.services, egress: g.egress}
+	o := &outside{judge: g.judge, open: mayOpen(cfg), address: cfg.Federation.Address, services: g.services, egress: g.egress}
 	o.services.connect(o.egress)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
 	old, err := oldKeys(cfg)
@@ -51,17 +52,8 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 	return o, nil
 }
 
-// judges says who decides about each kind of connection.
-func judges(cfg *config.Config, known services) egress.Judge {
-	return egress.ByKind(egress.AllowNames(cfg.Federation.Allow, cfg.Federation.AllowPrivate), map[egress.Kind]egress.Judge{
-		egress.Push:       egress.AllowHosts("push", cfg.Push.Allow, cfg.Push.AllowPrivate),
-		egress.Appservice: known.judge(),
-		egress.Preview:    previewJudge(cfg.Previews),
-		egress.Mail:       egress.AllowHosts("e-mail", []string{"*"}, true),
-		egress.Scan:       egress.AllowHosts("scan", []string{"*"}, true),
-		egress.Store:      egress.AllowHosts("store", []string{"*"}, true),
-	})
-}
+// mayOpen reports whether any other server is, or by another policy may be, spoken to.
+func mayOpen(cfg *config.Config) bool { return len(cfg.Federation.Allow) > 0 || cfg.Policy.File != "" }
 
 // authorities are those that the system trusts and those in a file; nil when there is no file.
 func authorities(file string) (*x509.CertPool, error) {
@@ -84,9 +76,7 @@ func authorities(file string) (*x509.CertPool, error) {
 
 // authenticator checks who makes a federation request.
 func (o *outside) authenticator() inbound.Authenticator {
-	return inbound.Authenticator{Keys: o.keys, Heard: o.heard, Admit: func(ctx context.Context, server matrix.ServerName) error {
-		return o.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server})
-	}}
+	return inbound.Authenticator{Keys: o.keys, Heard: o.heard, Admit: o.judge.accept}
 }
 
 // send starts to deliver to other servers.
@@ -133,7 +123,7 @@ func (o *outside) heard(server matrix.ServerName) {
 // behindProxy adds the federation's routes to those of the client address, if this server speaks with others at all.
 // Why: a proxy in front that holds the certificate sends both kinds of requests to one address.
 func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, clientapi.Deps)) func(*httpx.Router, clientapi.Deps) {
-	if len(cfg.Federation.Allow) == 0 {
+	if !mayOpen(cfg) {
 		return func(r *httpx.Router, d clientapi.Deps) {
 			routes(r, d)
 			inbound.OpenID(r, d.Users)

@@ -28,15 +28,3 @@ func (o *outside) pages(c config.Previews) core.Pages {
 	}
 	return pages{webfetch.Client{HTTP: o.egress.HTTP(egress.Preview), Agent: "Rempart/" + version() + " (preview of a page)"}}
 }
-
-// previewJudge says of which hosts previews may be made.
-func previewJudge(c config.Previews) egress.Judge {
-	if !c.Enabled {
-		return egress.AllowHosts("previews", nil, false)
-	}
-	hosts := c.Allow
-	if len(hosts) == 0 {
-		hosts = []string{"*"}
-	}
-	return egress.AllowHosts("previews", hosts, c.AllowPrivate)
-}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rempart/config"
+	"rempart/internal/egress"
+	"rempart/internal/matrix"
+	"rempart/internal/metrics"
+	"rempart/policy"
+	"rempart/servicegateway"
+)
+
+// judge asks the policy for the way out and for whoever comes in.
+type judge struct {
+	policy *policy.Judge
+	// endpoints are those that the configuration names: "host:port" by kind, or the path of a socket.
+	endpoints map[egress.Kind][]string
+	log       *slog.Logger
+	decisions func(values ...string) *metrics.Counter
+}
+
+// pointOf is the decision point of a kind of connection; "" for a kind that nobody thought of, which is refused.
+func pointOf(k egress.Kind) policy.Point {
+	switch k {
+	case egress.Federation:
+		return policy.FedDial
+	case egress.WellKnown:
+		return policy.FedResolve
+	case egress.Media:
+		return policy.MediaRemote
+	case egress.Push:
+		return policy.PushSend
+	case egress.Preview:
+		return policy.MediaPreview
+	case egress.Mail:
+		return policy.NotifyMail
+	case egress.Appservice:
+		return policy.ServiceSend
+	case egress.Scan:
+		return policy.MediaScan
+	case egress.Store:
+		return policy.StoreOpen
+	case egress.Calls:
+		return policy.RTCMedia
+	}
+	return ""
+}
+
+// facts are what is known of an intent.
+func (j *judge) facts(i *egress.Intent) policy.Facts {
+	return policy.Facts{
+		Point: pointOf(i.Kind), Server: i.Server, Host: i.Host, Addr: i.Addr, Socket: i.Socket, Configured: j.configured(i), Now: time.Now(),
+	}
+}
+
+// configured reports whether the configuration names the endpoint, or its host while no address is known yet.
+func (j *judge) configured(i *egress.Intent) bool {
+	for _, endpoint := range j.endpoints[i.Kind] {
+		if i.Socket {
+			if endpoint == i.Host {
+				return true
+			}
+			continue
+		}
+		host, port, err := net.SplitHostPort(endpoint)
+		if err == nil && strings.EqualFold(host, i.Host) && (!i.Addr.IsValid() || port == strconv.Itoa(int(i.Addr.Port()))) {
+			return true
+		}
+	}
+	return false
+}
+
+// Admit implements egress.Judge.
+func (j *judge) Admit(_ context.Context, i egress.Intent) error {
+	f := j.facts(&i)
+	if d := j.policy.Decide(&f); !d.Allowed {
+		return d.Err(&f, i.Verdict.ID)
+	}
+	return nil
+}
+
+// Examine implements egress.Examiner.
+func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, error) {
+	f := j.facts(&i)
+	d := j.policy.Decide(&f)
+	v := egress.Verdict{
+		ID: decisionID(), Rule: d.Rule, Policy: d.Policy, Geo: d.Geo, Country: d.Place.Country.String(), ASN: d.Place.ASN,
+		Operator: d.Place.Operator, Class: d.Place.Class,
+	}
+	return v, j.note(ctx, &f, &d, v.ID)
+}
+
+// accept judges a server that makes a request.
+func (j *judge) accept(ctx context.Context, server matrix.ServerName) error {
+	f := policy.Facts{Point: policy.FedAccept, Server: server, Now: time.Now()}
+	d := j.policy.Decide(&f)
+	if d.Allowed && !d.Observed {
+		return nil
+	}
+	return j.note(ctx, &f, &d, decisionID())
+}
+
+// note counts a decision, logs what is refused or only watched, and gives the refusal.
+func (j *judge) note(ctx context.Context, f *policy.Facts, d *policy.Decision, id string) error {
+	outcome := "allow"
+	switch {
+	case d.Observed:
+		outcome = "observe"
+	case !d.Allowed:
+		outcome = "deny"
+	}
+	if j.decisions != nil {
+		j.decisions(string(f.Point), outcome, d.Rule).Add(1)
+	}
+	if outcome != "allow" {
+		j.log.WarnContext(ctx, "policy", "decision", outcome, "decision_id", id, "point", f.Point, "rule", d.Rule, "server", f.Server, "host", f.Host,
+			"address", f.Addr, "country", d.Place.Country, "asn", d.Place.ASN, "generation", d.Generation)
+	}
+	if d.Allowed {
+		return nil
+	}
+	return d.Err(f, id)
+}
+
+// decisionID names a decision.
+func decisionID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// endpointsOf are the endpoints that a configuration names.
+func endpointsOf(cfg *config.Config, s services) map[egress.Kind][]string {
+	e := map[egress.Kind][]string{
+		egress.Appservice: servicegateway.Endpoints(s.registry),
+		egress.Store:      storeEndpoints(cfg.Database.URL),
+	}
+	for kind, endpoint := range map[egress.Kind]string{egress.Mail: cfg.Email.Server, egress.Scan: cfg.Media.Clamd} {
+		if endpoint != "" {
+			e[kind] = append(e[kind], endpoint)
+		}
+	}
+	if cfg.Media.ICAP != "" {
+		e[egress.Scan] = append(e[egress.Scan], hostPort(cfg.Media.ICAP, "1344"))
+	}
+	return e
+}
+
+// simplePolicy are the short settings of the configuration.
+func simplePolicy(cfg *config.Config) policy.Simple {
+	s := policy.Simple{
+		Federation: cfg.Federation.Allow, FederationPrivate: cfg.Federation.AllowPrivate, Push: cfg.Push.Allow, PushPrivate: cfg.Push.AllowPrivate,
+		Previews: slices.Clone(cfg.Previews.Allow), PreviewsPrivate: cfg.Previews.AllowPrivate,
+	}
+	switch {
+	case !cfg.Previews.Enabled:
+		s.Previews = nil
+	case len(s.Previews) == 0:
+		s.Previews = []string{"*"}
+	}
+	return s
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"time"
+
+	"rempart/config"
+	"rempart/internal/matrix"
+	"rempart/internal/metrics"
+	"rempart/policy"
+)
+
+// policyCommands are those about where data may go.
+func policyCommands() []command {
+	return []command{
+		{"policy init", "FILE", "write a policy file that explains itself and talks to nobody", policyInit},
+		{"policy points", "", "list what the policy decides about, in English and French", policyPoints},
+		{"policy lint", "[-config FILE] [-policy FILE]", "check a policy and say what deserves a second thought", policyLint},
+		{"policy explain", "[-config FILE] [-policy FILE] [-address IP] [-data KIND] POINT NAME", "say step by step how one thing is decided", policyExplain},
+		{"policy what-if", "[-config FILE] FILE", "say what another policy would decide differently", policyWhatIf},
+		{"policy attest", "[-config FILE] STATEMENT", "sign what this server states of itself (JSON), for a partner", policyAttest},
+		{"policy countersign", "-name NAME -key FILE ATTESTATION", "sign a partner's statement as an authority; makes the key at first", policyCountersign},
+	}
+}
+
+func policyInit(_ context.Context, args []string, c console) error {
+	words, err := parse(flags("policy init"), args, 1)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(words[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(policy.Commented())
+	if err = errors.Join(err, f.Close()); err == nil {
+		c.say("%s is written; name it in the configuration: policy.file.", words[0])
+	}
+	return err
+}
+
+func policyPoints(_ context.Context, args []string, c console) error {
+	if _, err := parse(flags("policy points"), args, 0); err != nil {
+		return err
+	}
+	for _, p := range policy.Points() {
+		c.say("%-16s %s\n%-16s %s", p.Point, p.EN, "", p.FR)
+	}
+	return nil
+}
+
+// chosenPolicy is the policy of -policy, or that of the configuration.
+func chosenPolicy(file, configFile string) (*policy.Generation, error) {
+	if file != "" {
+		return readPolicy(file)
+	}
+	cfg, err := loadConfig(configFile)
+	if err != nil {
+		return nil, err
+	}
+	return loadPolicy(cfg)
+}
+
+func policyLint(_ context.Context, args []string, c console) error {
+	f := flags("policy lint")
+	named, file := configFlag(f), f.String("policy", "", "policy file")
+	if _, err := parse(f, args, 0); err != nil {
+		return err
+	}
+	g, err := chosenPolicy(*file, *named)
+	if err != nil {
+		return err
+	}
+	c.say("The policy is correct; its digest is %s.", g.Digest)
+	for _, line := range g.Lint(time.Now()) {
+		c.say("  note: %s", line)
+	}
+	return nil
+}
+
+func policyExplain(_ context.Context, args []string, c console) error {
+	f := flags("policy explain")
+	named, file := configFlag(f), f.String("policy", "", "policy file")
+	address, data := f.String("address", "", "address that would be dialled"), f.String("data", "", "kind of data")
+	words, err := parse(f, args, 2)
+	if err != nil {
+		return err
+	}
+	g, err := chosenPolicy(*file, *named)
+	if err != nil {
+		return err
+	}
+	facts := policy.Facts{Point: policy.Point(words[0]), Data: *data, Now: time.Now()}
+	known := false
+	for _, p := range policy.Points() {
+		if p.Point != facts.Point {
+			continue
+		}
+		known = true
+		if p.Partner {
+			facts.Server = matrix.ServerName(words[1])
+		} else {
+			facts.Host = words[1]
+		}
+	}
+	if !known {
+		return fmt.Errorf("there is no decision point %q; `rempart policy points` lists them", words[0])
+	}
+	if *address != "" {
+		a, err := netip.ParseAddr(*address)
+		if err != nil {
+			return err
+		}
+		facts.Addr = netip.AddrPortFrom(a, 443)
+	}
+	for _, line := range g.Explain(facts) {
+		c.say("%s", line)
+	}
+	return nil
+}
+
+func policyWhatIf(ctx context.Context, args []string, c console) error {
+	f := flags("policy what-if")
+	named := configFlag(f)
+	words, err := parse(f, args, 1)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	old, err := loadPolicy(cfg)
+	if err != nil {
+		return err
+	}
+	next, err := readPolicy(words[0])
+	if err != nil {
+		return err
+	}
+	known, err := knownServers(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	flips := policy.WhatIf(old, next, policy.Questions(time.Now(), known, old, next))
+	for _, flip := range flips {
+		what := "would be REFUSED"
+		if flip.Loosens {
+			what = "would be ADMITTED"
+		}
+		c.say("%-16s %s%s %s %s (now %s, then %s)", flip.Facts.Point, flip.Facts.Server, flip.Facts.Host, flip.Facts.Data, what, flip.Was.Rule, flip.Now.Rule)
+	}
+	c.say("%d decisions would change; %d servers are known by name. Addresses are judged when they are dialled.", len(flips), len(known))
+	return nil
+}
+
+// knownServers are the names of the servers that the database knows.
+func knownServers(ctx context.Context, cfg *config.Config) (names []string, err error) {
+	if _, err := os.Stat(cfg.Database.Path); cfg.Database.URL == "" && err != nil {
+		return nil, nil // nothing has run here yet
+	}
+	g, err := openGround(ctx, cfg, slog.New(slog.DiscardHandler), metrics.New())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	list, err := g.db.ListServerNames(ctx)
+	for name := range list {
+		names = append(names, string(name))
+	}
+	return names, err
+}
+
+// policyAttest signs a statement with this server's key, which it adds to it.
+func policyAttest(_ context.Context, args []string, c console) error {
+	f := flags("policy attest")
+	named := configFlag(f)
+	words, err := parse(f, args, 1)
+	if err != nil {
+		return err
+	}
+	cfg, err := loadConfig(*named)
+	if err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(words[0])
+	if err != nil {
+		return err
+	}
+	var a policy.Attestation
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return fmt.Errorf("%s: %w", words[0], err)
+	}
+	own, err := matrix.ReadSigningKeyFile(cfg.Server.SigningKey, matrix.ServerName(cfg.Server.Name))
+	if err != nil {
+		return err
+	}
+	key := own[0]
+	public, _ := key.Private.Public().(ed25519.PublicKey)
+	a.Keys = map[string]string{key.KeyID: base64.RawStdEncoding.EncodeToString(public)}
+	signed, err := a.Sign(key)
+	if err == nil {
+		c.say("%s", signed)
+	}
+	return err
+}
+
+func policyCountersign(_ context.Context, args []string, c console) error {
+	f := flags("policy countersign")
+	name, file := f.String("name", "", "name of the authority"), f.String("key", "", "file of its key")
+	words, err := parse(f, args, 1)
+	if err != nil {
+		return err
+	}
+	if *name == "" || *file == "" {
+		return errUsage
+	}
+	key, public, err := plainKey(*file)
+	if err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(words[0])
+	if err != nil {
+		return err
+	}
+	signed, err := policy.Countersign(raw, *name, key)
+	if err != nil {
+		return err
+	}
+	c.say("%s", signed)
+	_, _ = fmt.Fprintf(c.err, "For policies that believe you: {name: %s, key: %q}\n", *name, public)
+	return nil
+}
