@@ -28,6 +28,7 @@ func (c *Config) check() Mistakes {
 	c.checkAccounts(say)
 	c.checkMedia(say)
 	c.checkRetention(say)
+	c.checkLedger(say)
 	if u := c.Database.URL; u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		say("database.url: must start with postgres:// (leave it empty for SQLite and set database.path).")
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	Previews     Previews     `key:"previews"`
 	Limits       Limits       `key:"limits"`
 	Retention    Retention    `key:"retention"`
+	Ledger       Ledger       `key:"ledger"`
 	Log          Log          `key:"log"`
 	Appservices  Appservices  `key:"appservices"`
 
@@ -162,6 +163,7 @@ func Default() *Config {
 		Rooms:    Rooms{DefaultVersion: "12"},
 		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
 		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
+		Ledger:   Ledger{Strict: true, Reads: true, RetentionDays: 366},
 		Log:      Log{Level: "info", Format: "text"},
 	}
 }
@@ -197,12 +199,15 @@ func (c *Config) resolve(base string) {
 	if c.Media.Path == "" {
 		c.Media.Path = filepath.Join(data, "media")
 	}
+	if c.Ledger.Key == "" {
+		c.Ledger.Key = filepath.Join(data, "ledger.key")
+	}
 	for i := range c.Server.Tenants {
 		t := &c.Server.Tenants[i]
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))
 	}
 	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Policy.File, &c.Registration.SharedSecretFile,
-		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd} {
+		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd, &c.Ledger.Key} {
 		*path = under(base, *path, "")
 	}
 	for i, path := range c.Appservices.Files {

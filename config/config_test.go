@@ -72,7 +72,9 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"accounts.terms":    `[{"id":"cgu","version":"1","language":"fr","name":"CGU","url":"https://env/cgu"}]`,
 		"appservices.files": write(t, goodRegistration), "media.icap": "icap://127.0.0.1:1344/avscan",
 		"support.contacts": `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
-		"email.server": "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
+		"ledger.territory": "FR,RE", "ledger.witnesses": "prefecture.example.org+1+key",
+		"ledger.stores": `[{"name":"database","holds":["rooms"],"country":"FR"}]`,
+		"email.server":  "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
 	}
 	for _, s := range settings(reflect.ValueOf(Default()).Elem()) {
 		t.Run(s.name(), func(t *testing.T) {

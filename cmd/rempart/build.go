@@ -64,6 +64,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	a.onClose = append(a.onClose, g.close)
+	measureLedger(registry, g.ledger)
 	rules := watchPolicy(cfg, g.judge.policy, g.egress, logger)
 	rules.measure(registry)
 	a.onClose = append(a.onClose, closing(rules.close))
@@ -75,7 +76,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	options := routerOptions(cfg, logger, registry)
-	options.ServerAuth = f.authenticator()
+	options.ServerAuth = answers{f.authenticator(), g.ledger, g.countryOf}
 	options.Exempt = f.services.exempt
 	d, err := a.core(ctx, cfg, g, keys, f)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"rempart/config"
+	"rempart/core/ledger"
 	"rempart/core/users"
 	"rempart/internal/bus"
 	"rempart/internal/egress"
@@ -28,6 +29,8 @@ type ground struct {
 	egress   *egress.Egress
 	judge    *judge
 	services services
+	ledger   *ledger.Service
+	recorder recorder
 }
 
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) (*ground, error) {
@@ -43,8 +46,13 @@ func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, re
 	if g.people, err = peopleOf(cfg, g.egress); err != nil {
 		return nil, err
 	}
-	g.db, err = storage.Open(ctx, o)
-	return g, err
+	if g.db, err = storage.Open(ctx, o); err != nil {
+		return nil, errors.Join(err, g.egress.Close())
+	}
+	if err := g.openLedger(ctx, cfg); err != nil {
+		return nil, errors.Join(err, g.db.Close(), g.egress.Close())
+	}
+	return g, nil
 }
 
 // databaseURL is what storage opens: a PostgreSQL URL or the path of a SQLite file.
@@ -70,7 +78,7 @@ func (g *ground) openDoor(cfg *config.Config, registry *metrics.Registry) error 
 	}
 	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log,
 		decisions: registry.Counters("rempart_decisions_total", "Decisions of the policy that opened a connection, or refused something.", "dp", "decision", "rule")}
-	g.egress = egress.New(egress.Options{Judge: g.judge, RootCAs: roots})
+	g.egress = egress.New(egress.Options{Judge: g.judge, Recorder: &g.recorder, RootCAs: roots})
 	return nil
 }
 
@@ -79,7 +87,11 @@ func (g *ground) dialStore(ctx context.Context, network, address string) (net.Co
 	return g.egress.Dial(ctx, egress.Store, network, address)
 }
 
-func (g *ground) close() error { return errors.Join(g.db.Close(), g.egress.Close()) }
+func (g *ground) close() error {
+	err := g.egress.Close()
+	g.ledger.Close()
+	return errors.Join(err, g.db.Close())
+}
 
 // check asks the database for something small.
 func (g *ground) check(ctx context.Context) error {

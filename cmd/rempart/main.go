@@ -64,7 +64,7 @@ func commands() []command {
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
 		{"version", "", "print the version", printVersion},
-	}, policyCommands()...), geoCommands()...)
+	}, policyCommands()...), append(geoCommands(), ledgerCommands()...)...)
 }
 
 // errUsage ends a command whose arguments make no sense; the help has been printed.

@@ -84,7 +84,7 @@ func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
 	if !o.open {
 		return
 	}
-	o.sender = sender.New(sender.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Signals: g.signals, Log: g.log,
+	o.sender = sender.New(sender.Options{DB: g.db, Ledger: g.ledger, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Signals: g.signals, Log: g.log,
 		Compose: d.Devices.ComposeEDU, Announce: func(ctx context.Context) error { return d.Devices.Announce(ctx, d.Rooms.ServersOf) }})
 	a.onClose = append(a.onClose, closing(o.sender.Close))
 }

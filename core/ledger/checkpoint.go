@@ -106,7 +106,7 @@ func (s *Service) drop(raw []byte) error {
 		return nil
 	}
 	next := s.Anchor + ".new"
-	if err := os.WriteFile(next, raw, 0o600); err != nil {
+	if err := os.WriteFile(next, raw, 0o644); err != nil { //nolint:gosec // a checkpoint is no secret
 		return err
 	}
 	return os.Rename(next, s.Anchor)
@@ -118,15 +118,17 @@ func (s *Service) compareAnchor(ctx context.Context) (*Record, error) {
 	if s.Anchor == "" || errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
+	unread := err
 	head, err := s.db.GetLedgerHead(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.size.Store(head.Size)
 	found := &Record{Kind: Restored, To: head.Size}
+	if unread != nil {
+		found.Why = "the anchor cannot be read"
+		return found, nil //nolint:nilerr // it is recorded
+	}
 	known, err := ReadStatement(raw, s.Key.Public)
 	if err != nil {
 		found.Why = "the anchor is not a checkpoint signed by this key"

@@ -38,6 +38,9 @@ func LoadOrCreateKey(file, name string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("the ledger's key in %s: %w", file, err)
 	}
+	if known, err := os.ReadFile(file + ".pub"); err == nil && string(known) == k.Public+"\n" {
+		return k, nil
+	}
 	return k, os.WriteFile(file+".pub", []byte(k.Public+"\n"), 0o644) //nolint:gosec // it is public
 }
 

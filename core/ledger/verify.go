@@ -58,18 +58,21 @@ type verifier struct {
 	prefix  []byte
 	broken  bool // the tree cannot be computed any further
 	agreed  int64
-	states  []Statement // all checkpoints, by size
-	next    int         // the first of them that was not reached
-	foreign map[int64]bool
+	states  []known   // all checkpoints, by size
+	next    int       // the first of them that was not reached
 	gone    []stretch // sealed away
 	seals   []stretch // and said to be
 }
 
 type stretch struct{ from, to int64 }
 
-func newVerifier(v Verification) *verifier {
-	return &verifier{Verification: v, foreign: map[int64]bool{}}
+// known is a checkpoint; a foreign one was kept elsewhere.
+type known struct {
+	Statement
+	foreign bool
 }
+
+func newVerifier(v Verification) *verifier { return &verifier{Verification: v} }
 
 func (v *verifier) problem(what string, from, to int64, format string, args ...any) {
 	if len(v.Problems) < maxProblems {
@@ -87,17 +90,17 @@ func (v *verifier) checkpoint(raw []byte, foreign bool) {
 	if len(c.Signers) > 1 {
 		v.Witnessed = max(v.Witnessed, c.Size)
 	}
-	if foreign {
-		v.foreign[c.Size] = true
+	same := func(k known) bool { return k.Size == c.Size && k.Root == c.Root }
+	if !foreign || !slices.ContainsFunc(v.states, same) {
+		v.states = append(v.states, known{c, foreign})
 	}
-	v.states = append(v.states, c)
 }
 
 func (v *verifier) begin() {
 	for _, raw := range v.Known {
 		v.checkpoint(raw, true)
 	}
-	slices.SortStableFunc(v.states, func(a, b Statement) int { return int(a.Size - b.Size) })
+	slices.SortStableFunc(v.states, func(a, b known) int { return int(a.Size - b.Size) })
 	for i := 1; i < len(v.states); i++ {
 		if a, b := v.states[i-1], v.states[i]; a.Size == b.Size && a.Root != b.Root {
 			v.problem("fork", 0, a.Size, "fork: two signed checkpoints of %d records have different roots, %s and %s", a.Size, a.Root, b.Root)
@@ -220,7 +223,7 @@ func (v *verifier) reach() {
 			v.agreed = c.Size
 			v.Checkpoints++
 			v.Signed = c.Size
-		case v.foreign[c.Size]:
+		case c.foreign:
 			v.problem("fork", v.agreed, c.Size, "fork: the checkpoint of %d records that was kept elsewhere contradicts this log; they differ somewhere in records %d to %d",
 				c.Size, v.agreed, c.Size-1)
 		default:
@@ -237,7 +240,7 @@ func (v *verifier) end(head int64) Report {
 	}
 	for ; v.next < len(v.states); v.next++ {
 		c := v.states[v.next]
-		if v.foreign[c.Size] {
+		if c.foreign {
 			v.problem("rolled-back", v.Records, c.Size, "rolled back: a checkpoint that was kept elsewhere says %d records, there are %d", c.Size, v.Records)
 		} else {
 			v.problem("truncated", v.Records, c.Size, "truncated: a checkpoint says %d records, there are %d", c.Size, v.Records)

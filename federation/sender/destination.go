@@ -26,6 +26,7 @@ type destination struct {
 	inFlight, marked bool
 	retrying         bool // it had failed when its request was made
 	body             []byte
+	manifest         manifest // what is in body
 }
 
 func newDestination(d storage.Destination) *destination {

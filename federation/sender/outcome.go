@@ -17,7 +17,7 @@ func (p *dispatch) finished(r result) {
 	if d.retrying {
 		p.failing--
 	}
-	d.inFlight, d.retrying, d.body = false, false, nil
+	d.inFlight, d.retrying, d.body, d.manifest = false, false, nil, manifest{}
 	switch {
 	case r.err == nil:
 		p.arrived(d)

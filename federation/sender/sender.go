@@ -9,6 +9,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/lease"
+	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/internal/bus"
@@ -26,6 +27,8 @@ type Options struct {
 	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
 	// Announce puts into the outbox what changed in device lists.
 	Announce func(ctx context.Context) error
+	// Ledger records every transaction before it is sent; nil: nobody does.
+	Ledger *ledger.Service
 	// Signals are the ephemeral messages of other nodes; nil: there are none.
 	Signals *bus.Bus[[]byte]
 	Log     *slog.Logger

@@ -49,13 +49,20 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 		go1 = append(go1, d)
 	}
 	p.ready = later
+	recorded := p.record(ctx, go1)
 	if err := p.save(ctx, change, len(go1) > 0); err != nil {
+		_, _ = recorded()
 		return err
 	}
-	for _, d := range go1 {
+	permits, err := recorded()
+	if err != nil {
+		return p.unrecorded(go1, err)
+	}
+	for i, d := range go1 {
 		p.underWay++
 		p.wg.Go(func() {
 			refused, err := p.Client.SendTransaction(calls, d.Origin, d.Server, d.Txn, d.body)
+			permits[i].End(outcomeOf(d, err))
 			for id, why := range refused {
 				p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
 			}
@@ -186,6 +193,7 @@ func (p *dispatch) event(ctx context.Context, nid int64) (*rooms.Stored, error) 
 
 // encode makes the body of a transaction. Spec: server-server-api/#put_matrixfederationv1sendtxnid
 func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error {
+	d.manifest = manifest{}
 	b := append(make([]byte, 0, 2048), `{"origin":"`...)
 	b = append(append(b, d.Origin...), `","origin_server_ts":`...)
 	b = append(strconv.AppendInt(b, f.TS, 10), `,"pdus":[`...)
@@ -202,6 +210,7 @@ func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error 
 			b = append(b, ',')
 		}
 		b, comma = append(b, e.Wire(nid < 0)...), true
+		d.manifest.event(e)
 	}
 	b = append(b, `],"edus":[`...)
 	for i, edu := range f.EDUs {
@@ -213,6 +222,7 @@ func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error 
 			return err
 		}
 		b = append(b, raw...)
+		d.manifest.message(edu.Type, raw)
 	}
 	d.body = append(b, `]}`...)
 	return nil

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"rempart/config"
+	"rempart/core/ledger"
+	"rempart/internal/metrics"
+)
+
+// openLedger opens the record of what leaves; the way out has waited for it.
+func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
+	key, err := ledger.LoadOrCreateKey(cfg.Ledger.Key, cfg.Server.Name)
+	if err != nil {
+		return err
+	}
+	o := ledger.Options{
+		DB: g.db, Key: key, Anchor: anchorOf(cfg), Lax: !cfg.Ledger.Strict,
+		Territory: cfg.Ledger.Territory, Place: g.countryOf, Witnesses: cfg.Ledger.Witnesses, Keep: days(cfg.Ledger.RetentionDays), Log: g.log,
+	}
+	for _, s := range cfg.Ledger.Stores {
+		o.Stores = append(o.Stores, ledger.Store(s))
+	}
+	if g.ledger, err = ledger.New(ctx, o); err == nil {
+		g.recorder.opened(g.ledger)
+	}
+	return err
+}
+
+// countryOf is the country of an address by the policy's data, "" when it is not known.
+func (g *ground) countryOf(a netip.Addr) string {
+	return country(g.judge.policy.Current().Territory().Judge(a, time.Now()).Country.String())
+}
+
+// country is what the record says for a country of which nothing is known.
+func country(cc string) string {
+	if cc == "?" {
+		return ""
+	}
+	return cc
+}
+
+// measureLedger shows how the record grows.
+func measureLedger(registry *metrics.Registry, l *ledger.Service) {
+	registry.Gauge("rempart_ledger_records", "Records of what left and who read what.", func() float64 { return float64(l.Size()) })
+	registry.Gauge("rempart_ledger_unsigned", "Of these, those behind the newest checkpoint.", func() float64 { return float64(l.Size() - l.Signed()) })
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"rempart/core/ledger"
+	"rempart/internal/egress"
+	"rempart/internal/matrix"
+)
+
+// recorder is how the way out tells the ledger what leaves. Until the ledger is open nothing leaves but the connections to its own
+// database, which are recorded once it is. It may be used concurrently.
+type recorder struct {
+	mu     sync.Mutex
+	ledger *ledger.Service
+	early  []*earlyPermit
+}
+
+// opened hands over the ledger with what happened before.
+func (r *recorder) opened(l *ledger.Service) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger = l
+	for _, p := range r.early {
+		p.become(l.Note(p.intent))
+	}
+	r.early = nil
+}
+
+// maxEarly bounds the connections that are kept in mind until the ledger is open.
+const maxEarly = 1000
+
+// Begin implements [egress.Recorder].
+func (r *recorder) Begin(ctx context.Context, i egress.Intent) (egress.Permit, error) {
+	intent := ledger.Intent{Record: recordOf(i, ledger.Connection)}
+	r.mu.Lock()
+	l := r.ledger
+	if l == nil && i.Kind == egress.Store && len(r.early) < maxEarly {
+		p := &earlyPermit{intent: intent}
+		r.early = append(r.early, p)
+		r.mu.Unlock()
+		return p, nil
+	}
+	r.mu.Unlock()
+	switch {
+	case l == nil:
+		return nil, matrix.Forbidden("Nothing leaves this server until its record of what leaves is open.")
+	case i.Kind == egress.Store:
+		return permit{l.Note(intent)}, nil
+	}
+	permits, err := l.Begin(ctx, intent)
+	if err != nil {
+		return nil, err
+	}
+	return permit{permits[0]}, nil
+}
+
+// Refused implements [egress.Witness].
+func (r *recorder) Refused(_ context.Context, i egress.Intent, why error) {
+	r.mu.Lock()
+	l := r.ledger
+	r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	rec := recordOf(i, ledger.Refused)
+	rec.Why = why.Error()
+	l.Refuse(rec)
+}
+
+// recordOf is what is recorded of an intent.
+func recordOf(i egress.Intent, kind ledger.Kind) ledger.Record {
+	r := ledger.Record{
+		Kind: kind, For: string(i.Kind), Dest: string(i.Server), CC: country(i.Verdict.Country), ASN: int64(i.Verdict.ASN), Op: i.Verdict.Operator,
+		Class: i.Verdict.Class, Decision: i.Verdict.ID, Rule: i.Verdict.Rule, Policy: i.Verdict.Policy, Geo: i.Verdict.Geo,
+	}
+	if r.Dest == "" {
+		r.Dest = i.Host
+	} else if r.Dest != i.Host {
+		r.Host = i.Host
+	}
+	switch {
+	case i.Socket:
+		r.Addr = "unix"
+	case i.Addr.IsValid():
+		r.Addr = i.Addr.String()
+	}
+	return r
+}
+
+// permit is a connection that was recorded.
+type permit struct{ ledger.Permit }
+
+// End implements [egress.Permit].
+func (p permit) End(o egress.Outcome) { p.Permit.End(outcomeOf(o)) }
+
+func outcomeOf(o egress.Outcome) ledger.Outcome {
+	out := ledger.Outcome{OK: o.Err == nil, Sent: o.Sent, Received: o.Received}
+	if o.Err != nil {
+		out.Why = o.Err.Error()
+	}
+	return out
+}
+
+// earlyPermit is a connection that will be recorded.
+type earlyPermit struct {
+	intent ledger.Intent
+
+	mu     sync.Mutex
+	permit *ledger.Permit
+	ended  *ledger.Outcome
+}
+
+// become takes the permit of the record.
+func (p *earlyPermit) become(permit ledger.Permit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.permit = &permit; p.ended != nil {
+		permit.End(*p.ended)
+	}
+}
+
+// End implements [egress.Permit].
+func (p *earlyPermit) End(o egress.Outcome) {
+	out := outcomeOf(o)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.permit != nil {
+		p.permit.End(out)
+		return
+	}
+	p.ended = &out
+}

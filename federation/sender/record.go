@@ -1,0 +1,83 @@
+package sender
+
+import (
+	"context"
+	"slices"
+
+	"rempart/core/ledger"
+	"rempart/core/rooms"
+)
+
+// manifest is what the record says of a transaction.
+type manifest struct {
+	items []byte
+	about []ledger.Name
+	types []string
+}
+
+func (m *manifest) name(n ledger.Name) {
+	if !slices.Contains(m.about, n) {
+		m.about = append(m.about, n)
+	}
+}
+
+// event notes an event; its id stands for its contents.
+func (m *manifest) event(e *rooms.Stored) {
+	m.items = ledger.AppendItem(m.items, []byte(e.ID))
+	m.name(ledger.Room(e.RoomID))
+	m.name(ledger.User(e.Sender))
+}
+
+// message notes a message that is no event.
+func (m *manifest) message(kind string, raw []byte) {
+	m.items = ledger.AppendItem(m.items, raw)
+	if !slices.Contains(m.types, kind) {
+		m.types = append(m.types, kind)
+	}
+}
+
+// record begins to record transactions; the function that it returns waits until that is durable.
+// Why begun beside the storing of the transactions: both then share one commit.
+func (p *dispatch) record(ctx context.Context, list []*destination) func() ([]ledger.Permit, error) {
+	if p.Ledger == nil || len(list) == 0 {
+		return func() ([]ledger.Permit, error) { return make([]ledger.Permit, len(list)), nil }
+	}
+	intents := make([]ledger.Intent, len(list))
+	for i, d := range list {
+		intents[i] = ledger.Intent{Items: d.manifest.items, About: d.manifest.about, Record: ledger.Record{
+			Kind: ledger.Transaction, For: "federation", Tenant: string(d.Origin), Dest: string(d.Server), Types: d.manifest.types, Bytes: int64(len(d.body)),
+		}}
+	}
+	var permits []ledger.Permit
+	done := make(chan error, 1)
+	p.wg.Go(func() {
+		var err error
+		permits, err = p.Ledger.Begin(ctx, intents...)
+		done <- err
+	})
+	return func() ([]ledger.Permit, error) {
+		err := <-done
+		return permits, err
+	}
+}
+
+// unrecorded keeps back what could not be recorded, until later.
+func (p *dispatch) unrecorded(list []*destination, err error) error {
+	p.Log.Error("nothing is sent to other servers: it cannot be recorded", "error", err)
+	for _, d := range list {
+		if d.retrying {
+			p.failing--
+		}
+		d.inFlight, d.retrying, d.body, d.manifest = false, false, nil, manifest{}
+		p.failed(d, err)
+	}
+	return nil
+}
+
+func outcomeOf(d *destination, err error) ledger.Outcome {
+	o := ledger.Outcome{OK: err == nil, Sent: int64(len(d.body))}
+	if err != nil {
+		o.Why = err.Error()
+	}
+	return o
+}
