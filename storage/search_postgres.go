@@ -12,6 +12,8 @@ const (
 	eraLevels = 6 // Why never another, nor the two below: schema 0017 writes the marks
 	eraBits   = 12
 	eraStep   = 2
+	eraMarks  = 4  // so many marks are asked for at once, and one more
+	eraGrowth = 16 // so many times longer than the one before may a stretch be
 
 	searchLook = 2000 // so many of the newest events tell how many of all are in the rooms
 	// searchOwn: when at most one of so many of those is, the rooms are named to the index.
@@ -65,30 +67,43 @@ func (db *DB) searchPostgres(ctx context.Context, q *SearchQuery) ([]SearchHit, 
 	return q.newest(e.hits), nil
 }
 
-// down asks from one id down to another, until enough is found. How much a stretch held says how long the next must be.
+// down asks from one id down to another, until enough is found. How much was found in what was looked through says how
+// long the next stretch must be. Why not longer: whatever the index finds there is fetched, be it in other rooms.
 func (e *eras) down(ctx context.Context, top, floor int64) error {
-	before, level, had := top+1, 0, len(e.hits)
-	for level < eraLevels {
-		bits := eraBits + eraStep*level
-		era := top >> bits
-		from := max((era-1)<<bits, floor)
-		marks := "&('" + eraMark(level, era) + "'|'" + eraMark(level, era-1) + "')"
+	before, had, want := top+1, len(e.hits), int64(1)<<eraBits
+	for {
+		level := levelFor(want)
+		if level == eraLevels {
+			return e.ask(ctx, "", floor, before)
+		}
+		from, marks := stretch(level, before, want, floor)
 		if err := e.ask(ctx, marks, from, before); err != nil || len(e.hits) >= e.Limit || from == floor {
 			return err
 		}
 		before = from
-		level = max(level+1, levelFor(float64(top-from)*float64(e.Limit-had)/float64(max(len(e.hits)-had, 1))))
+		found := int64(max(len(e.hits)-had, 1))
+		need := (top - from) / found * int64(e.Limit-len(e.hits))
+		want = min(max(need+need/4, 2*want), eraGrowth*want)
 	}
-	return e.ask(ctx, "", floor, before)
 }
 
-// levelFor is the level whose stretches hold so many ids; one beyond the last when none does.
-func levelFor(ids float64) int {
+// levelFor is the level at which a few marks hold so many ids; one beyond the last when none does.
+func levelFor(ids int64) int {
 	level := 0
-	for level < eraLevels && float64(int64(1)<<(eraBits+eraStep*level)) < ids {
+	for level < eraLevels && ids > eraMarks<<(eraBits+eraStep*level) {
 		level++
 	}
 	return level
+}
+
+// stretch is the condition that an id is one of some before another, and the first of them.
+func stretch(level int, before, ids, floor int64) (from int64, condition string) {
+	bits := eraBits + eraStep*level
+	last, first := (before-1)>>bits, max(before-ids, floor)>>bits
+	for era := first; era <= last; era++ {
+		condition += "|'" + eraMark(level, era) + "'"
+	}
+	return max(first<<bits, floor), "&(" + condition[1:] + ")"
 }
 
 // ask adds what the index finds in a stretch of ids, under a further condition.
