@@ -83,7 +83,7 @@ var (
 	ErrStale = errors.New("storage: the room has moved on")
 	// ErrRestored says that the database was put back from a copy while this process ran, or that this process slept for
 	// longer than the entries of the stream are kept: it must be restarted.
-	ErrRestored = errors.New("storage: the database was restored while this process ran: restart it")
+	ErrRestored = errors.New("storage: the database was restored while this process ran, or this process slept for too long: it must be started anew")
 	// ErrClosed says that the database is closing.
 	ErrClosed = errors.New("storage: closed")
 	// ErrNotFound says that a row which must exist does not.

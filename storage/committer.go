@@ -28,11 +28,12 @@ type committer struct {
 
 	publishing sync.Mutex // held from COMMIT until the batch is published
 	published  atomic.Int64
-	lost       atomic.Bool // see lose
+	lost       atomic.Bool // see abandon
+	abandoned  chan struct{}
 }
 
 func newCommitter(ctx context.Context, db *DB) (*committer, error) {
-	c := &committer{session: newSession(db), db: db, queue: newQueue(db.opts.Queue), done: make(chan struct{})}
+	c := &committer{session: newSession(db), db: db, queue: newQueue(db.opts.Queue), done: make(chan struct{}), abandoned: make(chan struct{})}
 	c.w = newWriter(c)
 	c.pieceRows.Store(bulkFirstPiece)
 	if err := c.reconnect(ctx); err != nil {

@@ -134,6 +134,9 @@ func (db *DB) Position() int64 { return db.committer.published.Load() }
 // Epoch is the number of the stream's current life; restoring a backup starts a new one.
 func (db *DB) Epoch() int64 { return db.committer.epoch }
 
+// Lost is closed when this process can no longer follow the database ([ErrRestored]): it has to end, and be started anew.
+func (db *DB) Lost() <-chan struct{} { return db.committer.abandoned }
+
 // isUnique reports whether err says that a uniqueness rule was broken.
 func (db *DB) isUnique(err error) bool { return err != nil && db.dialect.unique(err) }
 

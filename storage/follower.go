@@ -138,7 +138,7 @@ func (f *follower) follow(ctx context.Context) error {
 			return err
 		}
 		if epoch != c.epoch || c.lost.Load() {
-			return ErrRestored
+			return c.abandon()
 		}
 		if pos <= c.published.Load() {
 			return nil

@@ -28,6 +28,12 @@ func TestSleptTooLong(t *testing.T) {
 		if err := asleep.Commit(t.Context(), live(row(9, "later"))); !errors.Is(err, ErrRestored) {
 			t.Errorf("a write of a lost process: %v", err)
 		}
+		<-asleep.Lost()
+		select {
+		case <-r.Lost():
+			t.Error("the other one is lost too")
+		default:
+		}
 		if err := r.Commit(t.Context(), live(row(10, "fine"))); err != nil {
 			t.Errorf("a write of the other one: %v", err)
 		}

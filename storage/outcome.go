@@ -115,7 +115,14 @@ func (c *committer) publishRemote(ctx context.Context, from querier, to int64) e
 // lose ends this process's part: entries that it has not heard of were pruned, so that what it has in memory can no
 // longer be brought up to date.
 func (c *committer) lose(after, to int64) error {
-	c.lost.Store(true)
-	c.db.log.Error("this process slept longer than the stream's entries are kept: restart it", "from", after+1, "to", to)
+	c.db.log.Error("this process slept longer than the stream's entries are kept", "from", after+1, "to", to)
+	return c.abandon()
+}
+
+// abandon ends this process's part: it writes nothing more, and whoever runs it hears of it by [DB.Lost].
+func (c *committer) abandon() error {
+	if c.lost.CompareAndSwap(false, true) {
+		close(c.abandoned)
+	}
 	return ErrRestored
 }

@@ -82,7 +82,7 @@ func (w *writer) lock(ctx context.Context, asked int64) error {
 		return fmt.Errorf("take positions: %w", err)
 	}
 	if epoch != w.c.epoch || w.c.lost.Load() {
-		return ErrRestored
+		return w.c.abandon()
 	}
 	w.base = end - asked
 	w.pos = w.base

@@ -32,6 +32,7 @@ type app struct {
 	client     http.Handler
 	federation http.Handler
 	health     *health
+	lost       <-chan struct{}             // closed when the database can no longer be followed
 	onDrain    []func()                    // answer whoever waits
 	onCalm     func(context.Context) error // give memory back after a rush
 	onClose    []func() error              // in reverse order of building
@@ -68,7 +69,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	rules := watchPolicy(cfg, g.judge.policy, g.egress, logger)
 	rules.measure(registry)
 	a.onClose = append(a.onClose, closing(rules.close))
-	a.onCalm = g.db.Shrink
+	a.onCalm, a.lost = g.db.Shrink, g.db.Lost()
 	a.health.checks = append(a.health.checks, g.check)
 
 	f, err := a.federate(cfg, g, keys)

@@ -11,6 +11,7 @@ import (
 	"rempart/config"
 	"rempart/internal/log"
 	"rempart/internal/metrics"
+	"rempart/storage"
 )
 
 // stopTime is how long a stop waits for requests under way.
@@ -87,6 +88,9 @@ func (s *server) wait(ctx context.Context) error {
 		s.logger.Info("stopping", "reason", "signal")
 	case failure = <-s.failed:
 		s.logger.Error("stopping", "error", failure)
+	case <-s.app.lost: // Why not go on: what is in memory is of another life of the database
+		failure = storage.ErrRestored
+		s.logger.Error("stopping, to be started anew by whoever watches over this process", "error", failure)
 	}
 	err := s.stop()
 	s.logger.Info("stopped")

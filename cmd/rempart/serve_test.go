@@ -26,6 +26,7 @@ import (
 
 	"rempart/config"
 	"rempart/internal/httpx"
+	"rempart/storage"
 )
 
 // freePorts makes a start without configuration listen on ports that nobody has.
@@ -121,6 +122,28 @@ func TestFirstStartPrintsOneScreenAndStopsCleanly(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v %v", file, info, err)
 		}
+	}
+}
+
+// A server whose database was put back from a copy under it ends, for its supervisor to start it anew.
+func TestServerEndsWhenTheDatabaseWasRestored(t *testing.T) {
+	t.Chdir(t.TempDir())
+	freePorts(t)
+	reader, writer := io.Pipe()
+	var errs bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		code := run(t.Context(), []string{"serve"}, console{out: writer, err: &errs})
+		_ = writer.Close()
+		done <- code
+	}()
+	readScreen(t, reader)
+	go func() { _, _ = io.Copy(io.Discard, reader) }()
+	if err := storage.BeginAnew(t.Context(), filepath.Join("data", "rempart.db")); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != 1 || !strings.Contains(errs.String(), storage.ErrRestored.Error()) {
+		t.Errorf("exit status %d: %s", code, &errs)
 	}
 }
 
