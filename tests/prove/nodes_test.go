@@ -48,6 +48,7 @@ func TestTwoNodesWriteOneRoom(t *testing.T) {
 	var mu sync.Mutex
 	acked := map[string]bool{}
 	var senders sync.WaitGroup
+	start := make(chan struct{})
 	for i := range 16 {
 		c, err := mx.Register(ctx, a.URL, fmt.Sprintf("user%d", i))
 		mx.Must(t, err)
@@ -56,6 +57,7 @@ func TestTwoNodesWriteOneRoom(t *testing.T) {
 			c = at(c, b)
 		}
 		senders.Go(func() {
+			<-start
 			for n := range each {
 				id, err := c.Send(ctx, room, fmt.Sprint(n), fmt.Sprintf("%s %d", c.UserID, n))
 				if err != nil {
@@ -68,7 +70,10 @@ func TestTwoNodesWriteOneRoom(t *testing.T) {
 			}
 		})
 	}
+	began := time.Now()
+	close(start)
 	senders.Wait()
+	t.Logf("%.0f events/s", float64(len(acked))/time.Since(began).Seconds())
 	if len(acked) != 16*each {
 		t.Fatalf("%d different events for %d sends", len(acked), 16*each)
 	}
