@@ -16,6 +16,7 @@ import (
 	subscriptions "rempart/core/threads"
 	"rempart/core/users"
 	"rempart/internal/httpx"
+	"rempart/internal/matrix"
 )
 
 // Deps are the parts of the core that the handlers call, and the few facts that they tell clients.
@@ -41,6 +42,10 @@ type Deps struct {
 	Mail bool
 	// Support is what is told about help with this server; empty when nothing is.
 	Support Support
+	// Calls is where clients ask for tokens of the media server, "" without one; Relay tells a user of relays for calls between
+	// two, nil without any.
+	Calls string
+	Relay func(matrix.UserID) map[string]any
 }
 
 // Register adds all routes of the client-server API, those that are asked most often first.
@@ -72,7 +77,7 @@ func Register(r *httpx.Router, d Deps) {
 	accountDataRoutes(r, d)
 	profileRoutes(r, d.Users)
 	filterRoutes(r, d.Users)
-	versionsRoutes(r)
+	versionsRoutes(r, d.Calls != "")
 	wellKnownRoutes(r, d)
 	supportRoutes(r, d.Support)
 	policyWellKnown(r, d)
@@ -91,5 +96,6 @@ func Register(r *httpx.Router, d Deps) {
 	crossSigningRoutes(r, d)
 	keyBackupRoutes(r, d.Devices)
 	miscRoutes(r, d.Users)
+	relayRoutes(r, d.Relay)
 	appserviceRoutes(r, d)
 }

@@ -35,7 +35,18 @@ func miscRoutes(r *httpx.Router, s *users.Service) {
 			}
 			return out, err
 		})
-	fixed(r, "/_matrix/client/v3/voip/turnServer", "getTurnServer", map[string]any{})
+}
+
+// relayRoutes tells clients by which relays they may send media to one another; {} means by none.
+// Spec: client-server-api/#get_matrixclientv3voipturnserver
+func relayRoutes(r *httpx.Router, relay func(matrix.UserID) map[string]any) {
+	httpx.Handle(r, "GET", "/_matrix/client/v3/voip/turnServer", ofUser("getTurnServer"),
+		func(_ context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (map[string]any, error) {
+			if relay == nil {
+				return map[string]any{}, nil
+			}
+			return relay(c.User), nil
+		})
 }
 
 // fixed declares a route whose answer never changes.

@@ -15,7 +15,7 @@ type versionsAnswer struct {
 // versionsRoutes adds the list of versions of the specification.
 // Why the whole chain: clients refuse a server without at least one of v1.1 to v1.13, and use what a version brought only
 // when it is listed by name.
-func versionsRoutes(r *httpx.Router) {
+func versionsRoutes(r *httpx.Router, calls bool) {
 	answer := versionsAnswer{
 		Versions: []string{
 			"r0.5.0", "r0.6.0", "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9",
@@ -45,6 +45,7 @@ func versionsRoutes(r *httpx.Router) {
 			"org.matrix.msc3874":               true, // filters of relations
 			"org.matrix.msc3814.v1":            true, // dehydrated devices
 			"org.matrix.label_based_filtering": false,
+			"org.matrix.msc4143":               calls, // a media server for calls
 		},
 	}
 	httpx.Handle(r, "GET", "/_matrix/client/versions", httpx.Route{Access: httpx.Public, Spec: "getVersions"},

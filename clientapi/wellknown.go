@@ -13,6 +13,13 @@ type baseURL struct {
 
 type wellKnown struct {
 	Homeserver baseURL `json:"m.homeserver"`
+	Foci       []focus `json:"org.matrix.msc4143.rtc_foci,omitempty"`
+}
+
+// focus is where clients of before MSC4143 had a route find the media server.
+type focus struct {
+	Type string `json:"type"`
+	URL  string `json:"livekit_service_url"`
 }
 
 // wellKnownRoutes tells clients where the server is. Without a configured address there is nothing to tell: a client
@@ -23,7 +30,11 @@ func wellKnownRoutes(r *httpx.Router, d Deps) {
 			if d.BaseURL == "" {
 				return wellKnown{}, matrix.NotFound("This server has no public address configured: set server.public_url.")
 			}
-			return wellKnown{baseURL{d.BaseURL}}, nil
+			answer := wellKnown{Homeserver: baseURL{d.BaseURL}}
+			if d.Calls != "" {
+				answer.Foci = []focus{{"livekit", d.Calls}}
+			}
+			return answer, nil
 		})
 }
 

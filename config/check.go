@@ -28,6 +28,7 @@ func (c *Config) check() Mistakes {
 	c.checkAccounts(say)
 	c.checkMedia(say)
 	c.checkRetention(say)
+	c.checkCalls(say)
 	c.checkLedger(say)
 	if u := c.Database.URL; u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
 		say("database.url: must start with postgres:// (leave it empty for SQLite and set database.path).")
@@ -196,5 +197,7 @@ func (l Limits) RateLimits() map[string]httpx.Rate {
 func (c *Config) readSecrets() Mistakes {
 	found := readSecret(&c.Registration.SharedSecret, c.Registration.SharedSecretFile, "registration.shared_secret")
 	found = append(found, readSecret(&c.Email.Password, c.Email.PasswordFile, "email.password")...)
+	found = append(found, readSecret(&c.Calls.APISecret, c.Calls.APISecretFile, "calls.api_secret")...)
+	found = append(found, readSecret(&c.TURN.Secret, c.TURN.SecretFile, "turn.secret")...)
 	return append(found, readSecret(&c.Password.BcryptPepper, c.Password.BcryptPepperFile, "password.bcrypt_pepper")...)
 }

@@ -25,6 +25,8 @@ type Config struct {
 	Retention    Retention    `key:"retention"`
 	Ledger       Ledger       `key:"ledger"`
 	Log          Log          `key:"log"`
+	Calls        Calls        `key:"calls"`
+	TURN         TURN         `key:"turn"`
 	Appservices  Appservices  `key:"appservices"`
 
 	// Services are the registrations of the application services, read from their files.
@@ -165,6 +167,8 @@ func Default() *Config {
 		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
 		Ledger:   Ledger{Strict: true, Reads: true, RetentionDays: 366},
 		Log:      Log{Level: "info", Format: "text"},
+		Calls:    Calls{Mode: CallsOff, UDPPort: 7882, TCPPort: 7881, TokenMinutes: 10, MaxParticipants: 100},
+		TURN:     TURN{RelayMin: 49160, RelayMax: 49200, LifeMinutes: 240, Quota: 10},
 	}
 }
 
@@ -207,7 +211,7 @@ func (c *Config) resolve(base string) {
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))
 	}
 	for _, path := range []*string{&c.Server.SigningKey, &c.Database.Path, &c.Listen.TLSCert, &c.Listen.TLSKey, &c.Federation.CA, &c.Policy.File, &c.Registration.SharedSecretFile,
-		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Media.Clamd, &c.Ledger.Key} {
+		&c.Email.PasswordFile, &c.Password.BcryptPepperFile, &c.Media.Path, &c.Calls.APISecretFile, &c.TURN.SecretFile, &c.Media.Clamd, &c.Ledger.Key} {
 		*path = under(base, *path, "")
 	}
 	for i, path := range c.Appservices.Files {

@@ -74,7 +74,9 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"support.contacts": `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
 		"ledger.territory": "FR,RE", "ledger.witnesses": "prefecture.example.org+1+key",
 		"ledger.stores": `[{"name":"database","holds":["rooms"],"country":"FR"}]`,
-		"email.server":  "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
+		"calls.mode":    "embedded", "calls.node_ip": "127.0.0.2", "calls.token_minutes": "20", "turn.relay_min": "49170", "turn.relay_max": "49300",
+		"turn.allow_peers": "10.0.0.0/8", "turn.uris": "turn:turn.example.org:3478",
+		"email.server": "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
 	}
 	for _, s := range settings(reflect.ValueOf(Default()).Elem()) {
 		t.Run(s.name(), func(t *testing.T) {
@@ -89,6 +91,14 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 				t.Setenv("REMPART_EMAIL_SERVER", special["email.server"])
 				t.Setenv("REMPART_EMAIL_FROM", special["email.from"])
 				t.Setenv("REMPART_SERVER_PUBLIC_URL", special["server.public_url"])
+			}
+			if s.section == "calls" || s.section == "turn" { // so do these
+				for name, other := range map[string]string{"CALLS_NODE_IP": "127.0.0.1", "SERVER_PUBLIC_URL": "https://env", "TURN_DOMAIN": "turn.example.org",
+					"TURN_SECRET": "secret", "LISTEN_TLS_CERT": key, "LISTEN_TLS_KEY": key} {
+					if !strings.HasSuffix(s.env(), name) && !(s.option == "secret_file" && name == "TURN_SECRET") {
+						t.Setenv("REMPART_"+name, other)
+					}
+				}
 			}
 			t.Setenv(s.env(), value)
 			if s.section == "listen" { // these need each other

@@ -96,15 +96,20 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	f.media = m.Media
 	d.Delayed = delayed.New(ctx, delayed.Options{DB: g.db, Rooms: d.Rooms, Allow: allowMessages(options.Limits), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Delayed.Close))
+	conference, err := a.calls(ctx, cfg, g, keys, f, &d)
+	if err != nil {
+		return err
+	}
 	ad, err := a.admin(ctx, g, d, m.Media, f)
 	if err != nil {
 		return err
 	}
-	client, federation := a.router(options, d, f.behindProxy(cfg, clientRoutes(m, ad))), a.router(options, d, f.routes)
+	client, federation := a.router(options, d, f.behindProxy(cfg, conference.routes(clientRoutes(m, ad)))), a.router(options, d, f.routes)
 	f.watch(registry)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation
+	conference.watch(registry)
 	return nil
 }
 

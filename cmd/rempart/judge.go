@@ -143,6 +143,7 @@ func endpointsOf(cfg *config.Config, s services) map[egress.Kind][]string {
 	e := map[egress.Kind][]string{
 		egress.Appservice: servicegateway.Endpoints(s.registry),
 		egress.Store:      storeEndpoints(cfg.Database.URL),
+		egress.Calls:      callEndpoints(cfg),
 	}
 	for kind, endpoint := range map[egress.Kind]string{egress.Mail: cfg.Email.Server, egress.Scan: cfg.Media.Clamd} {
 		if endpoint != "" {

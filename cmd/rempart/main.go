@@ -63,6 +63,9 @@ func commands() []command {
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
+		{"calls", "[-config FILE]", "list the calls under way", callsList},
+		{"sfu selftest", "[-config FILE]", "connect two participants to the running media server", sfuSelftest},
+		{"sfu-child", "", "the media process; the server starts it", sfuChild},
 		{"version", "", "print the version", printVersion},
 	}, policyCommands()...), append(geoCommands(), ledgerCommands()...)...)
 }

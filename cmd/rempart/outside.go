@@ -20,6 +20,7 @@ import (
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
+	"rempart/sfu/signal"
 )
 
 // outside is how this server and others reach one another.
@@ -33,8 +34,10 @@ type outside struct {
 	sender *sender.Sender // nil when no other server is admitted
 	// services are the application services.
 	services services
-	open     bool   // whether any other server is admitted
-	address  string // where other servers are sent to
+	// calls is what other servers ask about calls; nil without a media server.
+	calls   *signal.Deps
+	open    bool   // whether any other server is admitted
+	address string // where other servers are sent to
 }
 
 // federate makes the way out, the client that uses it, and the key ring.
@@ -140,6 +143,9 @@ func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
 		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(), Address: o.address,
 	})
+	if o.calls != nil {
+		signal.ServerRoutes(r, *o.calls)
+	}
 }
 
 // watch shows what the sender does.

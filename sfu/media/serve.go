@@ -33,7 +33,7 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
-	logger.InitFromConfig(&logger.Config{JSON: true, Level: "warn", ComponentLevels: map[string]string{"pion": "error", "transport.pion": "error"}}, "media")
+	logger.InitFromConfig(&logger.Config{JSON: true, Level: "error", ComponentLevels: map[string]string{"pion": "error", "transport.pion": "error"}}, "media")
 	c := &child{}
 	defer c.close()
 	if err := c.open(ctx, s); err != nil {
