@@ -51,6 +51,7 @@ func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outs
 	}
 	o.keys = keys.New(keys.Options{
 		DB: g.db, Fetch: o.client, Own: own, Old: old, Default: matrix.ServerName(cfg.Server.Name), Log: g.log,
+		Pinned: g.judge.pinned,
 	})
 	return o, nil
 }
@@ -88,7 +89,7 @@ func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
 		return
 	}
 	o.sender = sender.New(sender.Options{DB: g.db, Ledger: g.ledger, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Signals: g.signals, Log: g.log,
-		Compose: d.Devices.ComposeEDU, Announce: func(ctx context.Context) error { return d.Devices.Announce(ctx, d.Rooms.ServersOf) }})
+		Compose: d.Devices.ComposeEDU, Admit: o.judge.tells, Announce: func(ctx context.Context) error { return d.Devices.Announce(ctx, d.Rooms.ServersOf) }})
 	a.onClose = append(a.onClose, closing(o.sender.Close))
 }
 
@@ -141,7 +142,7 @@ func (o *outside) behindProxy(cfg *config.Config, routes func(*httpx.Router, cli
 // routes adds every route of the federation address.
 func (o *outside) routes(r *httpx.Router, d clientapi.Deps) {
 	inbound.Register(r, inbound.Deps{
-		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices}, Software: version(), Address: o.address,
+		Keys: o.keys, Rooms: d.Rooms, Users: d.Users, Devices: d.Devices, Media: o.media, Inbox: o.inbox, EDUs: inbound.Ephemeral{Sync: d.Sync, Devices: d.Devices, Admit: o.judge.hears}, Software: version(), Address: o.address,
 	})
 	if o.calls != nil {
 		signal.ServerRoutes(r, *o.calls)

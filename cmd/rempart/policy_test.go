@@ -241,3 +241,26 @@ func TestPolicyCommands(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestKindsOfData(t *testing.T) {
+	g, err := policy.Compile([]byte("version: 1\npartners: [{server: a.fr}, {server: b.fr, allow: [rooms, presence], keys: {\"ed25519:a\": AAAA}}]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &judge{policy: policy.NewJudge(g), log: slog.New(slog.DiscardHandler)}
+	for _, c := range []struct {
+		server matrix.ServerName
+		typ    string
+		ok     bool
+	}{
+		{"a.fr", "m.receipt", true}, {"a.fr", "m.direct_to_device", true}, {"a.fr", "m.typing", false}, {"a.fr", "m.presence", false},
+		{"b.fr", "m.presence", true}, {"b.fr", "m.receipt", false}, {"c.fr", "m.receipt", false},
+	} {
+		if j.tells(c.server, c.typ) != c.ok || j.hears(c.server, c.typ) != c.ok {
+			t.Errorf("%s %s: want %v", c.server, c.typ, c.ok)
+		}
+	}
+	if j.pinned("b.fr", "ed25519:a", "BBBB") || !j.pinned("b.fr", "ed25519:a", "AAAA") || !j.pinned("a.fr", "ed25519:a", "BBBB") {
+		t.Error("pinned keys")
+	}
+}

@@ -14,12 +14,17 @@ import (
 type Ephemeral struct {
 	Sync    *sync.Service
 	Devices *devices.Service
+	// Admit reports whether a server may tell us a message of a type; nil: any.
+	Admit func(from matrix.ServerName, typ string) bool
 }
 
 var _ EDUs = Ephemeral{}
 
 // HandleEDU takes one message.
 func (e Ephemeral) HandleEDU(ctx context.Context, origin matrix.ServerName, typ string, content json.RawMessage) error {
+	if e.Admit != nil && !e.Admit(origin, typ) {
+		return nil
+	}
 	switch typ {
 	case "m.typing":
 		return e.Sync.HandleTyping(ctx, origin, content)

@@ -9,6 +9,7 @@ package keys
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -33,7 +34,9 @@ type Options struct {
 	Old map[matrix.ServerName][]matrix.OldKey
 	// Default is the one of them that answers requests which name none.
 	Default matrix.ServerName
-	Log     *slog.Logger
+	// Pinned reports whether a key (unpadded base64) is one that was agreed upon with its server; nil believes what servers publish.
+	Pinned func(server matrix.ServerName, keyID, key string) bool
+	Log    *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }
@@ -82,6 +85,15 @@ func (r *Ring) Key(ctx context.Context, name matrix.ServerName, keyID string, va
 	if own, ok := r.Own[name]; ok {
 		return ownKey(own, r.Old[name], keyID, validAt)
 	}
+	pub, err := r.theirs(ctx, name, keyID, validAt)
+	if err == nil && r.Pinned != nil && !r.Pinned(name, keyID, base64.RawStdEncoding.EncodeToString(pub)) {
+		return nil, matrix.Unauthorized("The key " + keyID + " of " + string(name) + " is not the one that was agreed upon.")
+	}
+	return pub, err
+}
+
+// theirs is a key of another server, which is asked for it if need be.
+func (r *Ring) theirs(ctx context.Context, name matrix.ServerName, keyID string, validAt int64) (ed25519.PublicKey, error) {
 	s := r.server(name)
 	if pub := usable(r.known(s), keyID, validAt); pub != nil {
 		return pub, nil

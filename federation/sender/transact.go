@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"rempart/core"
@@ -178,6 +179,9 @@ func (p *dispatch) compose(ctx context.Context, d *destination) (*flight, int64,
 	}
 	if room := maxEDUs - len(f.EDUs); room > 0 {
 		f.EDUs = append(f.EDUs, d.takeTold(room)...)
+	}
+	if p.Admit != nil {
+		f.EDUs = slices.DeleteFunc(f.EDUs, func(e core.EDU) bool { return !p.Admit(d.Server, e.Type) })
 	}
 	return f, pos, nil
 }
