@@ -162,18 +162,19 @@ func (b *builder) compareWhole(ctx context.Context, versions []Version) (*diverg
 
 // loadState is a whole state, also of a version of this Change.
 func (b *builder) loadState(ctx context.Context, v Version) (stateMap, error) {
-	if b.opened == nil || v.Branch != b.opened.Branch {
-		return b.s.loadState(ctx, b.r.nid, v.Branch, v.Seq)
-	}
 	var m stateMap
-	if b.opened.BaseBranch >= 0 {
-		var err error
-		if m, err = b.s.loadState(ctx, b.r.nid, b.opened.BaseBranch, b.opened.BaseSeq); err != nil {
-			return m, err
-		}
+	var err error
+	switch {
+	case b.opened == nil || v.Branch != b.opened.Branch:
+		m, err = b.s.loadState(ctx, b.r.nid, v.Branch, v.Seq)
+	case b.opened.BaseBranch >= 0:
+		m, err = b.s.loadState(ctx, b.r.nid, b.opened.BaseBranch, b.opened.BaseSeq)
+	}
+	if err != nil {
+		return m, err
 	}
 	var changes []statePair
-	for _, r := range b.branchRows {
+	for _, r := range b.branchRows { // Why for every branch: an older one may be continued in this Change
 		if r.Branch == v.Branch && r.Seq <= v.Seq {
 			changes = append(changes, statePair{r.StateKey, r.Event})
 		}
@@ -292,12 +293,12 @@ func (b *builder) valueAt(ctx context.Context, v Version, key int64) (int64, err
 	if v == b.snap.current() {
 		return b.snap.state.get(key), nil
 	}
-	if b.opened != nil && v.Branch == b.opened.Branch {
-		for _, r := range b.branchRows {
-			if r.Branch == v.Branch && r.StateKey == key && r.Seq <= v.Seq {
-				return r.Event, nil
-			}
+	for _, r := range slices.Backward(b.branchRows) {
+		if r.Branch == v.Branch && r.StateKey == key && r.Seq <= v.Seq {
+			return r.Event, nil
 		}
+	}
+	if b.opened != nil && v.Branch == b.opened.Branch {
 		v = Version{b.opened.BaseBranch, b.opened.BaseSeq}
 		if !v.Known() {
 			return 0, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -149,7 +150,9 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	return signed, s.standOutside(ctx, r, signed, user, proper(stripped), []matrix.ServerName{origin})
 }
 
-// checkShown checks what a room shows of itself where its id depends on it: proper events of that room, the create event among them.
+// checkShown checks what a room shows of itself where its id depends on it: the create event must be there, whole and signed, and whatever
+// else comes as a whole event must be one of the room. Why not all of it: Synapse (1.160) sends the rest stripped, and such a claim
+// is worth what it is in older rooms.
 // Spec: server-server-api/#put_matrixfederationv2inviteroomideventid (MSC4311)
 func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matrix.RoomID, shown []json.RawMessage) error {
 	if !v.RoomIDIsCreateHash {
@@ -158,21 +161,32 @@ func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matr
 	if len(shown) > maxStripped {
 		return matrix.TooLarge("The room shows too many events.")
 	}
-	events := parse(v, id, shown)
-	if len(events) != len(shown) {
+	whole := slices.DeleteFunc(slices.Clone(shown), isStripped)
+	events := parse(v, id, whole)
+	if len(events) != len(whole) {
 		return matrix.InvalidParam("Something in invite_room_state is no event of the room.")
 	}
-	created := false
-	for _, e := range events {
-		created = created || e.ID == id.CreateEventID()
-	}
-	if !created {
+	if !slices.ContainsFunc(events, func(e *matrix.Event) bool { return e.ID == id.CreateEventID() }) {
 		return matrix.InvalidParam("The m.room.create event is missing from invite_room_state.")
 	}
 	if len(s.verified(ctx, events)) != len(events) {
 		return matrix.InvalidParam("An event in invite_room_state is not signed as it must be.")
 	}
 	return nil
+}
+
+// isStripped reports whether something is stripped state other than a create event: no more than the four keys of that.
+func isStripped(raw json.RawMessage) bool {
+	var e map[string]json.RawMessage
+	if json.Unmarshal(raw, &e) != nil || len(e) != 4 {
+		return false
+	}
+	for _, key := range []string{"type", "state_key", "sender", "content"} {
+		if _, ok := e[key]; !ok {
+			return false
+		}
+	}
+	return string(e["type"]) != `"m.room.create"`
 }
 
 // checkInvite refuses what is no invitation of a user of ours.

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"errors"
+	"slices"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -18,7 +19,16 @@ func (b *build) stateOf(v *roomView, t *timeline, full bool, heroes []matrix.Use
 	}
 	var events []*rooms.Stored
 	var err error
+	whole := int64(0)
+	if full && !b.q.StateAfter && len(t.lines) > 0 {
+		whole, err = b.cameWhole(v, t)
+	}
 	switch {
+	case err != nil:
+	case whole > 0:
+		at = whole
+		events, err = b.fullState(v, at)
+		events = t.without(events)
 	case full:
 		events, err = b.fullState(v, at)
 	case !b.unchanged(v, t):
@@ -33,6 +43,28 @@ func (b *build) stateOf(v *roomView, t *timeline, full bool, heroes []matrix.Use
 		}
 	}
 	return events, nil
+}
+
+// cameWhole gives the position up to which a room's state came with the event of a position, as it does from another server: what was
+// before is nothing, or out of date. 0 when that event changed no more than one key.
+func (b *build) cameWhole(v *roomView, t *timeline) (int64, error) {
+	pos := t.start() + 1
+	seq, err := b.s.db.StateSeqAt(b.ctx, v.room, pos)
+	if err != nil || seq == 0 {
+		return 0, err
+	}
+	last, err := b.s.db.LastOfStateSeq(b.ctx, v.room, seq, pos, t.upto)
+	if err != nil || last <= pos {
+		return 0, err
+	}
+	return last, nil
+}
+
+// without leaves out of some state what stands in the timeline.
+func (t *timeline) without(state []*rooms.Stored) []*rooms.Stored {
+	return slices.DeleteFunc(state, func(e *rooms.Stored) bool {
+		return slices.ContainsFunc(t.lines, func(l *tailEvent) bool { return l.stored.Row.NID == e.Row.NID })
+	})
 }
 
 // unchanged reports whether the tail alone shows that no state goes with the timeline: the usual case, and no read.

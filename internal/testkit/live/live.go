@@ -35,6 +35,9 @@ type Options struct {
 	// CA, when set, makes the server speak with others whose certificates are of the same authority. Its name is then its
 	// federation address on loopback.
 	CA *fakenet.CA
+	// Relay, with a CA, is told the address where the server listens for others and gives the one by which they know it, as of
+	// something between them that a test can cut; nil: they are the same.
+	Relay func(listen string) string
 	// Extra is further configuration (YAML sections).
 	Extra string
 }
@@ -69,15 +72,19 @@ func Start(t testing.TB, o Options) *Server {
 		o.Dir = t.TempDir()
 	}
 	s := &Server{t: t, binary: binary, Dir: o.Dir, log: &lockedBuffer{}}
+	listen := ""
 	if o.CA != nil {
-		s.Federation = freeAddr(t)
-		o.Name = s.Federation
+		listen = freeAddr(t)
+		if o.Name = listen; o.Relay != nil {
+			o.Name = o.Relay(listen)
+		}
+		s.Federation = o.Name
 		o.Extra = o.federation(s.Federation) + o.Extra
 	}
 	s.Name = o.Name
 	addr := freeAddr(t)
 	s.URL = "http://" + addr
-	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr, listen)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.Restart()
@@ -90,7 +97,7 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-func (o *Options) yaml(addr string) string {
+func (o *Options) yaml(addr, federation string) string {
 	var sb strings.Builder
 	fmt.Fprintf(&sb, "server:\n  name: %q\n", o.Name)
 	if o.SigningKey != "" {
@@ -98,7 +105,7 @@ func (o *Options) yaml(addr string) string {
 	}
 	fmt.Fprintf(&sb, "listen:\n  client: %q\n  metrics: \"\"\n", addr)
 	if o.CA != nil {
-		fmt.Fprintf(&sb, "  federation: %q\n  tls_cert: cert.pem\n  tls_key: key.pem\n", o.Name)
+		fmt.Fprintf(&sb, "  federation: %q\n  tls_cert: cert.pem\n  tls_key: key.pem\n", federation)
 	}
 	if o.Postgres != "" {
 		fmt.Fprintf(&sb, "database:\n  url: %q\n", o.Postgres)
