@@ -20,6 +20,9 @@ func CloseRoom(room, now int64) []Guard {
 		`DELETE FROM outside_rooms WHERE room = $1`,
 		`DELETE FROM inbox WHERE room = $1`,
 		`DELETE FROM notice_rooms WHERE room = $1`,
+		`DELETE FROM delayed_sent WHERE delayed IN (SELECT nid FROM delayed_events WHERE room = $1)`,
+		`DELETE FROM delayed_events WHERE room = $1`,
+		`DELETE FROM room_lists WHERE usr IN (SELECT usr FROM memberships WHERE room = $1)`,
 	} {
 		args := []any{room, now}
 		if !strings.Contains(text, "$2") {
@@ -57,7 +60,7 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 		c := &Change{}
 		for _, text := range []string{
 			`DELETE FROM event_json WHERE nid IN`, `DELETE FROM transactions WHERE event IN`, `DELETE FROM relations WHERE event IN`,
-			`DELETE FROM events WHERE nid IN`,
+			`DELETE FROM appservice_outbox WHERE event IN`, `DELETE FROM delayed_sent WHERE event IN`, `DELETE FROM events WHERE nid IN`,
 		} {
 			sql, args := db.inList(text, nids, ``, nil)
 			c.Guard(Guard{sql: sql, args: args, want: anyRows})
@@ -72,7 +75,7 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 	c := &Change{}
 	for _, table := range []string{
 		"search_docs", "state_rows", "checkpoints", "branches", "chain_links", "pending_redactions", "receipts", "push_hits",
-		"account_data", "outbox",
+		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events",
 	} {
 		c.Guard(Guard{sql: `DELETE FROM ` + table + ` WHERE room = $1`, args: []any{room}, want: anyRows})
 	}

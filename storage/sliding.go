@@ -57,8 +57,17 @@ type Standing struct {
 	Removed bool
 }
 
-// ListStandings lists the rooms that a user is in, asked into, knocks at, or was in and has not forgotten, by number.
-func (db *DB) ListStandings(ctx context.Context, user int64) ([]Standing, error) {
+// ListStandings lists the rooms that a user is in, asked into, knocks at, or was in and has not forgotten. Of events behind
+// known, Last may not tell: the caller knows of them.
+func (db *DB) ListStandings(ctx context.Context, user, known int64) ([]Standing, error) {
+	if rows, err := db.standingsByList(ctx, user, known); rows != nil || err != nil {
+		return rows, err
+	}
+	return db.standingRows(ctx, user)
+}
+
+// standingRows is [DB.ListStandings] by the rows of all rooms.
+func (db *DB) standingRows(ctx context.Context, user int64) ([]Standing, error) {
 	// Why one text: of ten thousand rows, handing over each costs several times what finding it does.
 	var all sql.NullString
 	err := db.row(ctx, `SELECT string_agg(CAST(m.room AS TEXT) || ' ' || CAST(m.membership AS TEXT) || ' ' || CAST(m.pos AS TEXT) || ' ' ||

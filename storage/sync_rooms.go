@@ -13,7 +13,10 @@ type JoinedRoom struct{ Room, Pos int64 }
 
 // ListJoinedPositions lists the rooms a user is in, by number, with the position of his membership.
 func (db *DB) ListJoinedPositions(ctx context.Context, user int64) ([]JoinedRoom, error) {
-	// Why one text: see ListStandings.
+	if rows, err := db.joinedByList(ctx, user); rows != nil || err != nil {
+		return rows, err
+	}
+	// Why one text: see standingRows.
 	var all sql.NullString
 	err := db.row(ctx, `SELECT string_agg(CAST(room AS TEXT) || ' ' || CAST(pos AS TEXT) || ' ', '') FROM memberships
 		WHERE usr = $1 AND membership = $2`, []any{user, int64(MemberJoin)}, &all)

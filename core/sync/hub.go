@@ -50,7 +50,7 @@ type hub struct {
 // hubRoom is what the hub knows of a room. Positions are those of the last such thing, 0 for none since the floor.
 type hubRoom struct {
 	nid                            int64
-	last                           int64 // anything that a member may see
+	last, active                   int64 // anything that a member may see; an event
 	members, receipts, state, hits int64
 	typed                          int64 // ephemeral count of the last change of typing
 	notify, tnotify                int64 // running counts, when counted
@@ -87,9 +87,11 @@ type hubUser struct {
 	used                                           time.Time
 	ignored                                        map[matrix.UserID]bool // nil: to be read
 	marks                                          map[int64]*mark
-	unmarked                                       int64  // grows each time a mark is dropped
-	stirs                                          *stirs // nil: he does not use sliding sync
-	slide                                          *slide // likewise
+	unmarked                                       int64     // grows each time a mark is dropped
+	stirs                                          *stirs    // nil: he does not use sliding sync
+	slide                                          *slide    // likewise
+	kept                                           int64     // position at which his list of rooms was last stored from here
+	keptAt                                         time.Time // and when
 	devices                                        map[int64]*device
 }
 
@@ -208,7 +210,7 @@ func (u *hubUser) hear(l *storage.Live) {
 
 func (h *hub) hearEvent(l *storage.Live) {
 	r := h.room(l.Room)
-	r.last = l.Pos
+	r.last, r.active = l.Pos, l.Pos
 	e, _ := l.Value.(*rooms.Stored)
 	if e == nil { // another node's: its content is in storage
 		for _, u := range r.online {

@@ -84,6 +84,7 @@ func (s *Service) Close() {
 	close(s.closing)
 	s.ended.Wait()
 	s.saveConnections(context.Background(), true)
+	s.keepRoomLists(context.Background(), true)
 }
 
 // tick looks once a second after what is due: large rooms to be woken, typing that ended, users who are gone.
@@ -109,6 +110,9 @@ func (s *Service) tick() {
 			s.due(n%15 == 0)
 			if n%5 == 0 {
 				s.saveConnections(context.Background(), false)
+			}
+			if n%60 == 30 {
+				s.keepRoomLists(context.Background(), false)
 			}
 			if n%3600 == 60 {
 				s.expireConnections(context.Background())

@@ -107,6 +107,11 @@ func benchEach(b *testing.B, fn func(b *testing.B, url string)) {
 func BenchmarkSliding10000(b *testing.B) {
 	benchEach(b, func(b *testing.B, url string) {
 		r, alice, bob, list := rooms10000(b, url)
+		whole := b
+		err := r.db.KeepRoomList(ctx, alice.caller.UserNID)
+		if err != nil {
+			b.Fatal(err)
+		}
 		body := func(last int) *syncing.SlidingRequest {
 			w := window(last, 1, elementState...)
 			w["extensions"] = object{"account_data": object{"enabled": true}, "receipts": object{"enabled": true}, "typing": object{"enabled": true}}
@@ -123,6 +128,23 @@ func BenchmarkSliding10000(b *testing.B) {
 				s.pos = ""
 				s.drain(b, body(19))
 			})
+		})
+		b.Run("first20restart", func(b *testing.B) {
+			s := alice.slider(nil)
+			cpu(b, func() {
+				r.stop()
+				r = newRig(whole, url)
+				s.client = alice.on(r)
+			}, func() {
+				s.pos = ""
+				s.drain(b, body(19))
+			})
+			alice, bob = alice.on(r), bob.on(r)
+			for i := range list {
+				if list[i], err = r.rooms.RoomByNID(ctx, list[i].NID()); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 		b.Run("first20", func(b *testing.B) {
 			s := alice.slider(nil)

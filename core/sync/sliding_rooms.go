@@ -114,7 +114,7 @@ func (l *slide) update(ctx context.Context, s *Service, u *hubUser, c *matrix.Ca
 
 // load reads the list. Whatever is known of the rooms beside their standing is kept.
 func (l *slide) load(ctx context.Context, s *Service, u *hubUser, c *matrix.Caller) error {
-	rows, err := s.db.ListStandings(ctx, u.nid)
+	rows, err := s.standings(ctx, u.nid)
 	if err != nil {
 		return err
 	}
