@@ -153,7 +153,7 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	}
 	events := parse(r.version, r.id, raws)
 	events = slices.DeleteFunc(events, func(o *matrix.Event) bool { return o.ID == e.ID })
-	if events, err = s.unknown(ctx, r, events); err != nil {
+	if events, _, err = s.unknown(ctx, r, events); err != nil {
 		return err
 	}
 	events = inOrder(s.verified(ctx, events))

@@ -297,19 +297,16 @@ func checkCreate(v *matrix.RoomVersion, state []*matrix.Event) error {
 
 // keepChecked checks the signatures of events that are not known yet and keeps these as outliers.
 func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Event) error {
-	events, err := s.unknown(ctx, r, events)
+	events, known, err := s.unknown(ctx, r, events)
 	if err != nil {
 		return err
 	}
-	return s.keepOutliers(ctx, r, s.verified(ctx, events))
+	return s.keepOutliers(ctx, r, s.verified(ctx, events), known)
 }
 
 // knownOf are the ids of those events that were kept.
 func (s *Service) knownOf(ctx context.Context, r *Room, events []*matrix.Event) ([]matrix.EventID, error) {
-	ids := make([]matrix.EventID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID
-	}
+	ids := idsOf(events)
 	known, err := s.db.KnownEvents(ctx, r.nid, ids)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // errAlone says that there is no way to other servers.
@@ -47,28 +48,29 @@ func (s *Service) verified(ctx context.Context, events []*matrix.Event) []*matri
 	return kept
 }
 
-// unknown are those events that a room does not have yet. Why: a signature costs more to check than a look-up.
-func (s *Service) unknown(ctx context.Context, r *Room, events []*matrix.Event) ([]*matrix.Event, error) {
+// unknown are those events that a room does not have yet, and what is known of any. Why: a signature costs more to check than a look-up.
+func (s *Service) unknown(ctx context.Context, r *Room, events []*matrix.Event) ([]*matrix.Event, map[matrix.EventID]storage.KnownEvent, error) {
+	known, err := s.db.KnownEvents(ctx, r.nid, idsOf(events))
+	if err != nil {
+		return nil, nil, err
+	}
+	seen := make(map[matrix.EventID]bool, len(events))
+	out := make([]*matrix.Event, 0, len(events))
+	for _, e := range events {
+		if k, ok := known[e.ID]; !seen[e.ID] && (!ok || k.Flags&outOfBand == outOfBand) {
+			seen[e.ID] = true
+			out = append(out, e)
+		}
+	}
+	return out, known, nil
+}
+
+func idsOf(events []*matrix.Event) []matrix.EventID {
 	ids := make([]matrix.EventID, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
-	missing, err := s.missingOf(ctx, r, ids)
-	if err != nil {
-		return nil, err
-	}
-	wanted := make(map[matrix.EventID]bool, len(missing))
-	for _, id := range missing {
-		wanted[id] = true
-	}
-	out := make([]*matrix.Event, 0, len(missing))
-	for _, e := range events {
-		if wanted[e.ID] {
-			wanted[e.ID] = false
-			out = append(out, e)
-		}
-	}
-	return out, nil
+	return ids
 }
 
 // missingOf are those events that a room does not have yet. One that came without the room does not count.

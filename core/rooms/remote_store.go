@@ -18,17 +18,9 @@ const outOfBand = storage.FlagOutlier | storage.FlagNoState
 const pieceSize = 128
 
 // keepOutliers takes in events without a place in the graph, in pieces that nothing refers to yet. Those whose auth events are
-// not known are left out.
-func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Event) error {
+// not known are left out. known are those that the room had a moment ago.
+func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent) error {
 	events = inOrder(events)
-	ids := make([]matrix.EventID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID
-	}
-	known, err := s.db.KnownEvents(ctx, r.nid, ids)
-	if err != nil {
-		return err
-	}
 	for len(events) > 0 {
 		n := 1
 		for n < len(events) && n < pieceSize {

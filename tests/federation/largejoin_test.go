@@ -98,7 +98,7 @@ func fill(t *testing.T, p *pair, others *crowd, id string, members, state int) {
 	mx.Must(t, err)
 	defer func() { mx.Must(t, db.Close()) }()
 	server := matrix.ServerName(p.a.Name)
-	own, err := matrix.LoadOrCreateSigningKey(find(t, p.a.Dir, "*.key"), server)
+	own, err := matrix.LoadOrCreateSigningKey(find(t, p.a.Dir, "signing.key"), server)
 	mx.Must(t, err)
 	s, err := rooms.New(t.Context(), rooms.Options{DB: db, Bus: b, Keys: signer{own[0], others}})
 	mx.Must(t, err)

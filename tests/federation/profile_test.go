@@ -25,7 +25,7 @@ func profiling(t *testing.T) func() func() {
 	t.Setenv("REMPART_LISTEN_PPROF", address)
 	return func() func() {
 		done := make(chan error, 1)
-		go func() { done <- download("http://"+address+"/debug/pprof/profile?seconds=90", file) }()
+		go func() { done <- download("http://"+address+"/debug/pprof/profile?seconds=50", file) }()
 		return func() {
 			if err := <-done; err != nil {
 				t.Error(err)
