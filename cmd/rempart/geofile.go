@@ -43,7 +43,7 @@ func writeWhole(path string, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil { // Why readable by all: nothing in it is secret
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
