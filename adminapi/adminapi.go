@@ -7,6 +7,7 @@ package adminapi
 
 import (
 	"rempart/core/admin"
+	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/core/users"
 	"rempart/internal/httpx"
@@ -20,6 +21,8 @@ type Deps struct {
 	Admin *admin.Service
 	Users *users.Service
 	Rooms *rooms.Service
+	// Ledger is the record of what left; nil: its routes are not there.
+	Ledger *ledger.Service
 	// Version is what the server says of itself.
 	Version string
 }
@@ -46,4 +49,7 @@ func Register(r *httpx.Router, d Deps) {
 	federationRoutes(r, d)
 	noticeRoutes(r, d)
 	taskRoutes(r, d)
+	if d.Ledger != nil {
+		ledgerRoutes(r, d.Ledger)
+	}
 }

@@ -203,9 +203,6 @@ func (c *Config) resolve(base string) {
 	if c.Media.Path == "" {
 		c.Media.Path = filepath.Join(data, "media")
 	}
-	if c.Ledger.Key == "" {
-		c.Ledger.Key = filepath.Join(data, "ledger.key")
-	}
 	for i := range c.Server.Tenants {
 		t := &c.Server.Tenants[i]
 		t.SigningKey = under(base, t.SigningKey, filepath.Join(data, "signing-"+t.Name+".key"))

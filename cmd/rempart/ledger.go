@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"rempart/config"
@@ -12,7 +13,7 @@ import (
 
 // openLedger opens the record of what leaves; the way out has waited for it.
 func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
-	key, err := ledger.LoadOrCreateKey(cfg.Ledger.Key, cfg.Server.Name)
+	key, err := ledger.LoadOrCreateKey(ledgerKey(cfg), cfg.Server.Name)
 	if err != nil {
 		return err
 	}
@@ -27,6 +28,14 @@ func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
 		g.recorder.opened(g.ledger)
 	}
 	return err
+}
+
+// ledgerKey is the file of the key that signs checkpoints: beside the signing key unless it is named.
+func ledgerKey(cfg *config.Config) string {
+	if cfg.Ledger.Key != "" {
+		return cfg.Ledger.Key
+	}
+	return filepath.Join(filepath.Dir(cfg.Server.SigningKey), "ledger.key")
 }
 
 // countryOf is the country of an address by the policy's data, "" when it is not known.

@@ -17,10 +17,15 @@ import (
 // Name is somebody or something that records mean but do not name.
 type Name string
 
-// User, Room, File and Session give the names of what records are about.
-func User(id matrix.UserID) Name      { return Name("user " + id) }
-func Room(id matrix.RoomID) Name      { return Name("room " + id) } //nolint:revive // see User
-func File(id string) Name             { return Name("file " + id) } //nolint:revive // see User
+// User is the name of a person.
+func User(id matrix.UserID) Name { return Name("user " + id) }
+
+// Room is the name of a room.
+func Room(id matrix.RoomID) Name { return Name("room " + id) }
+
+// File is the name of an uploaded file, by its mxc address.
+func File(id string) Name { return Name("file " + id) }
+
 func sessionName(session string) Name { return Name("session " + session) }
 
 // aliasSize is the length of an alias in bytes.

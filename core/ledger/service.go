@@ -166,6 +166,11 @@ func (s *Service) poke() {
 	}
 }
 
-// Size is how many records the log has, and Signed how many its newest checkpoint, as far as this process knows.
-func (s *Service) Size() int64   { return s.size.Load() }
-func (s *Service) Signed() int64 { return s.signed.Load() } //nolint:revive // see Size
+// Size is how many records the log has, as far as this process knows.
+func (s *Service) Size() int64 { return s.size.Load() }
+
+// Signed is how many records the newest checkpoint signs, as far as this process knows.
+func (s *Service) Signed() int64 { return s.signed.Load() }
+
+// Origin is the name under which this log is signed: the server's.
+func (s *Service) Origin() string { return s.Key.signer.Name() }
