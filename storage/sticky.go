@@ -20,15 +20,15 @@ func (r *StickyRow) args(dst []any) []any {
 }
 
 // Sticky is a sticky event as it is read.
-type Sticky struct{ Event, Expires int64 }
+type Sticky struct{ Event, Pos, Expires int64 }
 
 // ListSticky lists the newest limit events of a room in (after, upto] that stick at an instant, oldest first.
 func (db *DB) ListSticky(ctx context.Context, room, after, upto, now int64, limit int) ([]Sticky, error) {
 	var out []Sticky
-	err := db.each(ctx, `SELECT event, expires FROM (SELECT event, expires, pos FROM sticky_events WHERE room = $1 AND pos > $2 AND pos <= $3
+	err := db.each(ctx, `SELECT event, pos, expires FROM (SELECT event, expires, pos FROM sticky_events WHERE room = $1 AND pos > $2 AND pos <= $3
 		AND expires > $4 ORDER BY pos DESC LIMIT $5) x ORDER BY pos`, []any{room, after, upto, now, int64(limit)}, func(r *sql.Rows) error {
 		var s Sticky
-		err := r.Scan(&s.Event, &s.Expires)
+		err := r.Scan(&s.Event, &s.Pos, &s.Expires)
 		out = append(out, s)
 		return err
 	})

@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"testing"
 
 	"rempart/internal/matrix"
 )
@@ -68,6 +69,13 @@ func (s *Service) ReadConnection(body []byte) {
 	if c.decode(body) == nil {
 		c.dropConfigs()
 		_ = c.encode()
+	}
+}
+
+// StickyKnown waits for nothing: it reads which rooms have sticky events, as the ticker does when it starts.
+func (s *Service) StickyKnown(t testing.TB) {
+	if err := s.readSticky(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -148,6 +148,8 @@ type slidingBuild struct {
 	lastOwn int64
 	// These are the parts about rooms of the extensions.
 	receipts, accounts, typing []byte
+	// shown are sticky events that stand in timelines, began are rooms that begin; both for the extension alone.
+	shown, began map[int64]bool
 }
 
 // newBuild notes what the hub knows and picks the rooms that may have something to tell; nil: look again. conn.mu is held.
@@ -167,6 +169,7 @@ func (r *sliding) newBuild(ctx context.Context, u *hubUser) (*slidingBuild, erro
 	buf, _ := s.buffers.Get().(*[]byte)
 	b := &slidingBuild{r: r, conn: r.conn, build: &build{s: s, ctx: ctx, c: r.c, u: u, q: &Request{StateAfter: true}, f: &Filter{},
 		now: s.now(), initial: r.from == nil, knownRooms: true, buf: buf, out: (*buf)[:0], head: l.pos}}
+	b.shown, b.began = map[int64]bool{}, map[int64]bool{}
 	h.mu.Lock()
 	b.eph, b.floor, b.ignored, b.lastOwn = h.eph, h.floor, u.ignored, u.last
 	b.facts = h.factsOf(u)

@@ -133,7 +133,7 @@ func (b *slidingBuild) writeExtensions() error {
 		{x.toDevice.enabled, b.extToDevice}, {x.e2ee, b.extE2EE}, {x.account.enabled, b.extAccount},
 		{x.receipts.enabled, func() error { b.extRooms("receipts", b.receipts); return nil }},
 		{x.typing.enabled, func() error { b.extRooms("typing", b.typing); return nil }},
-		{x.threads.enabled, b.extThreads},
+		{x.threads.enabled, b.extThreads}, {x.sticky.enabled, b.extSticky},
 	} {
 		if part.on {
 			if err := part.write(); err != nil {

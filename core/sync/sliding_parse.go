@@ -154,6 +154,10 @@ func (q *SlidingRequest) readExtensions(in *extensionsBody) error {
 	if in.ToDevice.Limit != nil {
 		x.toDevice.limit = min(max(*in.ToDevice.Limit, 1), maxToDevice)
 	}
+	x.sticky.enabled, x.sticky.since, x.sticky.limit = in.Sticky.Enabled, in.Sticky.Since, maxStickyTold
+	if in.Sticky.Limit != nil {
+		x.sticky.limit = min(max(*in.Sticky.Limit, 1), maxStickyTold)
+	}
 	for _, t := range [...]struct {
 		name string
 		threadsBody

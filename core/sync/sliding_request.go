@@ -75,6 +75,11 @@ type slidingExtensions struct {
 		limit   int
 		name    string // by which the client asks
 	}
+	sticky struct {
+		enabled bool
+		limit   int
+		since   string
+	}
 }
 
 // extensionScope says for which rooms an extension holds.
@@ -158,6 +163,13 @@ type extensionsBody struct {
 	Threads  threadsBody `json:"io.element.msc4308.thread_subscriptions"`
 	// MSC4308: the name it is to have.
 	ThreadsStable threadsBody `json:"thread_subscriptions"`
+	Sticky        stickyBody  `json:"org.matrix.msc4354.sticky_events"`
+}
+
+type stickyBody struct {
+	Enabled bool   `json:"enabled"`
+	Limit   *int   `json:"limit"`
+	Since   string `json:"since"`
 }
 
 type threadsBody struct {

@@ -152,6 +152,7 @@ type slid struct {
 		Typing struct {
 			Rooms map[matrix.RoomID]event `json:"rooms"`
 		} `json:"typing"`
+		Sticky stuckIn `json:"org.matrix.msc4354.sticky_events"`
 	} `json:"extensions"`
 }
 

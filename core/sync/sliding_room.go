@@ -120,6 +120,7 @@ func (b *slidingBuild) writeJoined(p *pick, room *rooms.Room) (int, error) {
 	if err := b.timelineFor(x); err != nil {
 		return -1, err
 	}
+	b.noteTimeline(x)
 	if x.state, err = b.stateFor(x, old); err != nil {
 		return -1, err
 	}
