@@ -157,8 +157,11 @@ func New(o Options) *Egress {
 	return e
 }
 
-// Admit asks the judge about an intent without carrying it out.
-func (e *Egress) Admit(ctx context.Context, i Intent) error { return e.judge.Admit(ctx, i) }
+// Admit asks the judge about an intent without carrying it out; a refusal is recorded as one.
+func (e *Egress) Admit(ctx context.Context, i Intent) error {
+	_, err := e.examine(ctx, i)
+	return err
+}
 
 // Close closes connections that nobody uses at the moment.
 func (e *Egress) Close() error {
