@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -79,26 +78,27 @@ func inOrder(events []*matrix.Event) []*matrix.Event {
 		byID[e.ID] = e
 	}
 	out := make([]*matrix.Event, 0, len(events))
-	placed := make(map[matrix.EventID]bool, len(events))
+	placed := make(map[matrix.EventID]bool, len(events)) // false: its parents are being placed, or lie in a circle with it
 	for _, e := range events {
 		for stack := []*matrix.Event{e}; len(stack) > 0; {
 			top := stack[len(stack)-1]
-			if placed[top.ID] {
-				stack = stack[:len(stack)-1]
+			done, open := placed[top.ID]
+			if open {
+				if stack = stack[:len(stack)-1]; !done {
+					placed[top.ID] = true
+					out = append(out, top)
+				}
 				continue
 			}
-			size := len(stack)
+			placed[top.ID] = false
 			for _, refs := range [][]matrix.EventID{top.PrevEvents, top.AuthEvents} {
 				for _, id := range refs {
-					if parent := byID[id]; parent != nil && !placed[id] && !slices.Contains(stack, parent) {
-						stack = append(stack, parent)
+					if parent := byID[id]; parent != nil {
+						if _, open := placed[id]; !open { // Why also when it waits on the stack: it must come before this one
+							stack = append(stack, parent)
+						}
 					}
 				}
-			}
-			if len(stack) == size {
-				placed[top.ID] = true
-				out = append(out, top)
-				stack = stack[:size-1]
 			}
 		}
 	}

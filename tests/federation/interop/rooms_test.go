@@ -102,7 +102,8 @@ func banAndForgive(t *testing.T, version string, host, guest *side) {
 	room, alice, bob := together(t, version, host, guest, nil)
 	carol := guest.newPerson(t, "carol")
 	carol.joins(t, room, host)
-	alice.does(t, "ban", room, bob)
+	alice.does(t, "ban", room, bob) // at the same time, perhaps
+	alice.sees(t, room, carol, "join")
 	carol.sees(t, room, bob, "ban")
 	if bob.tryJoin(t.Context(), room, host) == nil {
 		t.Error("who is banned enters")
