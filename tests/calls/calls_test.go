@@ -48,6 +48,7 @@ func TestWhoLeavesIsOutOfTheCall(t *testing.T) {
 		"kick": func() {
 			alice.must("POST", "/_matrix/client/v3/rooms/"+room+"/kick", map[string]string{"user_id": bob.user})
 		},
+		"leave": func() { bob.must("POST", "/_matrix/client/v3/rooms/"+room+"/leave", struct{}{}) },
 		"ban": func() {
 			alice.must("POST", "/_matrix/client/v3/rooms/"+room+"/ban", map[string]string{"user_id": bob.user})
 		},

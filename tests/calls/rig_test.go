@@ -123,7 +123,7 @@ func (p *person) join(jwt string) (*lksdk.Room, *heard, error) {
 				}
 			}
 		}},
-	})
+	}, lksdk.WithConnectTimeout(25*time.Second))
 	if err == nil {
 		p.t.Cleanup(room.Disconnect)
 	}
