@@ -117,8 +117,8 @@ func homes() map[string][]string {
 		"golang.org/x/mod":                        {"core/ledger"}, // Merkle trees and signed notes
 		"golang.org/x/sys":                        {"cmd/rempart"},
 		"golang.org/x/image":                      {"core/media"},
-		"maunium.net/go/mautrix":                  {"tests/clients"},
-		"github.com/rs/zerolog":                   {"tests/clients"}, // mautrix logs by it
+		"maunium.net/go/mautrix":                  {"tests/clients", "tests/federation/interop"},
+		"github.com/rs/zerolog":                   {"tests/clients", "tests/federation/interop"}, // mautrix logs by it
 	}
 }
 
