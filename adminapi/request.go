@@ -67,14 +67,6 @@ func page(p httpx.Path, order string, known func(string) bool) (out admin.Page, 
 	return out, nil
 }
 
-// among is whether a name is a key of a map.
-func among[V any](m map[string]V) func(string) bool {
-	return func(name string) bool {
-		_, ok := m[name]
-		return ok
-	}
-}
-
 // natural is a number from the query that is not below 0.
 func natural(p httpx.Path, name string, def int64) (int64, error) {
 	text := p.Query().Get(name)

@@ -48,11 +48,3 @@ func relayRoutes(r *httpx.Router, relay func(matrix.UserID) map[string]any) {
 			return relay(c.User), nil
 		})
 }
-
-// fixed declares a route whose answer never changes.
-func fixed(r *httpx.Router, path, spec string, answer map[string]any) {
-	httpx.Handle(r, "GET", path, ofUser(spec),
-		func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string]any, error) {
-			return answer, nil
-		})
-}

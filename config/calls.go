@@ -50,6 +50,8 @@ type TURN struct {
 func (t TURN) Embedded() bool { return t.Port != 0 || t.TLSPort != 0 }
 
 // checkCalls refuses what would have clients, or this server, ask strangers for addresses.
+//
+//nolint:gocyclo // one mistake after the other
 func (c *Config) checkCalls(say sayer) {
 	k := c.Calls
 	switch k.Mode {

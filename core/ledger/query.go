@@ -96,7 +96,7 @@ func (s *Service) trail(ctx context.Context, keys []indexKey, wanted func(*Recor
 }
 
 func (s *Service) collect(ctx context.Context, read func(func(*Record) error) error, wanted func(*Record) bool) (Trail, error) {
-	s.flush(true)
+	s.flush(true) //nolint:contextcheck // what is noted is written whoever asks, and asks no longer
 	t := Trail{Entries: []Entry{}}
 	err := read(func(r *Record) error {
 		switch {

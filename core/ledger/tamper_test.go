@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite" // the attacker's own way to the file
+	_ "modernc.org/sqlite" //nolint:depguard // the attacker's own way to the file
 
 	"rempart/core/ledger"
 	"rempart/internal/testkit/pgtest"

@@ -110,7 +110,7 @@ func (s *Service) Of(ctx context.Context, c matrix.Caller, address string) (json
 	if err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return nil, err
 	}
-	m := s.share(c, u, hash)
+	m := s.share(c, u, hash) //nolint:contextcheck // others may wait for it when this one goes
 	select {
 	case <-m.done:
 		return m.body, m.err

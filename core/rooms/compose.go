@@ -45,6 +45,8 @@ func (errMade) Error() string { return "this transaction was made before" }
 // Compose appends local events to a room. It calls fn with the newest state, builds the drafts that fn returns one on
 // the other, authorises them (M_FORBIDDEN with the rule broken), hashes, signs and writes them as one Change, and returns
 // when they are committed. fn runs under the room's mutex, perhaps several times: it must not write, wait or enter a room.
+//
+//nolint:gocyclo // one case for each way in which a write may end
 func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draft, error)) ([]*Stored, error) {
 	need := needs{events: 1}
 	banned, err := s.loadShadows(ctx)
@@ -52,7 +54,7 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 		return nil, err
 	}
 	race := contender{s: s}
-	defer race.end()
+	defer race.end() //nolint:contextcheck // the others hear that the turn is over, whatever became of the request
 	for {
 		if err := need.satisfy(ctx, s); err != nil {
 			return nil, err
@@ -108,7 +110,7 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 		if first, e := s.firstOf(ctx, c, err); first != nil || e != nil {
 			return first, e
 		}
-		if !errors.Is(err, storage.ErrStale) || !race.lost(r) {
+		if !errors.Is(err, storage.ErrStale) || !race.lost(r) { //nolint:contextcheck // as race.end
 			return nil, refused(err)
 		}
 	}

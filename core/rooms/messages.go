@@ -33,6 +33,8 @@ type Page struct {
 }
 
 // Messages reads a page of what the user may see of a room.
+//
+//nolint:gocyclo // one page, in the order in which it is put together
 func (s *Service) Messages(ctx context.Context, room *Room, user matrix.UserID, q MessagesRequest) (*Page, error) {
 	v, err := s.viewerFor(ctx, room, user)
 	if err != nil {

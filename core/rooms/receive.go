@@ -109,7 +109,7 @@ func inOrder(events []*matrix.Event) []*matrix.Event {
 func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Outcome) error {
 	need := needs{events: 1}
 	race := contender{s: s}
-	defer race.end()
+	defer race.end() //nolint:contextcheck // the others hear that the turn is over, whatever became of the event
 	for {
 		if err := need.satisfy(ctx, s); err != nil {
 			return err
@@ -138,7 +138,7 @@ func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Ou
 			}
 			return nil
 		}
-		if !errors.Is(err, storage.ErrStale) && !s.db.IsDuplicate(err) || !race.lost(r) {
+		if !errors.Is(err, storage.ErrStale) && !s.db.IsDuplicate(err) || !race.lost(r) { //nolint:contextcheck // as race.end
 			return fmt.Errorf("receive event %s: %w", e.ID, err)
 		}
 	}

@@ -84,8 +84,8 @@ func (s *Service) joinedFrom(ctx context.Context, r *Room, server matrix.ServerN
 }
 
 // byMembers are the servers in a room, those with the most members first.
-func (l *servers) byMembers() []matrix.ServerName {
-	names := slices.Sorted(maps.Keys(l.members))
-	slices.SortStableFunc(names, func(a, b matrix.ServerName) int { return l.members[b] - l.members[a] })
+func (s *servers) byMembers() []matrix.ServerName {
+	names := slices.Sorted(maps.Keys(s.members))
+	slices.SortStableFunc(names, func(a, b matrix.ServerName) int { return s.members[b] - s.members[a] })
 	return names
 }

@@ -26,6 +26,8 @@ const maxThirdParty = 8 << 10
 // ExchangeThirdParty makes an invitation by an address one of the user whose address it is: in the name of our user who made it, and
 // only with the proof that the rules of the room ask for. Another server asks for it, or "" where it is our own.
 // Spec: server-server-api/#put_matrixfederationv1exchange_third_party_inviteroomid
+//
+//nolint:gocyclo // the checks of the specification, one after the other
 func (s *Service) ExchangeThirdParty(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, x *ThirdPartyExchange) error {
 	if x.Type != "m.room.member" || x.RoomID != id || x.Content.Membership != "invite" || len(x.Content.Invite) > maxThirdParty {
 		return matrix.InvalidParam("The event is no invitation to this room.")

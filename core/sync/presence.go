@@ -117,6 +117,8 @@ func (h *hub) spreadPresence(room int64) {
 
 // presenceFor lists whose presence the user must hear of; mu is held. all: everybody in his small rooms, besides what
 // changed since an ephemeral count.
+//
+//nolint:gocyclo // who is told of whom, case by case
 func (h *hub) presenceFor(u *hubUser, since matrix.SyncToken, all bool) []presence {
 	seen := map[int64]presence{}
 	if len(h.presence.ring) >= presenceRing/2 && h.presence.ring[0].count > since.Ephemeral {

@@ -261,15 +261,6 @@ func mergeSent(old, newer []sentRoom) []sentRoom {
 	return out
 }
 
-// find is what was sent of a room; 0 when nothing was. mu is held.
-func (c *connection) find(room int64) sentMark {
-	i, ok := slices.BinarySearchFunc(c.sent, room, func(s sentRoom, room int64) int { return cmp.Compare(s.room, room) })
-	if !ok {
-		return 0
-	}
-	return c.sent[i].mark
-}
-
 // configNumber is the number of a config on this connection; -1 when there are too many. mu is held.
 func (c *connection) configNumber(want *roomConfig) int {
 	text := 0

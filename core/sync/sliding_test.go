@@ -111,7 +111,7 @@ func TestSlidingRestart(t *testing.T) {
 		r.stop()
 
 		r = newRig(t, url)
-		alice, bob, s = alice.on(r), bob.on(r), s.on(r)
+		bob, s = bob.on(r), s.on(r)
 		if a := s.next(); len(a.Rooms) != 0 || a.Ext.Receipts.Rooms[quiet.ID()].Type != "m.receipt" {
 			t.Errorf("a receipt from before the restart: %s", a.raw)
 		}

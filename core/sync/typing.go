@@ -33,7 +33,7 @@ func (s *Service) SetTyping(ctx context.Context, c *matrix.Caller, id matrix.Roo
 	}
 	s.tellRoom(ctx, room, c.User.Server(), "t "+string(id)+" "+string(c.User), eduTyping, typingEDU{id, c.User, typing})
 	timeout = min(max(timeout, minTyping), maxTyping)
-	s.tellTyping(typingSignal{room.NID(), c.User, typing, timeout})
+	s.tellTyping(typingSignal{room.NID(), c.User, typing, timeout}) //nolint:contextcheck // what is said reaches the other nodes, even when who said it has gone
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.setTyping(room.NID(), c.User, typing, s.now().Add(timeout))

@@ -72,6 +72,8 @@ func (s *Service) Manage(ctx context.Context, admin matrix.Caller, id matrix.Use
 }
 
 // check refuses what cannot be, whatever the account is.
+//
+//nolint:gocyclo // one mistake after the other
 func (a *Account) check(admin matrix.Caller, id matrix.UserID) error {
 	switch {
 	case a.Admin != nil && !*a.Admin && id == admin.User:

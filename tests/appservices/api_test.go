@@ -3,6 +3,7 @@ package appservices
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -81,8 +82,8 @@ func (f *fake) object(name string) (out map[string]any) {
 // refused checks a refusal.
 func refused(t *testing.T, err error, status int, code string) {
 	t.Helper()
-	e, ok := err.(*mx.Error)
-	if !ok || e.Status != status || e.Code != code {
+	var e *mx.Error
+	if !errors.As(err, &e) || e.Status != status || e.Code != code {
 		t.Errorf("want %d %s, got %v", status, code, err)
 	}
 }

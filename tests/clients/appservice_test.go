@@ -106,8 +106,8 @@ func plain(ctx context.Context, t *testing.T, b *bridged, alice *person) {
 	room, err := ghost.CreateRoom(ctx, &mautrix.ReqCreateRoom{Name: "A portal", Invite: []id.UserID{alice.UserID}})
 	must(t, err)
 	<-alice.joined
-	sent, err := ghost.SendMassagedMessageEvent(ctx, room.RoomID, event.EventMessage,
-		&event.MessageEventContent{MsgType: event.MsgText, Body: "from elsewhere"}, 1234567890)
+	sent, err := ghost.SendMessageEvent(ctx, room.RoomID, event.EventMessage,
+		&event.MessageEventContent{MsgType: event.MsgText, Body: "from elsewhere"}, mautrix.ReqSendEvent{Timestamp: 1234567890})
 	must(t, err)
 	e, err := alice.GetEvent(ctx, room.RoomID, sent.EventID)
 	must(t, err)

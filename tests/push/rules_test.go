@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"testing"
@@ -161,8 +162,8 @@ func TestRefused(t *testing.T) {
 		if body[c.key] = c.value; c.value == "-" {
 			delete(body, c.key)
 		}
-		err, _ := set(alice, body).(*mx.Error)
-		if err == nil || err.Status != c.status || err.Code != c.code {
+		var err *mx.Error
+		if !errors.As(set(alice, body), &err) || err.Status != c.status || err.Code != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -170,7 +171,8 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%d pushers", n)
 	}
 	stranger := &mx.Client{URL: s.URL}
-	if err, _ := set(stranger, good()).(*mx.Error); err == nil || err.Status != http.StatusUnauthorized {
+	var err *mx.Error
+	if !errors.As(set(stranger, good()), &err) || err.Status != http.StatusUnauthorized {
 		t.Errorf("without a token: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +39,7 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		stop()
 		for ; p.underWay > 0; p.underWay-- {
 			if r := <-p.results; r.err == nil { // Why: what has arrived need not be sent again
-				p.arrived(context.WithoutCancel(ctx), r.l)
+				err = errors.Join(err, p.arrived(context.WithoutCancel(ctx), r.l))
 			}
 		}
 		if err == nil || ctx.Err() != nil {
