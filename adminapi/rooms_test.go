@@ -9,7 +9,7 @@ import (
 func TestListOfRooms(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		alice, bob := s.register("alice"), s.register("bob")
-		red := s.createRoom(alice, `{"name":"Red","preset":"public_chat","visibility":"public","topic":"About red","room_alias_name":"rot"}`)
+		red := s.createRoom(alice, `{"name":"Redoubt","preset":"public_chat","visibility":"public","topic":"About red","room_alias_name":"rot"}`)
 		blue := s.createRoom(alice, `{"name":"blue","creation_content":{"type":"m.space","m.federate":false}}`)
 		void := s.createRoom(bob, `{}`)
 		s.join(bob, red)
@@ -25,7 +25,7 @@ func TestListOfRooms(t *testing.T) {
 		}
 		for query, want := range map[string]string{
 			"": "blue red void", "?dir=b": "void red blue", "?order_by=joined_members": "red blue void", "?order_by=size&dir=b": "void blue red",
-			"?search_term=RED": "red", "?search_term=%23rot": "red", "?search_term=" + void[1:9]: "void", "?public_rooms=true": "red",
+			"?search_term=REDOUBT": "red", "?search_term=%23rot": "red", "?search_term=" + void[1:9]: "void", "?public_rooms=true": "red",
 			"?empty_rooms=true": "void", "?empty_rooms=false": "blue red", "?from=1&limit=1": "red", "?order_by=canonical_alias&limit=1": "red",
 		} {
 			if got := list(v1 + "/rooms" + query); got != want {
@@ -41,7 +41,7 @@ func TestListOfRooms(t *testing.T) {
 		s.fails("GET", v1+"/rooms?order_by=colour", "", 400, "M_INVALID_PARAM")
 		s.fails("GET", v1+"/rooms?search_term=", "", 400, "M_INVALID_PARAM")
 		one := s.ok("GET", v1+"/rooms/"+esc(red), "")
-		for member, want := range map[string]any{"name": "Red", "topic": "About red", "canonical_alias": "#rot:hs1", "joined_members": 2.0,
+		for member, want := range map[string]any{"name": "Redoubt", "topic": "About red", "canonical_alias": "#rot:hs1", "joined_members": 2.0,
 			"joined_local_members": 2.0, "joined_local_devices": 2.0, "creator": "@alice:hs1", "join_rules": "public", "public": true,
 			"federatable": true, "encryption": nil, "forgotten": false, "tombstoned": false, "replacement_room": nil} {
 			if got := one.at(member); got != want {
