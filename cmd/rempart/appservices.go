@@ -11,7 +11,7 @@ import (
 	"rempart/core/rooms"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
-	"rempart/servicegateway"
+	"rempart/gateway/servicegateway"
 )
 
 // services are the application services, how they are spoken to, and who tells them what they follow. All is nil where there are

@@ -24,7 +24,7 @@ import (
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
-	"rempart/pushgateway"
+	"rempart/gateway/pushgateway"
 )
 
 // app is the homeserver without its listeners: handlers to serve, and how to stop.

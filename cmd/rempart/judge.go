@@ -16,7 +16,7 @@ import (
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 	"rempart/policy"
-	"rempart/servicegateway"
+	"rempart/gateway/servicegateway"
 )
 
 // judge asks the policy for the way out and for whoever comes in.

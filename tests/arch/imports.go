@@ -8,7 +8,7 @@ import (
 
 // entrances decode, authorise, call the core and encode.
 func entrances() []string {
-	return []string{"clientapi", "federation", "mediaapi", "adminapi", "servicegateway", "sfu"}
+	return []string{"clientapi", "federation", "mediaapi", "adminapi", "gateway", "sfu"}
 }
 
 // Layers checks laws 1 to 4 and the part of law 7 that imports show: who may import whom within the module.

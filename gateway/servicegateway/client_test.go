@@ -10,7 +10,7 @@ import (
 	"rempart/core/appservice"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
-	"rempart/servicegateway"
+	"rempart/gateway/servicegateway"
 )
 
 // gateway makes a client for one service, with a judge that admits the endpoints of its address alone.
