@@ -9,9 +9,9 @@ import (
 	"rempart/core/appservice"
 	"rempart/core/appservice/courier"
 	"rempart/core/rooms"
+	"rempart/gateway/servicegateway"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
-	"rempart/gateway/servicegateway"
 )
 
 // services are the application services, how they are spoken to, and who tells them what they follow. All is nil where there are

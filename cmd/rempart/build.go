@@ -21,10 +21,10 @@ import (
 	"rempart/core/threads"
 	"rempart/core/users"
 	"rempart/federation/peers"
+	"rempart/gateway/pushgateway"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
-	"rempart/gateway/pushgateway"
 )
 
 // app is the homeserver without its listeners: handlers to serve, and how to stop.

@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"rempart/config"
+	"rempart/gateway/servicegateway"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 	"rempart/policy"
-	"rempart/gateway/servicegateway"
 )
 
 // judge asks the policy for the way out and for whoever comes in.

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"rempart/core/appservice"
+	"rempart/gateway/servicegateway"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
-	"rempart/gateway/servicegateway"
 )
 
 // gateway makes a client for one service, with a judge that admits the endpoints of its address alone.
