@@ -100,7 +100,7 @@ func TestSlidingRestart(t *testing.T) {
 		r.stop()
 
 		r = newRig(t, url)
-		alice, bob, s = alice.on(r), bob.on(r), s.on(r)
+		bob, s = bob.on(r), s.on(r)
 		a := s.ask()
 		if !slices.Equal(a.ids(), lost.ids()) || a.room(room).Initial || !slices.Equal(a.room(room).bodies(), []string{"one"}) || len(a.room(room).State) != 0 {
 			t.Errorf("a lost answer repeated after a restart: %s", a.raw)
