@@ -51,7 +51,7 @@ const (
 	wholeCatchUp  = 100 // so many missed events are sent one by one; of more only the newest of each room
 	longestPause  = time.Hour
 	shortestPause = time.Second
-	idlePrune     = time.Minute
+	pruneEvery    = time.Minute
 	savesWithin   = time.Second
 )
 

@@ -76,8 +76,8 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 // save writes the destinations that moved. Without new transactions that can wait: what has arrived is at worst sent again, under
 // the same id.
 func (p *dispatch) save(ctx context.Context, c *storage.Change, now bool) error {
-	idle := p.Clock()
-	prune := len(p.unsaved) == 0 && p.pruneAt < p.pos && idle.Sub(p.pruned) > idlePrune
+	clock := p.Clock()
+	prune := p.pruneAt < p.pos && clock.Sub(p.pruned) > pruneEvery
 	if !now && !prune && (len(p.unsaved) == 0 || p.underWay > 0) {
 		return nil
 	}
@@ -86,7 +86,8 @@ func (p *dispatch) save(ctx context.Context, c *storage.Change, now bool) error 
 		c.Add(&storage.DestinationRow{Destination: d.Destination})
 	}
 	if prune {
-		p.pruned, p.pruneAt = idle, p.pos
+		// Why also when busy: a sender that always has something under way must forget, too. The same commit stores what is under way.
+		p.pruned, p.pruneAt = clock, p.pos
 		c.Guard(storage.PruneOutbox(p.told()))
 	}
 	if err := p.DB.Commit(ctx, c); err != nil {
