@@ -25,6 +25,7 @@ type destination struct {
 
 	inFlight, marked bool
 	retrying         bool // it had failed when its request was made
+	spoke            bool // it spoke to us since its request was made
 	body             []byte
 	manifest         manifest // what is in body
 }

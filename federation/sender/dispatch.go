@@ -229,7 +229,11 @@ func (p *dispatch) takeHeard() {
 		return
 	}
 	for key, d := range p.dests {
-		if heard[key.to] && d.Since != 0 {
+		switch {
+		case !heard[key.to]:
+		case d.inFlight:
+			d.spoke = true
+		case d.Since != 0:
 			d.Retry = 0
 			p.mark(d)
 		}

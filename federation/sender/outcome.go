@@ -17,7 +17,8 @@ func (p *dispatch) finished(r result) {
 	if d.retrying {
 		p.failing--
 	}
-	d.inFlight, d.retrying, d.body, d.manifest = false, false, nil, manifest{}
+	spoke := d.spoke
+	d.inFlight, d.retrying, d.spoke, d.body, d.manifest = false, false, false, nil, manifest{}
 	switch {
 	case r.err == nil:
 		p.arrived(d)
@@ -26,7 +27,9 @@ func (p *dispatch) finished(r result) {
 		p.Log.Error("another server does not take a transaction: it is left out", "server", d.Server, "error", r.err)
 		p.arrived(d)
 	default:
-		p.failed(d, r.err)
+		if p.failed(d, r.err); spoke {
+			d.Retry = 0 // it has come back while the request was failing
+		}
 	}
 	if !d.idle() {
 		p.mark(d)
