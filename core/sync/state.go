@@ -46,8 +46,12 @@ func (b *build) stateOf(v *roomView, t *timeline, full bool, heroes []matrix.Use
 }
 
 // cameWhole gives the position up to which a room's state came with the event of a position, as it does from another server: what was
-// before is nothing, or out of date. 0 when that event changed no more than one key.
+// before is nothing, or out of date. 0 when that event changed no more than one key. Only a membership brings a room from elsewhere;
+// so most rooms ask the database nothing.
 func (b *build) cameWhole(v *roomView, t *timeline) (int64, error) {
+	if t.lines[len(t.lines)-1].stored.Type != "m.room.member" {
+		return 0, nil
+	}
 	pos := t.start() + 1
 	seq, err := b.s.db.StateSeqAt(b.ctx, v.room, pos)
 	if err != nil || seq == 0 {
