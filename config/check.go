@@ -62,6 +62,9 @@ func (c *Config) checkFederation(say sayer) {
 			say("push.allow[%d]: %q is neither the name of a host nor \"*\".", i, host)
 		}
 	}
+	if _, err := netip.ParseAddr(c.Federation.Source); c.Federation.Source != "" && err != nil {
+		say("federation.source: %q is no address.", c.Federation.Source)
+	}
 	if _, err := matrix.ParseServerName(c.Federation.Address); c.Federation.Address != "" && err != nil {
 		say("federation.address: %q is not a host and port.", c.Federation.Address)
 	}

@@ -71,6 +71,7 @@ type Federation struct {
 	CA           string   `key:"ca"`
 	DeviceNames  bool     `key:"device_names"`
 	Address      string   `key:"address"`
+	Source       string   `key:"source"`
 }
 
 // Push says by which gateways users may be notified, and what these are told.

@@ -136,7 +136,7 @@ func (g *Generation) judge(f *Facts, place *territory.Verdict) string {
 	if rule := p.name(host, f); rule != RuleAllowed {
 		return rule
 	}
-	if f.Addr.IsValid() && len(p.networks) > 0 && !within(p.networks, f.Addr.Addr()) {
+	if f.Addr.IsValid() && f.Point != FedAccept && len(p.networks) > 0 && !within(p.networks, f.Addr.Addr()) {
 		return RulePartnerNetwork
 	}
 	return g.address(f, p.private, false, place)
@@ -194,6 +194,8 @@ func (g *Generation) address(f *Facts, private, configured bool, place *territor
 		return RuleAllowed
 	case !territory.Public(a) && private && !a.IsLinkLocalUnicast():
 		return RuleAllowed
+	case g.anywhere && f.Point == FedAccept:
+		return RuleAllowed // Why: a proxy in front may hide where a request comes from, and no place was asked for
 	case g.anywhere:
 		if territory.Public(a) || within(g.rules.Internal, a) {
 			return RuleAllowed

@@ -18,6 +18,7 @@ const (
 	NotifyMail   Point = "notify.mail"
 	StoreOpen    Point = "store.open"
 	RTCMedia     Point = "rtc.media"
+	InfraDNS     Point = "infra.dns"
 	RoomJoin     Point = "room.join"
 	RoomInvite   Point = "room.invite"
 	RoomClosure  Point = "room.closure"
@@ -50,6 +51,7 @@ func Points() []PointInfo {
 		{NotifyMail, false, "send a letter by the mail server", "envoyer un courriel"},
 		{StoreOpen, false, "connect to the database", "se connecter à la base de données"},
 		{RTCMedia, false, "reach the media server of calls", "joindre le serveur média des appels"},
+		{InfraDNS, false, "ask a name server", "interroger un serveur de noms"},
 	}
 }
 

@@ -78,7 +78,7 @@ func (g *ground) openDoor(cfg *config.Config, registry *metrics.Registry) error 
 	}
 	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log,
 		decisions: registry.Counters("rempart_decisions_total", "Decisions of the policy that opened a connection, or refused something.", "dp", "decision", "rule")}
-	g.egress = egress.New(egress.Options{Judge: g.judge, Recorder: &g.recorder, RootCAs: roots})
+	g.egress = egress.New(egress.Options{Judge: g.judge, Recorder: &g.recorder, RootCAs: roots, NameServers: cfg.Policy.NameServers(), Source: cfg.Federation.From()})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"rempart/config"
 	"rempart/gateway/servicegateway"
 	"rempart/internal/egress"
+	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 	"rempart/policy"
@@ -51,6 +53,8 @@ func pointOf(k egress.Kind) policy.Point {
 		return policy.StoreOpen
 	case egress.Calls:
 		return policy.RTCMedia
+	case egress.Names:
+		return policy.InfraDNS
 	}
 	return ""
 }
@@ -99,9 +103,9 @@ func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, e
 	return v, j.note(ctx, &f, &d, v.ID)
 }
 
-// accept judges a server that makes a request.
+// accept judges a server that makes a request, and the address that it comes from.
 func (j *judge) accept(ctx context.Context, server matrix.ServerName) error {
-	f := policy.Facts{Point: policy.FedAccept, Server: server, Now: time.Now()}
+	f := policy.Facts{Point: policy.FedAccept, Server: server, Addr: netip.AddrPortFrom(httpx.ClientAddr(ctx), 0), Now: time.Now()}
 	d := j.policy.Decide(&f)
 	if d.Allowed && !d.Observed {
 		return nil
@@ -144,6 +148,7 @@ func endpointsOf(cfg *config.Config, s services) map[egress.Kind][]string {
 		egress.Appservice: servicegateway.Endpoints(s.registry),
 		egress.Store:      storeEndpoints(cfg.Database.URL),
 		egress.Calls:      callEndpoints(cfg),
+		egress.Names:      nameServers(cfg),
 	}
 	for kind, endpoint := range map[egress.Kind]string{egress.Mail: cfg.Email.Server, egress.Scan: cfg.Media.Clamd} {
 		if endpoint != "" {
@@ -154,6 +159,15 @@ func endpointsOf(cfg *config.Config, s services) map[egress.Kind][]string {
 		e[egress.Scan] = append(e[egress.Scan], hostPort(cfg.Media.ICAP, "1344"))
 	}
 	return e
+}
+
+// nameServers are those that the policy asks for names.
+func nameServers(cfg *config.Config) []string {
+	var out []string
+	for _, a := range cfg.Policy.NameServers() {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 // simplePolicy are the short settings of the configuration.

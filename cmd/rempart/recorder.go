@@ -36,7 +36,9 @@ func (r *recorder) Begin(ctx context.Context, i egress.Intent) (egress.Permit, e
 	intent := ledger.Intent{Record: recordOf(i, ledger.Connection)}
 	r.mu.Lock()
 	l := r.ledger
-	if l == nil && i.Kind == egress.Store && len(r.early) < maxEarly {
+	// Why not waited for: the ledger's own database is reached by these, its name looked up first.
+	ground := i.Kind == egress.Store || i.Kind == egress.Names
+	if l == nil && ground && len(r.early) < maxEarly {
 		p := &earlyPermit{intent: intent}
 		r.early = append(r.early, p)
 		r.mu.Unlock()
@@ -46,7 +48,7 @@ func (r *recorder) Begin(ctx context.Context, i egress.Intent) (egress.Permit, e
 	switch {
 	case l == nil:
 		return nil, matrix.Forbidden("Nothing leaves this server until its record of what leaves is open.")
-	case i.Kind == egress.Store:
+	case ground:
 		return permit{l.Note(intent)}, nil
 	}
 	permits, err := l.Begin(ctx, intent)

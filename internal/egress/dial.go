@@ -124,7 +124,11 @@ func (e *Egress) attempt(ctx context.Context, network string, i Intent) (net.Con
 		c.end(Outcome{Err: err})
 		return nil, err
 	}
-	conn, err := e.connect(dial, network, address)
+	connect := e.connect
+	if i.Kind == Federation || i.Kind == WellKnown || i.Kind == Media {
+		connect = e.fedConnect
+	}
+	conn, err := connect(dial, network, address)
 	if err == nil && !c.made(conn) {
 		err = errors.Join(Refused("The policy changed while this connection was made, and it refuses it now."), conn.Close())
 	}

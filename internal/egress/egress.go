@@ -31,11 +31,12 @@ const (
 	Scan       Kind = "scan"  // the virus scanner, which sees whole files
 	Store      Kind = "store" // the database and, later, files kept elsewhere
 	Calls      Kind = "calls" // the media server: a process of our own, or a cluster beside us
+	Names      Kind = "names" // the name servers of the policy
 )
 
 // Kinds lists every kind; what is not in it has no rule in any policy and is refused.
 func Kinds() []Kind {
-	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store, Calls}
+	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store, Calls, Names}
 }
 
 // Intent is what is about to happen, as the judge and the recorder see it.
@@ -116,8 +117,12 @@ type Options struct {
 	Judge Judge
 	// Recorder may be nil.
 	Recorder Recorder
-	// Resolver looks up names; nil takes the machine's.
+	// NameServers are asked for names, and nobody else is; none takes the machine's way.
+	NameServers []netip.AddrPort
+	// Resolver looks up names instead.
 	Resolver Resolver
+	// Source is the address that connections to other Matrix servers come from; the zero value leaves it to the machine.
+	Source netip.Addr
 	// RootCAs are the authorities that certificates of others need; nil takes the machine's.
 	RootCAs *x509.CertPool
 	// Connect opens a connection to an address that has been admitted; nil takes the machine's network.
@@ -133,9 +138,11 @@ type Egress struct {
 	resolver Resolver
 	roots    *x509.CertPool
 	connect  func(ctx context.Context, network, address string) (net.Conn, error)
-	perHost  int
-	pools    pools
-	open     open
+	// fedConnect is connect, from the address by which other Matrix servers know this one.
+	fedConnect func(ctx context.Context, network, address string) (net.Conn, error)
+	perHost    int
+	pools      pools
+	open       open
 }
 
 // New makes the way out.
@@ -144,12 +151,20 @@ func New(o Options) *Egress {
 	if e.judge == nil {
 		e.judge = AllowNames(nil, false)
 	}
-	if e.resolver == nil {
+	switch {
+	case e.resolver != nil:
+	case len(o.NameServers) > 0:
+		e.resolver = newNameServers(e, o.NameServers)
+	default:
 		e.resolver = &net.Resolver{}
 	}
 	if e.connect == nil {
 		d := net.Dialer{Timeout: attemptTime}
 		e.connect = d.DialContext
+	}
+	if e.fedConnect = e.connect; o.Source.IsValid() && o.Connect == nil {
+		d := net.Dialer{Timeout: attemptTime, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(o.Source, 0))}
+		e.fedConnect = d.DialContext
 	}
 	if e.perHost == 0 {
 		e.perHost = 8
