@@ -17,6 +17,26 @@ type huffman struct {
 	symbols []byte
 	last    [17]int32 // greatest code of each length, -1 for none
 	offset  [17]int32 // index of a length's first symbol minus its first code
+	// whole are codes of coefficients with their values, where both fit: value<<16 | zeros before it<<8 | length; 0: they do not.
+	whole [1 << lookBits]int32
+}
+
+// endOfBlock stands for the zeros before a coefficient where no more comes.
+const endOfBlock = 128
+
+// joinValues fills in the codes with their values: of a table of AC coefficients. Spec: ITU-T T.81, F.2.2.2
+func (h *huffman) joinValues() {
+	for i, e := range h.fast {
+		length, zeros, size := int(e>>8), int32(e>>4&15), int(e&15)
+		switch {
+		case e == 0 || length+size > lookBits || size == 0 && zeros != 0 && zeros != 15:
+		case e&255 == 0:
+			h.whole[i] = endOfBlock<<8 | int32(length)
+		default:
+			bits := bitReader{acc: uint64(i) << (64 - lookBits + length)}
+			h.whole[i] = bits.value(size)<<16 | zeros<<8 | int32(length+size)
+		}
+	}
 }
 
 func newHuffman(counts, symbols []byte) (*huffman, error) {

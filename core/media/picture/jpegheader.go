@@ -187,6 +187,9 @@ func (h *jpegHeader) huffTables(b []byte) error {
 		if err != nil {
 			return err
 		}
+		if class == 1 {
+			table.joinValues()
+		}
 		h.huff[class][t] = table
 		b = b[17+count:]
 	}

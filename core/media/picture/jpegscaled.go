@@ -117,6 +117,19 @@ func (d *scaledDecoder) readBlock(i int, c *jpegComponent) {
 		if b.n < 32 { // a code and its value take 31 at most
 			b.refill()
 		}
+		if e := ac.whole[b.acc>>(64-lookBits)]; e != 0 {
+			b.skip(int(e & 255))
+			if k += int(e >> 8 & 255); k > 63 {
+				if k < endOfBlock {
+					b.failure = ErrFormat
+				}
+				return
+			}
+			if z := zigzag[k]; int(z&7) < n && int(z>>3) < n {
+				d.block[z] = e >> 16 * q[z]
+			}
+			continue
+		}
 		s := b.symbol(ac)
 		size := int(s & 15)
 		if size == 0 {

@@ -53,8 +53,13 @@ func Make(r io.ReadSeeker, i Info, w Want) (Made, error) {
 	}
 	b := m.Bounds()
 	seen := Info{Width: b.Dx(), Height: b.Dy(), Orientation: i.Orientation}
-	small := scale(m, seen.turned().plan(w))
-	return encode(turn(small, i.Orientation), i.Format == PNG)
+	p := seen.turned().plan(w)
+	if photo, ok := m.(*image.YCbCr); ok {
+		if small, ok := scalePlanes(photo, p); ok {
+			return encodeJPEG(turnPlanes(small, i.Orientation))
+		}
+	}
+	return encode(turn(scale(m, p), i.Orientation), i.Format == PNG)
 }
 
 // decode decodes a still, or the first picture of a moving one, not larger than need be.
@@ -105,12 +110,17 @@ const smallPNG = 96 * 96
 // Why PNG also for a small one made of PNG: those are drawings and screenshots, whose edges JPEG would blur, and it costs
 // next to nothing at that size.
 func encode(m *image.RGBA, drawing bool) (Made, error) {
-	var out bytes.Buffer
 	if m.Opaque() && !(drawing && m.Bounds().Dx()*m.Bounds().Dy() <= smallPNG) {
-		err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 82})
-		return Made{Data: out.Bytes(), Format: JPEG}, err
+		return encodeJPEG(m)
 	}
+	var out bytes.Buffer
 	e := png.Encoder{CompressionLevel: png.BestSpeed}
 	err := e.Encode(&out, m)
 	return Made{Data: out.Bytes(), Format: PNG}, err
+}
+
+func encodeJPEG(m image.Image) (Made, error) {
+	var out bytes.Buffer
+	err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 82})
+	return Made{Data: out.Bytes(), Format: JPEG}, err
 }
