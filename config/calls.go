@@ -10,6 +10,7 @@ import (
 type Calls struct {
 	Mode            string   `key:"mode"`
 	NodeIP          []string `key:"node_ip"`
+	BindIP          []string `key:"bind_ip"`
 	UDPPort         int      `key:"udp_port"`
 	TCPPort         int      `key:"tcp_port"`
 	TokenMinutes    int      `key:"token_minutes"`
@@ -90,13 +91,18 @@ func (c *Config) checkNodeIP(say sayer) {
 	if len(c.Calls.NodeIP) == 0 {
 		say("calls.node_ip: must be the address at which clients reach this machine; without it servers abroad would be asked.")
 	}
+	c.checkAddresses("calls.node_ip", c.Calls.NodeIP, say)
+	c.checkAddresses("calls.bind_ip", c.Calls.BindIP, say)
+}
+
+func (c *Config) checkAddresses(name string, list []string, say sayer) {
 	four := map[bool]bool{}
-	for i, text := range c.Calls.NodeIP {
+	for i, text := range list {
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
-			say("calls.node_ip[%d]: %q is not the address of a machine.", i, text)
+			say("%s[%d]: %q is not the address of a machine.", name, i, text)
 		} else if four[a.Is4()] {
-			say("calls.node_ip: one IPv4 and one IPv6 address are the most.")
+			say("%s: one IPv4 and one IPv6 address are the most.", name)
 		}
 		four[a.Is4()] = true
 	}

@@ -74,7 +74,7 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 		"support.contacts": `[{"role":"m.role.admin","email":"a@example.org"}]`, "email.language": "fr",
 		"ledger.territory": "FR,RE", "ledger.witnesses": "prefecture.example.org+1+key",
 		"ledger.stores": `[{"name":"database","holds":["rooms"],"country":"FR"}]`,
-		"calls.mode":    "embedded", "calls.node_ip": "127.0.0.2", "calls.token_minutes": "20", "turn.relay_min": "49170", "turn.relay_max": "49300",
+		"calls.mode":    "embedded", "calls.node_ip": "127.0.0.2", "calls.bind_ip": "127.0.0.1", "calls.token_minutes": "20", "turn.relay_min": "49170", "turn.relay_max": "49300",
 		"turn.allow_peers": "10.0.0.0/8", "turn.uris": "turn:turn.example.org:3478",
 		"email.server": "mail.example.org:587", "email.security": "tls", "email.from": "no-reply@example.org",
 	}

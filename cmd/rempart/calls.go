@@ -180,7 +180,7 @@ func relaySecret(cfg *config.Config, own signingKeyRing) string {
 func mediaSettings(cfg *config.Config, own signingKeyRing) media.Settings {
 	c, t := cfg.Calls, cfg.TURN
 	keys := callKeys(cfg, own)
-	s := media.Settings{Socket: callSocket(cfg), NodeIP: c.NodeIP}
+	s := media.Settings{Socket: callSocket(cfg), NodeIP: c.NodeIP, BindIP: c.BindIP}
 	s.SFU = media.SFU{
 		Enabled: c.Mode == config.CallsEmbedded, UDPPort: c.UDPPort, TCPPort: c.TCPPort, Key: keys.Name, Secret: keys.Secret,
 		MaxParticipants: c.MaxParticipants, MaxTracks: c.MaxTracks, BytesPerSecond: c.MaxMbits * 125_000, EmptySeconds: 60 * c.TokenMinutes, Redis: c.Redis,

@@ -32,12 +32,11 @@ func (s Settings) livekitConfig() (*config.Config, error) {
 	c.Limit.BytesPerSec = float32(s.SFU.BytesPerSecond)
 	c.Limit.MaxMetadataSize, c.Limit.MaxAttributesSize = 4<<10, 4<<10
 	c.Redis.Address = s.SFU.Redis
-	s.network(c)
-	return c, nil
+	return c, s.network(c)
 }
 
 // network sets where packets go. Nothing of it may come from LiveKit's defaults, which name servers abroad.
-func (s Settings) network(c *config.Config) {
+func (s Settings) network(c *config.Config) error {
 	rtc := &c.RTC
 	rtc.UDPPort.Start, rtc.UDPPort.End = s.SFU.UDPPort, 0
 	rtc.TCPPort = uint32(s.SFU.TCPPort)
@@ -46,18 +45,21 @@ func (s Settings) network(c *config.Config) {
 	// Why: an ICE-lite agent sends nothing to an address before that address has shown itself with the right password.
 	rtc.UseICELite = true
 	rtc.NodeIP.V4, rtc.NodeIP.V6 = "", ""
-	rtc.IPs.Excludes = []string{"0.0.0.0/0", "::/0"}
 	for _, text := range s.NodeIP {
-		a := netip.MustParseAddr(text)
-		if a.Is4() {
-			rtc.NodeIP.V4, rtc.IPs.Excludes = text, without(rtc.IPs.Excludes, "0.0.0.0/0")
+		if netip.MustParseAddr(text).Is4() {
+			rtc.NodeIP.V4 = text
 		} else {
-			rtc.NodeIP.V6, rtc.IPs.Excludes = text, without(rtc.IPs.Excludes, "::/0")
+			rtc.NodeIP.V6 = text
 		}
+	}
+	at, err := s.receiving()
+	for _, a := range at {
+		rtc.IPs.Includes = append(rtc.IPs.Includes, netip.PrefixFrom(a, a.BitLen()).String())
 		rtc.EnableLoopbackCandidate = rtc.EnableLoopbackCandidate || a.IsLoopback()
 	}
 	c.TURN.Enabled = false
 	rtc.STUNServers, rtc.TURNServers = s.iceServers()
+	return err
 }
 
 // iceServers are what clients are told to use: this machine and nothing else.
@@ -77,16 +79,6 @@ func (s Settings) iceServers() (stun []string, turn []config.TURNServer) {
 		stun = []string{netip.AddrPortFrom(netip.MustParseAddr(host), uint16(s.SFU.UDPPort)).String()}
 	}
 	return stun, turn
-}
-
-func without(list []string, drop string) []string {
-	var out []string
-	for _, s := range list {
-		if s != drop {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // node is LiveKit's parts, those of them that calls need: no recording, no ingress, no telephone, no agents.

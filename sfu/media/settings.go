@@ -12,6 +12,8 @@ type Settings struct {
 	Socket string `json:"socket"`
 	// NodeIP are the addresses at which clients reach this machine, one of each family at most.
 	NodeIP []string `json:"node_ip"`
+	// BindIP are the addresses of this machine at which packets for these arrive, where they are not its own.
+	BindIP []string `json:"bind_ip"`
 	SFU    SFU      `json:"sfu"`
 	TURN   TURN     `json:"turn"`
 }

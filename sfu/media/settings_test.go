@@ -10,7 +10,7 @@ import (
 )
 
 func settings() Settings {
-	return Settings{NodeIP: []string{"192.0.2.7"}, SFU: SFU{Enabled: true, UDPPort: 7882, Key: "k", Secret: "s"},
+	return Settings{NodeIP: []string{"192.0.2.7"}, BindIP: []string{"127.0.0.1"}, SFU: SFU{Enabled: true, UDPPort: 7882, Key: "k", Secret: "s"},
 		TURN: TURN{Port: 3478, Secret: "t", RelayMin: 49160, RelayMax: 49200, Quota: 1}}
 }
 
