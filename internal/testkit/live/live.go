@@ -40,6 +40,10 @@ type Options struct {
 	Relay func(listen string) string
 	// Extra is further configuration (YAML sections).
 	Extra string
+	// At, with a CA and a Name, is the loopback address where the server listens for others, who find it by its name.
+	At string
+	// Env are further variables of its environment, such as "HTTPS_PROXY=...".
+	Env []string
 }
 
 // Server is one running process. Its methods are for one goroutine, but URL and Alive may be read by many.
@@ -51,6 +55,7 @@ type Server struct {
 
 	t      testing.TB
 	binary string
+	env    []string
 	cmd    *exec.Cmd
 	exited chan error
 	log    *lockedBuffer
@@ -71,18 +76,21 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	s := &Server{t: t, binary: binary, Dir: o.Dir, log: &lockedBuffer{}}
+	s := &Server{t: t, binary: binary, env: o.Env, Dir: o.Dir, log: &lockedBuffer{}}
 	listen := ""
 	if o.CA != nil {
-		listen = freeAddr(t)
-		if o.Name = listen; o.Relay != nil {
-			o.Name = o.Relay(listen)
+		listen = freeAddr(t, o.At)
+		s.Federation = listen
+		if o.Relay != nil {
+			s.Federation = o.Relay(listen)
 		}
-		s.Federation = o.Name
-		o.Extra = o.federation(s.Federation) + o.Extra
+		if o.At == "" {
+			o.Name = s.Federation
+		}
+		o.Extra = o.federation(o.Name) + o.Extra
 	}
 	s.Name = o.Name
-	addr := freeAddr(t)
+	addr := freeAddr(t, "")
 	s.URL = "http://" + addr
 	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr, listen)), 0o600); err != nil {
 		t.Fatal(err)
@@ -120,7 +128,10 @@ func (o *Options) yaml(addr, federation string) string {
 
 // federation writes what a server needs to speak with others, and says so in the configuration.
 func (o *Options) federation(addr string) string {
-	host, _, _ := net.SplitHostPort(addr)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
 	o.CA.WriteFiles(o.Dir, host)
 	if strings.Contains(o.Extra, "federation:") {
 		return ""
@@ -133,6 +144,7 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.binary, "serve", "-config", filepath.Join(s.Dir, "rempart.yaml"))
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -214,8 +226,11 @@ func buildBinary() (string, error) {
 	return binary, nil
 }
 
-func freeAddr(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(t testing.TB, host string) string {
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
