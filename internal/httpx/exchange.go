@@ -26,6 +26,7 @@ type exchange struct {
 	start    time.Time
 	id       uint64
 	status   int
+	renewed  bool // the time for writing begins with the header
 }
 
 // WriteHeader notes the status and passes it on.
@@ -33,6 +34,8 @@ func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status
 	}
+	x.renew()
+	x.renewed = true
 	x.ResponseWriter.WriteHeader(status)
 }
 
@@ -41,7 +44,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	return x.ResponseWriter.Write(b)
+	return x.writePieces(b)
 }
 
 // ReadFrom lets the connection take a file by itself, which the kernel then sends.
@@ -86,6 +89,9 @@ func (x *exchange) finish(req *http.Request) {
 		}
 		x.log(req).Error("panic in handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		x.fail(req, errPanicked)
+	}
+	if x.status == 0 {
+		x.renew() // the server answers for the handler
 	}
 	took := time.Since(x.start)
 	if observe := x.router.options.Observe; observe != nil {

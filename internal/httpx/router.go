@@ -85,6 +85,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x.ctx = context.WithValue(req.Context(), infoKey{}, &x.info)
 	r.open.Add(1)
 	defer x.finish(req)
+	if req.Header.Get("Expect") != "" {
+		x.renew() // the server says "continue" by itself when the body is read
+	}
 	allowAnyOrigin(w.Header())
 	if req.Method == http.MethodOptions {
 		x.WriteHeader(http.StatusNoContent)
