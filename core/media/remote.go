@@ -126,6 +126,9 @@ func (s *Service) fetch(ctx context.Context, a Address) error {
 
 // unreachable is what a client is told when the file's own server did not give it.
 func unreachable(err error) error {
+	if e := matrix.RefusalOf(err); e != nil {
+		return e
+	}
 	var e *matrix.Error
 	if errors.As(err, &e) && (e.Status == http.StatusNotFound || e.Code == matrix.CodeTooLarge || e.Code == matrix.CodeNotYetUploaded) {
 		return err

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core/border"
+	"rempart/core/ledger"
 	"rempart/internal/matrix"
 )
 
@@ -72,6 +74,9 @@ func (r *remoteProfiles) put(id matrix.UserID, p remoteProfile) {
 // Spec: client-server-api/#get_matrixclientv3profileuserid
 func (s *Service) LookUpProfile(ctx context.Context, c matrix.Caller, id matrix.UserID) (Profile, error) {
 	if s.Local(id.Server()) || s.peers == nil {
+		if err := s.border.Ask(ctx, c.Server, id.Server(), border.Profile, "query profile", ledger.User(id)); err != nil {
+			return nil, err
+		}
 		return s.GetProfile(ctx, id)
 	}
 	known, now := s.elsewhere.find(id), s.now()
@@ -88,6 +93,9 @@ func (s *Service) LookUpProfile(ctx context.Context, c matrix.Caller, id matrix.
 	fresh, err := s.askProfile(ctx, from, id)
 	if ctx.Err() != nil {
 		return nil, err
+	}
+	if refusal := matrix.RefusalOf(err); refusal != nil {
+		return nil, refusal // Why not kept: the policy may change
 	}
 	if err != nil {
 		s.log.Info("a profile could not be fetched", "user", id, "error", err)
@@ -116,7 +124,7 @@ func (s *Service) askProfile(ctx context.Context, from matrix.ServerName, id mat
 	p.asked = p.read
 	raw, err := s.peers.Profile(ctx, from, id.Server(), id, "")
 	var e *matrix.Error
-	if errors.As(err, &e) && (e.Code == matrix.CodeNotFound || e.Code == matrix.CodeForbidden) {
+	if matrix.RefusalOf(err) == nil && errors.As(err, &e) && (e.Code == matrix.CodeNotFound || e.Code == matrix.CodeForbidden) {
 		p.refusal = matrix.NewError(e.Status, e.Code, "The user's server shows no profile of that user.")
 		return p, nil
 	}

@@ -73,6 +73,19 @@ func HasCode(err error, code string) bool {
 	return errors.As(err, &e) && e.Code == code
 }
 
+// ReasonKey is the field of an error in which this server's own policy explains a refusal.
+const ReasonKey = "fr.rempart.reason"
+
+// RefusalOf finds the refusal of this server's own policy in an error, nil when it is none: what other servers answer has no reasons
+// of ours.
+func RefusalOf(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) && e.Extra[ReasonKey] != nil {
+		return e
+	}
+	return nil
+}
+
 // Unknown is 500 M_UNKNOWN.
 func Unknown(msg string) *Error {
 	return NewError(http.StatusInternalServerError, CodeUnknown, msg)
