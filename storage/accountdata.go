@@ -58,6 +58,19 @@ func (db *DB) ListRoomAccountData(ctx context.Context, user, room int64) ([]Acco
 	return db.accountData(ctx, `SELECT room, type, content, pos FROM account_data WHERE usr = $1 AND room = $2 ORDER BY type`, user, room)
 }
 
+// ListAccountDataIn lists a user's data for each of some rooms.
+func (db *DB) ListAccountDataIn(ctx context.Context, user int64, rooms []int64) (map[int64][]AccountData, error) {
+	out := make(map[int64][]AccountData, len(rooms))
+	err := db.eachIn(ctx, `SELECT room, type, content, pos FROM account_data WHERE usr = $1 AND room IN`, rooms, ` ORDER BY room, type`,
+		func(r *sql.Rows) error {
+			var d AccountData
+			err := r.Scan(&d.Room, &d.Type, &d.Content, &d.Pos)
+			out[d.Room] = append(out[d.Room], d)
+			return err
+		}, user)
+	return out, err
+}
+
 func (db *DB) accountData(ctx context.Context, text string, args ...any) ([]AccountData, error) {
 	var out []AccountData
 	err := db.each(ctx, text, args, func(r *sql.Rows) error {

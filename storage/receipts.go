@@ -57,6 +57,19 @@ func (db *DB) ListReceiptsOf(ctx context.Context, room, user int64) ([]ReceiptRo
 	return db.receipts(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE room = $1 AND usr = $2 ORDER BY type, thread`, room, user)
 }
 
+// ListReceiptsOfIn lists all receipts of one user in each of some rooms, as ListReceiptsOf does for one.
+func (db *DB) ListReceiptsOfIn(ctx context.Context, user int64, rooms []int64) (map[int64][]ReceiptRow, error) {
+	out := make(map[int64][]ReceiptRow, len(rooms))
+	err := db.eachIn(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE usr = $1 AND room IN`, rooms, ` ORDER BY room, type, thread`,
+		func(rows *sql.Rows) error {
+			var r ReceiptRow
+			err := r.scan(rows)
+			out[r.Room] = append(out[r.Room], r)
+			return err
+		}, user)
+	return out, err
+}
+
 func (db *DB) receipts(ctx context.Context, text string, args ...any) ([]ReceiptRow, error) {
 	var out []ReceiptRow
 	err := db.each(ctx, text, args, func(rows *sql.Rows) error {

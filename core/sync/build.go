@@ -37,6 +37,7 @@ type build struct {
 	sent     []lazyKey                       // members that this answer brings
 	received int64                           // position of the last message to the device in this answer
 	parted   bool                            // the user has left a room since the token
+	early    *earlyReads                     // nil: nothing was read ahead
 
 	buf   *[]byte
 	out   []byte

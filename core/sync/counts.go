@@ -50,7 +50,7 @@ func (b *build) markOf(v *roomView) (*mark, error) {
 }
 
 func (b *build) readMark(v *roomView) (*mark, error) {
-	rows, err := b.s.db.ListReceiptsOf(b.ctx, v.room, b.u.nid)
+	rows, err := b.ownReceipts(v.room)
 	if err != nil {
 		return nil, err
 	}

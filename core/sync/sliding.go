@@ -260,6 +260,9 @@ func (b *slidingBuild) writeLists() {
 func (b *slidingBuild) writeRooms() error {
 	b.next.rooms = append(b.next.rooms, b.gone...)
 	place := b.from
+	if err := b.readEarly(b.beginning()); err != nil {
+		return err
+	}
 	for i := range b.picks {
 		start := len(b.out)
 		mark, err := b.writePick(&b.picks[i])
@@ -274,6 +277,16 @@ func (b *slidingBuild) writeRooms() error {
 	}
 	b.next.rooms = sortSent(b.next.rooms)
 	return nil
+}
+
+// beginning are the rooms of this answer that were not sent before.
+func (b *slidingBuild) beginning() (in []int64) {
+	for i := range b.picks {
+		if p := &b.picks[i]; p.mark == 0 && p.isIn() {
+			in = append(in, p.room)
+		}
+	}
+	return in
 }
 
 // writePick writes a room and what it is marked with once the client has it; nil when nothing was settled.

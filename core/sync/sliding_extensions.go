@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"rempart/core/push"
@@ -71,10 +72,11 @@ func (b *slidingBuild) slidingReceipts(x *slidingRoom, since int64) error {
 		b.from.Pos, x.v.newly = since, false
 		return b.writeReceipts(x.v)
 	}
-	rows, err := b.s.db.ListReceiptsOf(b.ctx, x.room, b.u.nid)
+	own, err := b.ownReceipts(x.room)
 	if err != nil {
 		return err
 	}
+	rows := slices.Clone(own)
 	if len(x.t.lines) > 0 {
 		shown, err := b.s.db.ListReceiptsBehind(b.ctx, x.room, x.t.start()+1)
 		if err != nil {
@@ -94,7 +96,7 @@ func (b *slidingBuild) slidingAccount(x *slidingRoom, since int64) error {
 	if since > 0 && since >= b.u.since && b.facts.account <= since {
 		return nil
 	}
-	list, err := b.s.db.ListRoomAccountData(b.ctx, b.u.nid, x.room)
+	list, err := b.ownData(x.room)
 	if err != nil {
 		return err
 	}
