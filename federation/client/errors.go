@@ -71,6 +71,7 @@ func remoteError(server matrix.ServerName, res *http.Response) *RemoteError {
 	}
 	delete(extra, "errcode")
 	delete(extra, "error")
+	delete(extra, matrix.ReasonKey) // Why: it is how our own policy speaks
 	e.Err.Extra = extra
 	return e
 }
