@@ -106,7 +106,8 @@ func (l *lab) town(name, at, policy, more string) *town {
 	proxy := "http://" + l.abroad.addr
 	s := live.Start(l.t, live.Options{
 		Name: name, At: at, CA: l.ca, Dir: dir,
-		Env: []string{"HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "ALL_PROXY=" + proxy, "http_proxy=" + proxy, "https_proxy=" + proxy, "all_proxy=" + proxy},
+		Env: []string{"HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "ALL_PROXY=" + proxy, "http_proxy=" + proxy, "https_proxy=" + proxy, "all_proxy=" + proxy,
+			"REMPART_SERVER_PUBLIC_URL=https://" + name},
 		Extra: fmt.Sprintf("federation:\n  ca: ca.pem\n  source: %s\npolicy:\n  file: policy.yaml\n  resolvers: [%q]\n%s", at, l.names.Addr, more),
 	})
 	where := netip.MustParseAddrPort(s.Federation)

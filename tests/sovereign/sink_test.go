@@ -55,6 +55,9 @@ func (s *sink) take(conn net.Conn) {
 
 func (s *sink) port() uint16 { return netip.MustParseAddrPort(s.addr).Port() }
 
+// listen listens at an address.
+func listen(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
 // relay stands before a real server abroad and counts what comes in.
 type relay struct{ sink }
 
