@@ -1,6 +1,7 @@
 package mediaapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -17,8 +18,8 @@ type downloads struct {
 }
 
 // download serves a file. Spec: client-server-api/#get_matrixclientv1mediadownloadservernamemediaid
-func (d downloads) download(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
-	a, wait, err := d.asked(p)
+func (d downloads) download(w http.ResponseWriter, req *http.Request, c matrix.Caller, p httpx.Path) error {
+	a, wait, err := d.asked(req.Context(), c, p)
 	if err != nil {
 		return err
 	}
@@ -36,8 +37,8 @@ func (d downloads) download(w http.ResponseWriter, req *http.Request, _ matrix.C
 
 // thumbnail serves a small picture of a file.
 // Spec: client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid
-func (d downloads) thumbnail(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
-	a, wait, err := d.asked(p)
+func (d downloads) thumbnail(w http.ResponseWriter, req *http.Request, c matrix.Caller, p httpx.Path) error {
+	a, wait, err := d.asked(req.Context(), c, p)
 	if err != nil {
 		return err
 	}
@@ -54,13 +55,17 @@ func (d downloads) thumbnail(w http.ResponseWriter, req *http.Request, _ matrix.
 	return nil
 }
 
-// asked reads the address, and how long the client would wait for its content.
-func (d downloads) asked(p httpx.Path) (media.Address, time.Duration, error) {
+// asked reads the address, and how long the client would wait for its content. A file of another server of this installation is asked
+// for as such.
+func (d downloads) asked(ctx context.Context, c matrix.Caller, p httpx.Path) (media.Address, time.Duration, error) {
 	if d.frozen {
 		return media.Address{}, 0, matrix.NotFound("Media is served with an access token only.")
 	}
 	a, err := media.ParseAddress(p.Var("serverName"), p.Var("mediaId"))
 	if err != nil {
+		return a, 0, err
+	}
+	if err := d.media.Visit(ctx, c.Server, a); err != nil {
 		return a, 0, err
 	}
 	ms, err := p.QueryInt("timeout_ms", -1)

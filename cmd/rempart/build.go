@@ -121,7 +121,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	}
 	d.Rooms, err = rooms.New(ctx, f.services.rooms(rooms.Options{
 		DB: g.db, Bus: g.bus, Signals: g.signals, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
-		Federated: f.open, Server: matrix.ServerName(cfg.Server.Name),
+		Federated: f.open, Border: g.border, Server: matrix.ServerName(cfg.Server.Name),
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
 	}, g))
 	if err != nil {
@@ -137,7 +137,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		return d, err
 	}
 	a.onClose = append(a.onClose, d.Users.Close)
-	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Names: cfg.Federation.DeviceNames, Peers: f.keyPeers(), Log: g.log})
+	d.Devices = devices.New(devices.Options{DB: g.db, Bus: g.bus, Local: d.Users.Local, Names: cfg.Federation.DeviceNames, Peers: f.keyPeers(), Border: g.border, Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Devices.Close))
 	a.onClose = append(a.onClose, closing(guests.New(ctx, guests.Options{Bus: g.bus, Rooms: d.Rooms, Log: g.log}).Close))
 	if err := a.retain(ctx, cfg, g, d); err != nil {
@@ -148,7 +148,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		return d, err
 	}
 	d.Sync = sync.New(sync.Options{DB: g.db, Signals: g.signals, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(),
-		Watch: f.services.watcher()})
+		Border: g.border, Watch: f.services.watcher()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	d.Pushers = pushers.New(pushers.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Rules: d.Push, Sync: d.Sync,
 		Gateway: pushgateway.New(f.egress, "Rempart/"+version()), Plain: cfg.Push.AllowPrivate, Content: cfg.Push.Content, Log: g.log})

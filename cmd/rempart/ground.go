@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"rempart/config"
+	"rempart/core/border"
 	"rempart/core/ledger"
 	"rempart/core/users"
 	"rempart/internal/bus"
@@ -30,6 +31,7 @@ type ground struct {
 	judge    *judge
 	services services
 	ledger   *ledger.Service
+	border   *border.Border // nil: there is one server only
 	recorder recorder
 }
 
@@ -52,7 +54,17 @@ func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, re
 	if err := g.openLedger(ctx, cfg); err != nil {
 		return nil, errors.Join(err, g.db.Close(), g.egress.Close())
 	}
+	g.border = border.New(border.Options{Servers: serverNames(cfg), Judge: g.judge.passes, Ledger: g.ledger, Log: logger})
 	return g, nil
+}
+
+// serverNames are those of the installation; the first is the default.
+func serverNames(cfg *config.Config) []matrix.ServerName {
+	names := []matrix.ServerName{matrix.ServerName(cfg.Server.Name)}
+	for _, t := range cfg.Server.Tenants {
+		names = append(names, matrix.ServerName(t.Name))
+	}
+	return names
 }
 
 // databaseURL is what storage opens: a PostgreSQL URL or the path of a SQLite file.
@@ -76,7 +88,7 @@ func (g *ground) openDoor(cfg *config.Config, registry *metrics.Registry) error 
 	if err != nil {
 		return err
 	}
-	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log,
+	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log, recorder: &g.recorder,
 		decisions: registry.Counters("rempart_decisions_total", "Decisions of the policy that opened a connection, or refused something.", "dp", "decision", "rule")}
 	g.egress = egress.New(egress.Options{Judge: g.judge, Recorder: &g.recorder, RootCAs: roots, NameServers: cfg.Policy.NameServers(), Source: cfg.Federation.From()})
 	return nil
@@ -101,12 +113,8 @@ func (g *ground) check(ctx context.Context) error {
 
 // users are the options of the accounts.
 func (g *ground) users(cfg *config.Config) users.Options {
-	servers := []matrix.ServerName{matrix.ServerName(cfg.Server.Name)}
-	for _, t := range cfg.Server.Tenants {
-		servers = append(servers, matrix.ServerName(t.Name))
-	}
 	return users.Options{
-		DB: g.db, Bus: g.bus, Servers: servers, Log: g.log, People: g.people,
+		DB: g.db, Bus: g.bus, Servers: serverNames(cfg), Border: g.border, Log: g.log, People: g.people,
 		Registration: users.Registration{
 			Open: cfg.Registration.Open, Tokens: cfg.Registration.Tokens, SharedSecret: cfg.Registration.SharedSecret,
 		},

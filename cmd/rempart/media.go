@@ -28,7 +28,7 @@ func (a *app) media(ctx context.Context, cfg *config.Config, g *ground, local fu
 	}
 	o := media.Options{
 		DB: g.db, Store: store, Local: local, MaxUpload: d.MaxUpload, Quota: int64(cfg.Media.QuotaMiB) * mib,
-		ImageBytes: int64(cfg.Media.ImageMemoryMiB) * mib, Log: g.log,
+		ImageBytes: int64(cfg.Media.ImageMemoryMiB) * mib, Border: g.border, Log: g.log,
 	}
 	if f.open {
 		o.Peers, o.Server = peers.New(f.client, f.keys), matrix.ServerName(cfg.Server.Name)

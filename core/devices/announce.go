@@ -3,6 +3,7 @@ package devices
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"rempart/core"
 	"rempart/internal/matrix"
@@ -96,6 +97,7 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 			}
 		}
 	}
+	servers = slices.DeleteFunc(slices.Clone(servers), func(to matrix.ServerName) bool { return to == user.Server() })
 	to := storage.NewServerSet(servers)
 	if to == nil || len(a.Devices)+len(a.Gone) == 0 && !a.Cross {
 		return nil

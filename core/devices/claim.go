@@ -30,8 +30,14 @@ func (s *Service) ClaimKeys(ctx context.Context, from matrix.ServerName, q Claim
 	failures := map[matrix.ServerName]Failure{}
 	ours := map[matrix.UserID]map[matrix.DeviceID]string{}
 	remote := byServer[map[matrix.DeviceID]string]{}
+	closed, err := askBorder(ctx, s, from, "user/keys/claim", q)
+	if err != nil {
+		return nil, nil, err
+	}
 	for user, devices := range q {
-		if s.local(user.Server()) {
+		if f, is := closed[user.Server()]; is {
+			failures[user.Server()] = f
+		} else if s.local(user.Server()) {
 			ours[user] = devices
 		} else {
 			remote.add(user.Server(), user, devices)

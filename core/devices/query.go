@@ -53,8 +53,16 @@ type signed struct {
 func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matrix.UserID][]matrix.DeviceID) (*Keys, error) {
 	q := &query{db: s.db, viewer: c, asked: asked, users: make(map[int64]matrix.UserID, len(asked)), Keys: newKeys(len(asked))}
 	remote := byServer[[]matrix.DeviceID]{}
+	closed, err := askBorder(ctx, s, c.User.Server(), "user/keys/query", asked)
+	if err != nil {
+		return nil, err
+	}
 	for user := range asked {
 		local := s.local(user.Server())
+		if f, is := closed[user.Server()]; is {
+			q.Failures[user.Server()] = f
+			continue
+		}
 		if !local {
 			if ask, err := s.mustAsk(ctx, user); err != nil {
 				return nil, err

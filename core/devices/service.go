@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/core/border"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -21,6 +22,8 @@ type Options struct {
 	Bus *bus.Bus[storage.Batch]
 	// Names tells other servers what our users call their devices.
 	Names bool
+	// Border stands between the servers of this installation; nil: there is one only.
+	Border *border.Border
 	// Peers are asked about the devices of their users; nil: there are no other servers.
 	Peers core.KeyPeers
 	Log   *slog.Logger
@@ -34,6 +37,7 @@ type Service struct {
 	local     func(matrix.ServerName) bool
 	now       func() time.Time
 	peers     core.KeyPeers
+	border    *border.Border
 	tellNames bool
 	log       *slog.Logger
 	cache     *keyCache // nil: none
@@ -58,7 +62,7 @@ func New(o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Service{db: o.DB, local: o.Local, now: o.Clock, peers: o.Peers, tellNames: o.Names, log: o.Log, ctx: ctx, cancel: cancel,
+	s := &Service{db: o.DB, local: o.Local, now: o.Clock, peers: o.Peers, border: o.Border, tellNames: o.Names, log: o.Log, ctx: ctx, cancel: cancel,
 		resyncs: map[int64]bool{}, dead: map[matrix.ServerName]time.Time{}}
 	if o.Bus != nil {
 		s.cache = newKeyCache()

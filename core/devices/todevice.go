@@ -42,6 +42,7 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 	change.Guard(storage.InsertTransaction(storage.TransactionRow{
 		Device: device, Endpoint: matrix.Hash64("sendToDevice/" + typ), TxnID: txn, TS: s.now().UnixMilli(),
 	}).OrElse(errRepeated))
+	messages = s.addressWithin(ctx, change, c.User, typ, messages)
 	if err := s.addressOutside(change, c.User, typ, messages); err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func (s *Service) Resides(ctx context.Context, name Name, class string) (Residen
 	sessions := map[string]bool{}
 	for _, e := range t.Entries {
 		switch e.Kind {
-		case Transaction, Answer:
+		case Transaction, Answer, Internal:
 			out.Servers[e.Dest]++
 		case Read:
 			if !sessions[e.Session+e.Place] {

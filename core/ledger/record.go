@@ -13,16 +13,17 @@ type Kind string
 
 // The kinds of records.
 const (
-	Connection  Kind = "connection"  // a connection is about to be opened
-	Refused     Kind = "refused"     // connections that were not opened; Count of them within seconds
-	Transaction Kind = "transaction" // events and messages are about to be sent to another server
-	Answer      Kind = "answer"      // another server's question is about to be answered
-	Outcomes    Kind = "outcomes"    // what became of earlier records
-	Read        Kind = "read"        // a session read a range of a room
-	Sealed      Kind = "sealed"      // records From up to and without To were sealed away
-	Erased      Kind = "erased"      // whom some aliases mean was forgotten
-	Lost        Kind = "lost"        // Count things could not be recorded
-	Restored    Kind = "restored"    // the log was found shorter than, or other than, it was known to be
+	Connection  Kind = "connection"        // a connection is about to be opened
+	Refused     Kind = "refused"           // connections that were not opened; Count of them within seconds
+	Transaction Kind = "transaction"       // events and messages are about to be sent to another server
+	Answer      Kind = "answer"            // another server's question is about to be answered
+	Internal    Kind = "internal.transfer" // one server of this installation tells or answers another
+	Outcomes    Kind = "outcomes"          // what became of earlier records
+	Read        Kind = "read"              // a session read a range of a room
+	Sealed      Kind = "sealed"            // records From up to and without To were sealed away
+	Erased      Kind = "erased"            // whom some aliases mean was forgotten
+	Lost        Kind = "lost"              // Count things could not be recorded
+	Restored    Kind = "restored"          // the log was found shorter than, or other than, it was known to be
 )
 
 // Record is one leaf, as it is read back. Absent fields are zero. It holds no secret and no content of messages.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"rempart/core/border"
+	"rempart/core/ledger"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -20,6 +22,11 @@ type File struct {
 	// Tag tells versions of what is served under an address apart.
 	Tag     string
 	Content io.ReadSeekCloser
+}
+
+// Visit asks a server of this installation in the name of another one of it whether a file of its may be read.
+func (s *Service) Visit(ctx context.Context, from matrix.ServerName, a Address) error {
+	return s.Border.Ask(ctx, from, a.Origin, border.Media, "media", ledger.File("mxc://"+string(a.Origin)+"/"+a.ID))
 }
 
 // Open finds a file. For one that is not there yet, or not yet scanned, it waits: below 0 for the usual time.

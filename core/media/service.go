@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core/border"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -17,6 +18,8 @@ type Options struct {
 	Store Store
 	// Local reports whether a server name is one of ours.
 	Local func(matrix.ServerName) bool
+	// Border stands between the servers of this installation; nil: there is one only.
+	Border *border.Border
 	// Peers fetches files of other servers in the name of Server; nil fetches none.
 	Peers  Peers
 	Server matrix.ServerName

@@ -29,6 +29,7 @@ type builder struct {
 	notBefore int64
 	posted    *storage.ServerSet        // who was told last
 	moved     map[matrix.ServerName]int // members of other servers who came, less those who went
+	ourMoved  map[matrix.ServerName]int // the same of our servers, where there are several
 	relay     bool                      // the other servers in the room hear of events from us, though a remote user made them
 	tips      map[int64]int64
 	links     []*storage.ChainLinkRow
@@ -78,6 +79,12 @@ func (b *builder) draft(ctx context.Context, d *Draft) error {
 	if !ok {
 		return matrix.Forbidden("The sender is not a user of this server.")
 	}
+	if err := b.overBorder(ctx, d); err != nil {
+		return err
+	}
+	if err := b.passClosure(d); err != nil {
+		return err
+	}
 	e := &Stored{}
 	prev, err := b.parents(ctx, e)
 	if err != nil {
@@ -88,6 +95,9 @@ func (b *builder) draft(ctx context.Context, d *Draft) error {
 		return err
 	}
 	if e.Event, err = b.build(ctx, d, key, auth, prev); err != nil {
+		return err
+	}
+	if e.Event, err = b.countersigned(e.Event); err != nil {
 		return err
 	}
 	if err := authrules.Check(e.Event, auth); err != nil {

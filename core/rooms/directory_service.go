@@ -80,7 +80,7 @@ type PublicRoom struct {
 
 // DirectoryRequest asks for a page of the directory.
 type DirectoryRequest struct {
-	// Server names the server whose rooms are asked for; "" is this one. Asker is which of ours asks another.
+	// Server names the server whose rooms are asked for; "" is the asker's, else this one. Asker is which of ours asks another.
 	Server matrix.ServerName `json:"-"`
 	Asker  matrix.ServerName `json:"-"`
 	Limit  int               `json:"limit"`
@@ -108,6 +108,9 @@ func (s *Service) Directory(ctx context.Context, q DirectoryRequest) (*Directory
 		return s.directoryElsewhere(ctx, q)
 	}
 	listed, err := s.listed(ctx, &q)
+	if err == nil {
+		listed, err = s.ownListed(ctx, &q, listed)
+	}
 	if err != nil {
 		return nil, err
 	}

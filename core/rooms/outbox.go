@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -13,17 +14,42 @@ import (
 type servers struct {
 	members map[matrix.ServerName]int
 	set     *storage.ServerSet // their names; nil when there are none
+	// ours are the servers of this installation, where there are several; all are the names of both kinds.
+	ours map[matrix.ServerName]int
+	all  *storage.ServerSet
+	// judged is how the policy decided last.
+	judged atomic.Pointer[verdict]
 }
 
-func newServers(members map[matrix.ServerName]int) *servers {
-	return &servers{members: members, set: storage.NewServerSet(slices.Collect(maps.Keys(members)))}
+func newServers(members, ours map[matrix.ServerName]int) *servers {
+	s := &servers{members: members, ours: ours, set: storage.NewServerSet(slices.Collect(maps.Keys(members)))}
+	if s.all = s.set; len(ours) > 0 {
+		s.all = storage.NewServerSet(slices.AppendSeq(slices.Collect(maps.Keys(members)), maps.Keys(ours)))
+	}
+	return s
 }
 
 // with counts members in and out.
-func (s *servers) with(moved map[matrix.ServerName]int) *servers {
-	members, same := map[matrix.ServerName]int{}, true
-	if s != nil {
-		members = maps.Clone(s.members)
+func (s *servers) with(moved, ourMoved map[matrix.ServerName]int) *servers {
+	if s == nil {
+		s = newServers(nil, nil)
+	}
+	members, same := counted(s.members, moved)
+	ours, sameOurs := counted(s.ours, ourMoved)
+	if same && sameOurs {
+		return &servers{members: members, set: s.set, ours: ours, all: s.all}
+	}
+	return newServers(members, ours)
+}
+
+// counted adds what moved; same says that those who have any members are the same as before.
+func counted(members, moved map[matrix.ServerName]int) (now map[matrix.ServerName]int, same bool) {
+	if len(moved) == 0 {
+		return members, true
+	}
+	members, same = maps.Clone(members), true
+	if members == nil {
+		members = map[matrix.ServerName]int{}
 	}
 	for name, by := range moved {
 		was := members[name]
@@ -32,18 +58,27 @@ func (s *servers) with(moved map[matrix.ServerName]int) *servers {
 		}
 		same = same && (was > 0) == (was+by > 0)
 	}
-	if same && s != nil {
-		return &servers{members: members, set: s.set}
-	}
-	return newServers(members)
+	return members, same
 }
 
 // loadServers reads which other servers are in a room.
 func (s *Service) loadServers(ctx context.Context, room int64) (*servers, error) {
 	members, err := s.db.ListRoomServers(ctx, room)
-	maps.DeleteFunc(members, func(name matrix.ServerName, _ int) bool { return s.isOurs(name) })
-	return newServers(members), err
+	ours := map[matrix.ServerName]int{}
+	maps.DeleteFunc(members, func(name matrix.ServerName, n int) bool {
+		if !s.isOurs(name) {
+			return false
+		}
+		if s.opts.Border != nil {
+			ours[name] = n
+		}
+		return true
+	})
+	return newServers(members, ours), err
 }
+
+// watchesServers reports whether it matters which servers are in a room.
+func (s *Service) watchesServers() bool { return s.opts.Federated || s.opts.Border != nil }
 
 // countServer lets the servers in the room follow a membership.
 func (b *builder) countServer(user matrix.UserID, was, is storage.Membership) {
@@ -54,19 +89,26 @@ func (b *builder) countServer(user matrix.UserID, was, is storage.Membership) {
 	if is == storage.MemberJoin {
 		by++
 	}
-	if by == 0 || !b.s.opts.Federated || b.s.isOurs(user.Server()) {
+	if by == 0 || !b.s.watchesServers() {
 		return
 	}
-	if b.moved == nil {
-		b.moved = map[matrix.ServerName]int{}
+	into := &b.moved
+	if b.s.isOurs(user.Server()) {
+		if into = &b.ourMoved; b.s.opts.Border == nil {
+			return
+		}
 	}
-	b.moved[user.Server()] += by
+	if *into == nil {
+		*into = map[matrix.ServerName]int{}
+	}
+	(*into)[user.Server()] += by
 }
 
 // countServers ends what countServer began. Why at once: a join from outside brings thousands of members.
 func (b *builder) countServers() {
-	if b.moved != nil {
-		b.snap.servers, b.moved = b.snap.servers.with(b.moved), nil
+	if b.moved != nil || b.ourMoved != nil {
+		b.snap.servers = b.snap.servers.with(b.moved, b.ourMoved)
+		b.moved, b.ourMoved = nil, nil
 	}
 }
 
@@ -91,10 +133,10 @@ func (b *builder) post(e *Stored) {
 	}
 	row := &storage.OutboxRow{At: storage.At{Live: e.Row.Live}, Event: e.Row.NID, Room: b.r.nid, Origin: e.Sender.Server()}
 	if b.snap.servers != nil {
-		row.Targets = b.snap.servers.set
+		row.Targets = b.snap.servers.all
 	}
-	row.Extra = b.s.departing(e)
-	if row.Targets == nil && row.Extra == "" {
+	row.Extra = b.s.aside(e)
+	if row.Extra == "" && (row.Targets == nil || slices.Equal(row.Targets.Names(), []matrix.ServerName{row.Origin})) {
 		return
 	}
 	if !b.s.isOurs(row.Origin) {
@@ -104,17 +146,26 @@ func (b *builder) post(e *Stored) {
 	b.posted, e.posted = row.Targets, true
 }
 
-// departing is the other server of somebody who is shut out, and whose server may not be in the room: one whose invitation
-// or knock is taken back must hear of it too.
-func (s *Service) departing(e *Stored) matrix.ServerName {
-	if e.Type != "m.room.member" || !e.IsState() || e.Membership() != "leave" && e.Membership() != "ban" {
+// aside is the other server of somebody who is shut out, and whose server may not be in the room: one whose invitation
+// or knock is taken back must hear of it too. Another server of this installation hears of its users' invitations in the same way.
+func (s *Service) aside(e *Stored) matrix.ServerName {
+	if e.Type != "m.room.member" || !e.IsState() {
 		return ""
 	}
-	server := matrix.UserID(*e.StateKey).Server()
-	if s.isOurs(server) || server == e.Sender.Server() {
+	server, within := matrix.UserID(*e.StateKey).Server(), false
+	if server == e.Sender.Server() {
 		return ""
 	}
-	return server
+	if s.isOurs(server) {
+		if within = s.opts.Border.Divides(e.Sender.Server(), server); !within {
+			return ""
+		}
+	}
+	switch m := e.Membership(); {
+	case m == "leave" || m == "ban" || m == "invite" && within:
+		return server
+	}
+	return ""
 }
 
 // relayer is which of our servers passes on the events of others in a room.
@@ -173,7 +224,7 @@ func (s *Service) ServersOf(ctx context.Context, user int64) ([]matrix.ServerNam
 
 // readyServers reads which other servers are in the room for those who write to it.
 func (r *Room) readyServers(ctx context.Context, n *snapshot) (err error) {
-	if r.s.opts.Federated && n.servers == nil {
+	if r.s.watchesServers() && n.servers == nil {
 		n.servers, err = r.s.loadServers(ctx, r.nid)
 	}
 	return err

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 
+	"rempart/core/border"
 	"rempart/internal/matrix"
 )
 
@@ -10,6 +11,9 @@ import (
 // Spec: client-server-api/#get_matrixclientv3directoryroomroomalias
 func (s *Service) FindAlias(ctx context.Context, from matrix.ServerName, alias matrix.RoomAlias) (matrix.RoomID, []matrix.ServerName, error) {
 	if s.isOurs(alias.Server()) || s.opts.Peers == nil {
+		if err := s.opts.Border.Ask(ctx, from, alias.Server(), border.Directory, "query directory"); err != nil {
+			return "", nil, err
+		}
 		r, err := s.ResolveAlias(ctx, alias)
 		if err != nil {
 			return "", nil, err

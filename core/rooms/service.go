@@ -10,6 +10,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/appservice"
+	"rempart/core/border"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -43,6 +44,10 @@ type Options struct {
 	Server    matrix.ServerName
 	// Peers are the other homeservers; nil: there are none.
 	Peers core.Peers
+	// Border stands between the servers of this installation; nil: there is one only.
+	Border *border.Border
+	// Policy decides which other servers may be in rooms; nil admits all.
+	Policy core.RoomPolicy
 	// Services are the application services, Asked those that are asked for what does not exist yet; both may be nil.
 	Services *appservice.Registry
 	Asked    core.Entities

@@ -119,7 +119,7 @@ func (b *build) writePresence() error {
 	empty := len(b.out)
 	for i := range b.presence {
 		p := &b.presence[i]
-		if b.ignored[p.user] || !b.f.Presence.MatchType("m.presence") || !b.f.Presence.MatchSender(p.user) {
+		if b.ignored[p.user] || !b.f.Presence.MatchType("m.presence") || !b.f.Presence.MatchSender(p.user) || !b.hears(p.user, eduPresence) {
 			continue
 		}
 		b.out = matrix.AppendJSONString(append(b.out, `{"type":"m.presence","sender":`...), p.user)

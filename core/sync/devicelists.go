@@ -152,7 +152,9 @@ func (b *build) writeUsers(name string, users map[int64]bool) error {
 		if err != nil {
 			return err
 		}
-		b.out = append(matrix.AppendJSONString(b.out, id), ',')
+		if b.hears(id, eduDevices) {
+			b.out = append(matrix.AppendJSONString(b.out, id), ',')
+		}
 	}
 	b.endList()
 	b.out = append(b.out, ',')

@@ -31,7 +31,7 @@ func (b *build) writeEphemeral(v *roomView) (bool, error) {
 func (b *build) writeTyping(v *roomView) {
 	b.out = append(b.out, `{"type":"m.typing","content":{"user_ids":[`...)
 	for _, user := range v.typists {
-		if !b.ignored[user] {
+		if !b.ignored[user] && b.hears(user, eduTyping) {
 			b.out = append(matrix.AppendJSONString(b.out, user), ',')
 		}
 	}
@@ -103,6 +103,9 @@ func (b *build) writeReceiptTypes(types map[string]map[int64]storage.ReceiptRow)
 			user, err := b.s.db.GetUserID(b.ctx, nid)
 			if err != nil {
 				return err
+			}
+			if !b.hears(user, eduReceipt) {
+				continue
 			}
 			b.out = append(matrix.AppendJSONString(b.out, user), `:{"ts":`...)
 			b.out = strconv.AppendInt(b.out, r.TS, 10)

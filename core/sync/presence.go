@@ -226,6 +226,9 @@ func (s *Service) Presence(ctx context.Context, c *matrix.Caller, user matrix.Us
 		} else if !shared {
 			return nil, matrix.Forbidden("You share no room with this user.")
 		}
+		if err := s.border.Admit(ctx, user.Server(), c.User.Server(), eduPresence); err != nil {
+			return nil, err
+		}
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()

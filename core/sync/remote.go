@@ -18,6 +18,7 @@ const (
 	eduTyping   = "m.typing"
 	eduReceipt  = "m.receipt"
 	eduPresence = "m.presence"
+	eduDevices  = "m.device_list_update"
 )
 
 // Bounds of what one message of another server may say.
@@ -63,6 +64,11 @@ func (s *Service) tellRoom(ctx context.Context, r *rooms.Room, from matrix.Serve
 		return
 	}
 	servers, err := s.rooms.Servers(ctx, r)
+	if err == nil && s.border != nil {
+		var within []matrix.ServerName
+		within, err = s.rooms.Within(ctx, r, from)
+		servers = slices.Concat(servers, within)
+	}
 	if err == nil && len(servers) > 0 {
 		s.tell(from, servers, key, typ, content)
 	}
@@ -93,6 +99,11 @@ func (s *Service) tellPresence(ctx context.Context, nid int64, p presence) {
 		return
 	}
 	servers, err := s.rooms.ServersOf(ctx, nid)
+	if err == nil && s.border != nil {
+		var within []matrix.ServerName
+		within, err = s.rooms.WithinOf(ctx, nid, p.user.Server())
+		servers = slices.Concat(servers, within)
+	}
 	if err != nil || len(servers) == 0 {
 		return
 	}
@@ -101,6 +112,11 @@ func (s *Service) tellPresence(ctx context.Context, nid int64, p presence) {
 		push.Ago = max(0, s.now().Sub(p.active).Milliseconds())
 	}
 	s.tell(p.user.Server(), servers, "p "+string(p.user), eduPresence, presenceEDU{[]presencePush{push}})
+}
+
+// hears reports whether the user may hear of something that a user of another server of this installation does.
+func (b *build) hears(user matrix.UserID, typ string) bool {
+	return b.s.border == nil || b.s.border.Hears(b.ctx, user.Server(), b.c.User.Server(), typ)
 }
 
 // HandleTyping takes what another server says of who types. Spec: server-server-api/#typing-notifications

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rempart/core"
+	"rempart/core/border"
 	"rempart/core/push"
 	"rempart/core/rooms"
 	"rempart/core/threads"
@@ -24,6 +25,8 @@ type Options struct {
 	Log *slog.Logger
 	// Outside tells other servers who types, reads and is here; nil: there are none.
 	Outside core.Messenger
+	// Border stands between the servers of this installation; nil: there is one only.
+	Border *border.Border
 	// Signals are what other nodes tell besides what they write; nil: there are none.
 	Signals *bus.Bus[[]byte]
 	// Watch hears of typing and presence, for application services; nil: nobody wants to.
@@ -41,6 +44,7 @@ type Service struct {
 	hub   *hub
 	// outside may be nil; present are changes of presence that it and other nodes are to be told, elsewhere those at other nodes.
 	outside   core.Messenger
+	border    *border.Border
 	present   chan presenceChange
 	elsewhere chan presenceSignal
 
@@ -54,7 +58,7 @@ type Service struct {
 
 // New starts a service. Close ends it.
 func New(o Options) *Service {
-	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, present: make(chan presenceChange, 256), elsewhere: make(chan presenceSignal, 1024)}
+	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, border: o.Border, present: make(chan presenceChange, 256), elsewhere: make(chan presenceSignal, 1024)}
 	if s.now == nil {
 		s.now = time.Now
 	}

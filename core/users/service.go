@@ -9,6 +9,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/appservice"
+	"rempart/core/border"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -25,6 +26,8 @@ type Options struct {
 	Argon2       Argon2
 	// Members writes changed profiles into rooms; nil leaves rooms alone.
 	Members Members
+	// Border stands between the servers of this installation; nil: there is one only.
+	Border *border.Border
 	// Peers are asked for profiles of their users; nil: there are none.
 	Peers core.ProfilePeers
 	// Services are the application services, Asked those that are asked for users that do not exist yet; both may be nil.
@@ -59,6 +62,7 @@ type Service struct {
 	nonces  nonces
 	members Members
 	peers   core.ProfilePeers
+	border  *border.Border
 	// services are the application services; asked makes users of theirs at need.
 	services *appservice.Registry
 	asked    core.Entities
@@ -84,7 +88,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		db: o.DB, log: o.Log, now: o.Clock, reg: o.Registration, people: o.People,
 		hasher: newHasher(o.Argon2, o.People.BcryptPepper),
-		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members, peers: o.Peers, services: o.Services, asked: o.Asked,
+		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members, peers: o.Peers, border: o.Border, services: o.Services, asked: o.Asked,
 		profile: make(chan struct{}, 1), letters: make(chan struct{}, 1),
 		failed: newThrottle(failuresFree, failureStep), mailed: newThrottle(lettersFree, letterStep),
 	}

@@ -64,15 +64,16 @@ func queryRoutes(r *httpx.Router, d Deps) {
 // Spec: server-server-api/#published-room-directory and #spaces
 func directoryRoutes(r *httpx.Router, s *rooms.Service) {
 	httpx.Handle(r, "GET", "/_matrix/federation/v1/publicRooms", signed("getPublicRooms"),
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (*rooms.DirectoryPage, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (*rooms.DirectoryPage, error) {
 			limit, err := p.QueryInt("limit", 0)
 			if err != nil {
 				return nil, err
 			}
-			return s.Directory(ctx, rooms.DirectoryRequest{Limit: limit, Since: p.Query().Get("since")})
+			return s.Directory(ctx, rooms.DirectoryRequest{Limit: limit, Since: p.Query().Get("since"), Server: c.Destination})
 		})
 	httpx.Handle(r, "POST", "/_matrix/federation/v1/publicRooms", signed("queryPublicRooms"),
-		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q rooms.DirectoryRequest) (*rooms.DirectoryPage, error) {
+			q.Server = c.Destination
 			return s.Directory(ctx, q)
 		})
 	httpx.Handle(r, "GET", "/_matrix/federation/v1/hierarchy/{roomID}", signed("getSpaceHierarchy"),

@@ -173,7 +173,9 @@ func (p *dispatch) spread(ctx context.Context, row *storage.OutboxRow) error {
 	}
 	row.Targets = set
 	for _, name := range set.Names() {
-		p.enqueue(name, row)
+		if name != row.Origin {
+			p.enqueue(name, row)
+		}
 	}
 	if row.Extra != "" && !contains(set, row.Extra) {
 		p.enqueue(row.Extra, row)

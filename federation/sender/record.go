@@ -44,8 +44,12 @@ func (p *dispatch) record(ctx context.Context, list []*destination) func() ([]le
 	}
 	intents := make([]ledger.Intent, len(list))
 	for i, d := range list {
+		kind := ledger.Transaction
+		if p.within(d) {
+			kind = ledger.Internal
+		}
 		intents[i] = ledger.Intent{Items: d.manifest.items, About: d.manifest.about, Record: ledger.Record{
-			Kind: ledger.Transaction, For: "federation", Tenant: string(d.Origin), Dest: string(d.Server), Types: d.manifest.types, Bytes: int64(len(d.body)),
+			Kind: kind, For: "federation", Tenant: string(d.Origin), Dest: string(d.Server), Types: d.manifest.types, Bytes: int64(len(d.body)),
 		}}
 	}
 	var permits []ledger.Permit

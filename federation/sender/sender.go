@@ -29,6 +29,9 @@ type Options struct {
 	Admit func(to matrix.ServerName, typ string) bool
 	// Announce puts into the outbox what changed in device lists.
 	Announce func(ctx context.Context) error
+	// Within reports whether one server is another one of this installation as well: it is told by what is written here already, and
+	// what it is told is recorded; nil: there is none.
+	Within func(matrix.ServerName) bool
 	// Ledger records every transaction before it is sent; nil: nobody does.
 	Ledger *ledger.Service
 	// Signals are the ephemeral messages of other nodes; nil: there are none.

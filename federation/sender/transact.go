@@ -10,6 +10,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/rooms"
+	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -62,7 +63,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 	for i, d := range go1 {
 		p.underWay++
 		p.wg.Go(func() {
-			refused, err := p.Client.SendTransaction(calls, d.Origin, d.Server, d.Txn, d.body)
+			refused, err := p.tell(calls, d)
 			permits[i].End(outcomeOf(d, err))
 			for id, why := range refused {
 				p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
@@ -72,6 +73,17 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 	}
 	return nil
 }
+
+// tell hands a transaction over. Another server of this installation has it already.
+func (p *dispatch) tell(ctx context.Context, d *destination) (map[matrix.EventID]string, error) {
+	if p.within(d) {
+		return nil, nil
+	}
+	return p.Client.SendTransaction(ctx, d.Origin, d.Server, d.Txn, d.body)
+}
+
+// within reports whether a destination is a server of this installation.
+func (p *dispatch) within(d *destination) bool { return p.Within != nil && p.Within(d.Server) }
 
 // save writes the destinations that moved. Without new transactions that can wait: what has arrived is at worst sent again, under
 // the same id.

@@ -32,6 +32,8 @@ type Options struct {
 	// Dir is the data folder; default a fresh one. Two nodes on one database share the signing key by SigningKey.
 	Dir        string
 	SigningKey string
+	// Tenants are further server names in the same process.
+	Tenants []string
 	// CA, when set, makes the server speak with others whose certificates are of the same authority. Its name is then its
 	// federation address on loopback.
 	CA *fakenet.CA
@@ -110,6 +112,12 @@ func (o *Options) yaml(addr, federation string) string {
 	fmt.Fprintf(&sb, "server:\n  name: %q\n", o.Name)
 	if o.SigningKey != "" {
 		fmt.Fprintf(&sb, "  signing_key: %q\n", o.SigningKey)
+	}
+	for i, name := range o.Tenants {
+		if i == 0 {
+			sb.WriteString("  tenants:\n")
+		}
+		fmt.Fprintf(&sb, "    - name: %q\n", name)
 	}
 	fmt.Fprintf(&sb, "listen:\n  client: %q\n  metrics: \"\"\n", addr)
 	if o.CA != nil {

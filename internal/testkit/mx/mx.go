@@ -16,6 +16,8 @@ import (
 // Client is one device of one user. Its methods may be called concurrently.
 type Client struct {
 	URL, Token, UserID, DeviceID string
+	// Host is the server that is asked for, where it is not the one of the URL.
+	Host string
 }
 
 // Error is a refusal with its standard error.
@@ -50,6 +52,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 	if err != nil {
 		return err
 	}
+	if c.Host != "" {
+		req.Host = c.Host
+	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
@@ -75,7 +80,12 @@ func (c *Client) Do(ctx context.Context, method, path string, body, out any) err
 
 // Register makes an account by open registration.
 func Register(ctx context.Context, url, name string) (*Client, error) {
-	c := &Client{URL: url}
+	return RegisterAt(ctx, url, "", name)
+}
+
+// RegisterAt is Register at one of several servers of a process.
+func RegisterAt(ctx context.Context, url, host, name string) (*Client, error) {
+	c := &Client{URL: url, Host: host}
 	var res struct {
 		UserID      string `json:"user_id"`
 		AccessToken string `json:"access_token"`

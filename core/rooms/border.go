@@ -1,0 +1,197 @@
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"rempart/core/border"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// overBorder judges a local event of a room in which other servers of this installation take part: they hear of it as they would of one
+// that is sent to them. Why also those of one installation are kept to the room's access list: each of them is a server of its own, and
+// the list names them one by one. Whoever wants to go may go, whoever is shown out goes, and the room may be closed to a server or given up. Spec: server-server-api/#server-access-control-lists-acls
+func (b *builder) overBorder(ctx context.Context, d *Draft) error {
+	gate := b.s.opts.Border
+	if gate == nil {
+		return nil
+	}
+	own, both := d.Sender.Server(), false
+	var others []matrix.ServerName
+	if b.snap.servers != nil {
+		others = slices.Sorted(maps.Keys(b.snap.servers.ours))
+	}
+	if d.StateKey != nil && (d.Type == "m.room.server_acl" || d.Type == "m.room.tombstone") {
+		return nil
+	}
+	if d.Type == "m.room.member" && d.StateKey != nil {
+		var c struct {
+			Membership string `json:"membership"`
+		}
+		_ = json.Unmarshal(d.Content, &c) // the authorisation rules refuse what is none
+		if c.Membership == "leave" || c.Membership == "ban" {
+			return nil
+		}
+		both = true
+		if c.Membership == "invite" {
+			others = append(others, matrix.UserID(*d.StateKey).Server())
+		}
+	}
+	others = slices.DeleteFunc(others, func(name matrix.ServerName) bool { return !gate.Divides(own, name) })
+	if len(others) == 0 {
+		return nil
+	}
+	if err := b.onList(ctx, own); err != nil {
+		return err
+	}
+	for _, name := range others {
+		if err := gate.Admit(ctx, own, name, border.Events); err != nil {
+			return err
+		}
+		if !both {
+			continue
+		}
+		if err := gate.Admit(ctx, name, own, border.Events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onList refuses a server that the room's access list keeps out.
+func (b *builder) onList(ctx context.Context, server matrix.ServerName) error {
+	acl, err := b.view().Get(ctx, matrix.StateTuple{Type: "m.room.server_acl"})
+	if err != nil || acl == nil || readACL(acl.Content).admits(server) {
+		return err
+	}
+	return matrix.Forbidden("Your server is kept out of this room by its access list.")
+}
+
+// countersigned adds the signatures that other servers of this installation give in the exchange that a membership stands for: of who is
+// invited, and of who lets somebody into a restricted room. Spec: server-server-api/#inviting-to-a-room, #restricted-rooms
+func (b *builder) countersigned(e *matrix.Event) (*matrix.Event, error) {
+	if e.Type != "m.room.member" || e.StateKey == nil {
+		return e, nil
+	}
+	m, err := e.MembershipContent()
+	if err != nil {
+		return e, nil // the authorisation rules refuse it with their own words
+	}
+	var other matrix.ServerName
+	switch {
+	case m.Membership == "invite":
+		other = matrix.UserID(*e.StateKey).Server()
+	case m.Membership == "join" && b.r.version.RestrictedJoins:
+		other = m.AuthorisedVia.Server()
+	}
+	if other == "" || other == e.Sender.Server() {
+		return e, nil
+	}
+	key, ours := b.s.opts.Keys.SigningKey(other)
+	if !ours {
+		return e, nil
+	}
+	return e.Sign(key)
+}
+
+// Within are the servers of this installation in a room, besides one; none where there is one only.
+func (s *Service) Within(ctx context.Context, r *Room, besides matrix.ServerName) ([]matrix.ServerName, error) {
+	if s.opts.Border == nil {
+		return nil, nil
+	}
+	found, err := s.serversOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(found.ours)), func(n matrix.ServerName) bool { return n == besides }), nil
+}
+
+// WithinOf are the servers of this installation with whose users a user shares a room, besides his own.
+func (s *Service) WithinOf(ctx context.Context, user int64, own matrix.ServerName) ([]matrix.ServerName, error) {
+	if s.opts.Border == nil {
+		return nil, nil
+	}
+	rows, err := s.db.ListMembershipsOf(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	all := map[matrix.ServerName]bool{}
+	for _, m := range rows {
+		if m.Membership != storage.MemberJoin {
+			continue
+		}
+		r, err := s.RoomByNID(ctx, m.Room)
+		if err != nil {
+			return nil, err
+		}
+		names, err := s.Within(ctx, r, own)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			all[n] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
+
+// AllServersOf are all servers with whose users a user shares a room, of this installation too.
+func (s *Service) AllServersOf(ctx context.Context, user int64) ([]matrix.ServerName, error) {
+	others, err := s.ServersOf(ctx, user)
+	if err != nil || s.opts.Border == nil {
+		return others, err
+	}
+	within, err := s.WithinOf(ctx, user, "")
+	return append(others, within...), err
+}
+
+// ownListed keeps of the published rooms those of the server that is asked for, where this installation has several, and lets another
+// one of them read them only as another server might. A room is in the directory of the server that made it; one that was
+// made elsewhere in those of our servers that are in it.
+func (s *Service) ownListed(ctx context.Context, q *DirectoryRequest, all []storage.PublicRoom) ([]storage.PublicRoom, error) {
+	if s.opts.Border == nil {
+		return all, nil
+	}
+	server := cmp.Or(q.Server, q.Asker, s.opts.Server)
+	if q.Asker != "" {
+		if err := s.opts.Border.Ask(ctx, q.Asker, server, border.Directory, "publicRooms"); err != nil {
+			return nil, err
+		}
+	}
+	var out []storage.PublicRoom
+	for _, p := range all {
+		r, err := s.RoomByNID(ctx, p.Room)
+		if err != nil {
+			return nil, err
+		}
+		is, err := s.belongs(ctx, r, server)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// belongs reports whether a server of ours made a room, or is in one that was made elsewhere.
+func (s *Service) belongs(ctx context.Context, r *Room, server matrix.ServerName) (bool, error) {
+	v, err := s.Current(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	create, err := v.Get(ctx, matrix.StateTuple{Type: "m.room.create"})
+	if err != nil {
+		return false, err
+	}
+	if create != nil && s.isOurs(create.Sender.Server()) {
+		return create.Sender.Server() == server, nil
+	}
+	in, err := s.serversOf(ctx, r)
+	return err == nil && in.ours[server] > 0, err
+}
