@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +30,8 @@ type judge struct {
 	endpoints map[egress.Kind][]string
 	log       *slog.Logger
 	decisions func(values ...string) *metrics.Counter
+	// recorder is told of servers whose requests are refused; nil tells nobody.
+	recorder *recorder
 }
 
 // pointOf is the decision point of a kind of connection; "" for a kind that nobody thought of, which is refused.
@@ -55,6 +59,8 @@ func pointOf(k egress.Kind) policy.Point {
 		return policy.RTCMedia
 	case egress.Names:
 		return policy.InfraDNS
+	case egress.Identity:
+		return policy.IdentityAsk
 	}
 	return ""
 }
@@ -105,12 +111,18 @@ func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, e
 
 // accept judges a server that makes a request, and the address that it comes from.
 func (j *judge) accept(ctx context.Context, server matrix.ServerName) error {
-	f := policy.Facts{Point: policy.FedAccept, Server: server, Addr: netip.AddrPortFrom(httpx.ClientAddr(ctx), 0), Now: time.Now()}
+	from := httpx.ClientAddr(ctx)
+	f := policy.Facts{Point: policy.FedAccept, Server: server, Addr: netip.AddrPortFrom(from, 0), Now: time.Now()}
 	d := j.policy.Decide(&f)
 	if d.Allowed && !d.Observed {
 		return nil
 	}
-	return j.note(ctx, &f, &d, decisionID())
+	id := decisionID()
+	err := j.note(ctx, &f, &d, id)
+	if err != nil && j.recorder != nil {
+		j.recorder.turnedAway(from, &f, &d, id, err)
+	}
+	return err
 }
 
 // note counts a decision, logs what is refused or only watched, and gives the refusal.
@@ -154,6 +166,9 @@ func endpointsOf(cfg *config.Config, s services) map[egress.Kind][]string {
 		if endpoint != "" {
 			e[kind] = append(e[kind], endpoint)
 		}
+	}
+	if u, err := url.Parse(cfg.Accounts.IdentityServer); err == nil && u.Host != "" {
+		e[egress.Identity] = []string{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80"}[u.Scheme], "443"))}
 	}
 	if cfg.Media.ICAP != "" {
 		e[egress.Scan] = append(e[egress.Scan], hostPort(cfg.Media.ICAP, "1344"))

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"rempart/core/ledger"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/policy"
 )
 
 // recorder is how the way out tells the ledger what leaves. Until the ledger is open nothing leaves but the connections to its own
@@ -69,6 +71,24 @@ func (r *recorder) Refused(_ context.Context, i egress.Intent, why error) {
 	rec := recordOf(i, ledger.Refused)
 	rec.Why = why.Error()
 	l.Refuse(rec)
+}
+
+// turnedAway records a server whose request was refused.
+func (r *recorder) turnedAway(from netip.Addr, f *policy.Facts, d *policy.Decision, id string, why error) {
+	r.mu.Lock()
+	l := r.ledger
+	r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	rec := ledger.Record{
+		For: string(f.Point), Dest: string(f.Server), CC: country(d.Place.Country.String()), ASN: int64(d.Place.ASN), Op: d.Place.Operator, Class: d.Place.Class,
+		Decision: id, Rule: d.Rule, Policy: d.Policy, Geo: d.Geo, Why: why.Error(),
+	}
+	if from.IsValid() {
+		rec.Addr = from.String()
+	}
+	l.RefuseCaller(rec, from)
 }
 
 // recordOf is what is recorded of an intent.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -85,9 +86,21 @@ func (p Permit) End(o Outcome) {
 }
 
 // Refuse records something that was refused; of the same within seconds the number is recorded.
-func (s *Service) Refuse(r Record) {
+func (s *Service) Refuse(r Record) { s.refuse(refused{r.For, r.Dest, r.Host, r.Addr, r.Rule}, r) }
+
+// RefuseCaller records a request that was refused to whoever made it. Of those from one address the number is recorded, with the first name that it gave
+// itself. Why: a stranger may call himself anything, as often as he likes.
+func (s *Service) RefuseCaller(r Record, from netip.Addr) {
+	if from = from.Unmap(); from.Is6() {
+		if p, err := from.Prefix(64); err == nil {
+			from = p.Addr()
+		}
+	}
+	s.refuse(refused{kind: r.For, addr: from.String(), rule: r.Rule}, r)
+}
+
+func (s *Service) refuse(key refused, r Record) {
 	r.Kind = Refused
-	key := refused{r.For, r.Dest, r.Host, r.Addr, r.Rule}
 	l := &s.later
 	l.mu.Lock()
 	defer l.mu.Unlock()
