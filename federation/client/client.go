@@ -42,6 +42,7 @@ type Options struct {
 //
 // In every call "from" is the server of this installation that asks and signs, and "to" the one that is asked.
 type Client struct {
+	egress    *egress.Egress
 	http      egress.Doer
 	cdn       egress.Doer // for content that servers keep elsewhere
 	keys      Keys
@@ -59,7 +60,7 @@ func New(o Options) *Client {
 		o.Clock = time.Now
 	}
 	return &Client{
-		http: o.Egress.HTTP(egress.Federation), cdn: o.Egress.HTTP(egress.Media), keys: o.Keys, log: o.Log, agent: o.Agent,
+		egress: o.Egress, http: o.Egress.HTTP(egress.Federation), cdn: o.Egress.HTTP(egress.Media), keys: o.Keys, log: o.Log, agent: o.Agent,
 		discovery: newDiscovery(o.Egress, o.Clock, o.Agent),
 	}
 }

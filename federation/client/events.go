@@ -108,24 +108,3 @@ func (c *Client) TimestampToEvent(ctx context.Context, from, to matrix.ServerNam
 	err := c.call(ctx, from, to, get(uri).upTo(smallAnswer), &answer)
 	return answer.ID, answer.TS, err
 }
-
-// SendTransaction delivers events and ephemeral messages; body is the whole transaction, ready as JSON. It gives what the
-// peer says about single events: their refusals by id.
-// Spec: server-server-api/#put_matrixfederationv1sendtxnid
-func (c *Client) SendTransaction(ctx context.Context, from, to matrix.ServerName, txnID string, body []byte) (map[matrix.EventID]string, error) {
-	var answer struct {
-		PDUs map[matrix.EventID]struct {
-			Error string `json:"error"`
-		} `json:"pdus"`
-	}
-	if err := c.call(ctx, from, to, put(path(v1+"send", txnID), body).within(longTime), &answer); err != nil {
-		return nil, err
-	}
-	refused := map[matrix.EventID]string{}
-	for id, r := range answer.PDUs {
-		if r.Error != "" {
-			refused[id] = r.Error
-		}
-	}
-	return refused, nil
-}

@@ -155,7 +155,8 @@ func (e *Egress) examine(ctx context.Context, i Intent) (_ Intent, err error) {
 // handshake makes a TLS connection of a plain one. Spec: server-server-api/#tls
 func (e *Egress) handshake(ctx context.Context, conn net.Conn, name string) (net.Conn, error) {
 	// Why ServerName with an IP address too: then crypto/tls checks the certificate for it and sends no SNI.
-	secure := tls.Client(conn, &tls.Config{ServerName: name, RootCAs: e.roots, MinVersion: tls.VersionTLS12})
+	// Why records of full size at once: a request is written as one, and each record is a write to the network of its own.
+	secure := tls.Client(conn, &tls.Config{ServerName: name, RootCAs: e.roots, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true})
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {

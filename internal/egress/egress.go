@@ -32,11 +32,12 @@ const (
 	Store      Kind = "store" // the database and, later, files kept elsewhere
 	Calls      Kind = "calls" // the media server: a process of our own, or a cluster beside us
 	Names      Kind = "names" // the name servers of the policy
+	Identity   Kind = "identity"
 )
 
 // Kinds lists every kind; what is not in it has no rule in any policy and is refused.
 func Kinds() []Kind {
-	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store, Calls, Names}
+	return []Kind{Federation, WellKnown, Push, Preview, Media, Mail, Appservice, Scan, Store, Calls, Names, Identity}
 }
 
 // Intent is what is about to happen, as the judge and the recorder see it.
@@ -143,6 +144,7 @@ type Egress struct {
 	perHost    int
 	pools      pools
 	open       open
+	lines      lines
 }
 
 // New makes the way out.
@@ -181,6 +183,7 @@ func (e *Egress) Admit(ctx context.Context, i Intent) error {
 // Close closes connections that nobody uses at the moment.
 func (e *Egress) Close() error {
 	e.pools.closeIdle()
+	e.lines.close()
 	return nil
 }
 
@@ -189,6 +192,7 @@ func (e *Egress) Close() error {
 // sent to whoever is refused now.
 func (e *Egress) Renew(ctx context.Context) {
 	e.pools.renew()
+	e.lines.renew()
 	e.open.each(func(c *judged) {
 		if c.judge.Admit(ctx, c.intent) != nil {
 			c.abandon()

@@ -1,0 +1,247 @@
+package egress
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of the connections that [Egress.Exchange] keeps.
+const (
+	maxLines   = 1024
+	lineTime   = 50 * time.Second // shorter than what most servers keep a connection for
+	lineReader = 4 << 10
+	maxInterim = 5 // interim answers before the answer
+)
+
+// lines are connections that wait for their next exchange, one for each server at most. Who waits costs neither a goroutine nor a buffer.
+type lines struct {
+	mu         sync.Mutex
+	idle       map[string]idleLine
+	generation uint64 // grows with each change of the judge's mind: what was opened before is not kept
+	sweeper    *time.Timer
+	closed     bool
+	readers    sync.Pool
+}
+
+type idleLine struct {
+	conn  net.Conn
+	since time.Time
+}
+
+// Exchange makes one request of HTTP/1.1 to the context's target and gives the answer, whose body is in memory and bounded by limit.
+// pool tells the target's connections from those to others. ask makes the text of the request, with its body; it is called when there is
+// a connection, perhaps twice: a kept connection may turn out to be closed, so that the request must be one that may be repeated. The
+// context must have a deadline.
+//
+// Why beside HTTP: one event goes to hundreds of servers, and net/http costs several times what the exchange itself does.
+func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, error), limit int64) (*http.Response, error) {
+	if conn, generation := e.lines.take(pool); conn != nil {
+		res, err := e.exchangeOn(ctx, conn, pool, generation, ask, limit)
+		if err == nil || !errors.Is(err, errNoWord) || ctx.Err() != nil {
+			return res, err
+		}
+	}
+	target, ok := ctx.Value(targetKey{}).(Target)
+	if !ok {
+		return nil, errors.New("no target to dial")
+	}
+	generation := e.lines.now()
+	plain, err := e.dialFirst(ctx, Intent{Kind: Federation, Server: target.Server}, target.Endpoints)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := e.handshake(ctx, plain, target.TLSName)
+	if err != nil {
+		return nil, err
+	}
+	return e.exchangeOn(ctx, conn, pool, generation, ask, limit)
+}
+
+// errNoWord says that a connection ended before the other side said anything.
+var errNoWord = errors.New("the connection ended before there was an answer")
+
+// exchangeOn makes a request on a connection, and keeps or closes it.
+func (e *Egress) exchangeOn(ctx context.Context, conn net.Conn, pool string, generation uint64, ask func() ([]byte, error), limit int64) (*http.Response, error) {
+	end, _ := ctx.Deadline()
+	if err := conn.SetDeadline(end); err != nil {
+		return nil, errors.Join(errNoWord, err, conn.Close())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	res, whole, err := e.lines.exchange(conn, ask, limit)
+	switch {
+	case !stop() || err != nil || !whole:
+		err = errors.Join(err, ignored(conn.Close()))
+	default:
+		e.lines.keep(pool, conn, generation)
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ignored is no error: what a connection says that is closed anyway.
+func ignored(error) error { return nil }
+
+// exchange writes a request and reads the answer. whole says that the connection can serve again.
+func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64) (res *http.Response, whole bool, err error) {
+	text, err := ask()
+	if err != nil {
+		return nil, false, err
+	}
+	if _, err := conn.Write(text); err != nil {
+		return nil, false, errors.Join(errNoWord, err)
+	}
+	source := &io.LimitedReader{R: conn, N: maxHeaderBytes}
+	r, _ := l.readers.Get().(*bufio.Reader)
+	if r == nil {
+		r = bufio.NewReaderSize(source, lineReader)
+	} else {
+		r.Reset(source)
+	}
+	defer func() {
+		r.Reset(nil)
+		l.readers.Put(r)
+	}()
+	if _, err := r.Peek(1); err != nil {
+		return nil, false, errors.Join(errNoWord, err)
+	}
+	if res, err = readHead(r); err != nil {
+		return nil, false, err
+	}
+	source.N = limit + maxHeaderBytes // the lengths of chunks count as well
+	body, err := readBody(res, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res, !res.Close && r.Buffered() == 0, nil
+}
+
+// readHead reads the head of an answer, and passes over interim ones.
+func readHead(r *bufio.Reader) (*http.Response, error) {
+	for range maxInterim {
+		res, err := http.ReadResponse(r, &http.Request{Method: http.MethodPut})
+		if err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
+		}
+		if res.StatusCode >= http.StatusOK {
+			return res, nil
+		}
+		_ = res.Body.Close()
+	}
+	return nil, errors.New("the answer does not begin")
+}
+
+func readBody(res *http.Response, limit int64) ([]byte, error) {
+	defer func() { _ = res.Body.Close() }()
+	if res.ContentLength > limit {
+		return nil, errLong
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = errLong
+	}
+	return body, err
+}
+
+var errLong = errors.New("the answer is too large")
+
+// take takes the connection that is kept for a pool; nil when there is none.
+func (l *lines) take(pool string) (net.Conn, uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line, ok := l.idle[pool]
+	if !ok {
+		return nil, 0
+	}
+	delete(l.idle, pool)
+	if time.Since(line.since) > lineTime {
+		_ = line.conn.Close()
+		return nil, 0
+	}
+	return line.conn, l.generation
+}
+
+func (l *lines) now() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.generation
+}
+
+// keep keeps a connection for the next exchange. What cannot be kept is closed.
+func (l *lines) keep(pool string, conn net.Conn, generation uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, there := l.idle[pool]; there || l.closed || generation != l.generation || conn.SetDeadline(time.Time{}) != nil {
+		_ = conn.Close()
+		return
+	}
+	if l.idle == nil {
+		l.idle = map[string]idleLine{}
+	}
+	for name, line := range l.idle { // Go's map order is random, so anyone may go
+		if len(l.idle) < maxLines {
+			break
+		}
+		_ = line.conn.Close()
+		delete(l.idle, name)
+	}
+	l.idle[pool] = idleLine{conn, time.Now()}
+	if l.sweeper == nil {
+		l.sweeper = time.AfterFunc(lineTime, l.sweep)
+	}
+}
+
+// sweep closes what has waited too long, and comes again while anything waits.
+func (l *lines) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, line := range l.idle {
+		if time.Since(line.since) > lineTime {
+			_ = line.conn.Close()
+			delete(l.idle, name)
+		}
+	}
+	if l.sweeper = nil; len(l.idle) > 0 && !l.closed {
+		l.sweeper = time.AfterFunc(lineTime/2, l.sweep)
+	}
+}
+
+// renew closes what is kept, and has what is in use closed after it.
+func (l *lines) renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.generation++
+	l.drop()
+}
+
+// close closes what is kept, for good.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.drop()
+	if l.sweeper != nil {
+		l.sweeper.Stop()
+	}
+}
+
+// drop closes what is kept; mu is held.
+func (l *lines) drop() {
+	for _, line := range l.idle {
+		_ = line.conn.Close()
+	}
+	clear(l.idle)
+}
