@@ -143,6 +143,30 @@ type PushGateway interface {
 	Notify(ctx context.Context, url string, body []byte) (rejected []string, err error)
 }
 
+// IdentityServer knows whose addresses of e-mail are, as far as people told it. It is asked as the user whose token it is given;
+// what it refuses is a [matrix.Error]. It is called concurrently; every call has a deadline.
+type IdentityServer interface {
+	// Is reports whether a name that a client gives is this server's.
+	Is(name string) bool
+	// Lookup finds whose an address is; "" when it is nobody's.
+	Lookup(ctx context.Context, token, medium, address string) (matrix.UserID, error)
+	// StoreInvite leaves an invitation for whoever will have an address; its fields are those of the operation.
+	StoreInvite(ctx context.Context, token string, invite map[string]string) (*StoredInvite, error)
+}
+
+// StoredInvite is an invitation that waits at an identity server for whoever proves to have the address.
+type StoredInvite struct {
+	Token string        `json:"token"`
+	Name  string        `json:"display_name"` // of the address, without telling it
+	Keys  []IdentityKey `json:"public_keys"`  // with which the proof will be signed; the first is the server's own
+}
+
+// IdentityKey is a key of an identity server.
+type IdentityKey struct {
+	Key      string `json:"public_key"`
+	Validity string `json:"key_validity_url"`
+}
+
 // GatewayError is an answer of a push gateway that is no success.
 type GatewayError struct {
 	Status int
@@ -153,4 +177,58 @@ type GatewayError struct {
 // Error tells the status.
 func (e *GatewayError) Error() string {
 	return "the push gateway answered with status " + strconv.Itoa(e.Status)
+}
+
+// RoomAct is what the policy is asked about another server in a room; the words are its decision points.
+type RoomAct string
+
+// The acts.
+const (
+	ActJoin    RoomAct = "room.join"    // enter a room in which the server takes part, or let it in
+	ActInvite  RoomAct = "room.invite"  // a user of it is invited, or asks to be let in
+	ActClosure RoomAct = "room.closure" // write into a room in which it has members
+)
+
+// Refusal is a decision of the policy against something, as it is told to people.
+type Refusal struct {
+	Rule, Decision string
+	EN, FR         string
+}
+
+// Error is the refusal as users get it. Further says more about it.
+func (r *Refusal) Error(further map[string]any) *matrix.Error {
+	e := matrix.Forbidden(r.EN).French(r.FR)
+	reason := map[string]any{"code": r.Rule, "text_en": r.EN, "text_fr": r.FR, "decision_id": r.Decision}
+	for key, value := range further {
+		reason[key] = value
+	}
+	return e.With("fr.rempart.reason", reason)
+}
+
+// RoomPolicy decides which other servers may be in rooms with users of ours. It is asked under locks, must be quick, and may be
+// called concurrently.
+type RoomPolicy interface {
+	// Generation changes whenever a decision may come out otherwise.
+	Generation() uint64
+	// Enforced reports whether any server at all could be refused.
+	Enforced() bool
+	// Judge decides about another server for one of ours; nil admits it.
+	Judge(act RoomAct, ours, other matrix.ServerName) *Refusal
+	// Shown records that a user's id is about to be shown to a server by his membership event; nothing leaves when it cannot be recorded.
+	Shown(ctx context.Context, to matrix.ServerName, act string, room matrix.RoomID, user matrix.UserID) error
+	// Alarm records what was found in a room, and tells those who watch over this server.
+	Alarm(ctx context.Context, a RoomAlarm)
+}
+
+// RoomAlarm is something about a room that the policy does not admit.
+type RoomAlarm struct {
+	// What is "frozen", "thawed", "invite", "knock" or "left".
+	What string
+	Room matrix.RoomID
+	// Server is the one that is refused, User one of its users or, for "left", the user of ours whose id was shown.
+	Server matrix.ServerName
+	User   matrix.UserID
+	Rule   string
+	// Answer is what was done: "kick", "ban", "leave", or "" for nothing.
+	Answer string
 }

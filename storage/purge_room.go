@@ -19,6 +19,8 @@ func CloseRoom(room, now int64) []Guard {
 		`DELETE FROM aliases WHERE room = $1`,
 		`DELETE FROM outside_rooms WHERE room = $1`,
 		`DELETE FROM inbox WHERE room = $1`,
+		`DELETE FROM closures WHERE room = $1`,
+		`DELETE FROM held_events WHERE room = $1`,
 		`DELETE FROM notice_rooms WHERE room = $1`,
 		`DELETE FROM delayed_sent WHERE delayed IN (SELECT nid FROM delayed_events WHERE room = $1)`,
 		`DELETE FROM delayed_events WHERE room = $1`,

@@ -17,6 +17,9 @@ func (s *Service) inviteElsewhere(ctx context.Context, r *Room, d Draft) (*Store
 	if err != nil {
 		return nil, err
 	}
+	if err := s.passElsewhere(ctx, r, &d); err != nil {
+		return nil, err
+	}
 	e, err := s.propose(ctx, v, d)
 	if err != nil {
 		return nil, err
@@ -111,6 +114,9 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 		return nil, err
 	}
 	user := matrix.UserID(*e.StateKey)
+	if err := s.mayBeAsked(user, origin); err != nil {
+		return nil, err
+	}
 	if err := s.mayInvite(ctx, e.Sender, user); err != nil {
 		return nil, err
 	}

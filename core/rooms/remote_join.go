@@ -28,6 +28,8 @@ type Entry struct {
 	Via []matrix.ServerName
 	// Extra are further keys for his membership event.
 	Extra map[string]json.RawMessage
+
+	bare bool // his membership event shows his id alone
 }
 
 // change is the same wish for a room that is here.
@@ -118,6 +120,11 @@ func (s *Service) joinThrough(ctx context.Context, e Entry, others []matrix.Serv
 	if err := s.admitted(ctx, e.Room); err != nil {
 		return err
 	}
+	others, err := s.mayAskThrough(e.User, others)
+	if err != nil {
+		return err
+	}
+	e.bare = !here && s.bareEntry()
 	ctx, cancel := context.WithTimeout(ctx, enterTime)
 	defer cancel()
 	var first error
@@ -155,6 +162,9 @@ func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, he
 	if err != nil {
 		return err
 	}
+	if err := s.shown(ctx, &e, to, "join"); err != nil {
+		return err
+	}
 	answer, err := s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join)
 	if err != nil {
 		return err
@@ -166,7 +176,11 @@ func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, he
 	if here {
 		return s.joinInGraph(ctx, join, to)
 	}
-	return s.enterRoom(ctx, join, answer)
+	if err := s.enterRoom(ctx, e, to, join, answer); err != nil {
+		return err
+	}
+	s.showProfile(ctx, e)
+	return nil
 }
 
 // proposed asks a server for a membership event and makes it ours.
@@ -193,11 +207,12 @@ func (s *Service) proposed(ctx context.Context, e Entry, to matrix.ServerName, a
 	if e.Reason != "" {
 		content["reason"] = e.Reason
 	}
-	m := e.change(nil)
-	if err := s.addProfile(ctx, m, content); err != nil {
-		return nil, err
+	if m := e.change(nil); !e.bare {
+		if err := s.addProfile(ctx, m, content); err != nil {
+			return nil, err
+		}
+		m.addExtra(content)
 	}
-	m.addExtra(content)
 	body, err := json.Marshal(content)
 	if err != nil {
 		return nil, err
@@ -256,11 +271,15 @@ func (o *Outcome) failure() error {
 }
 
 // enterRoom takes in the room as the resident server told it, and then the join.
-func (s *Service) enterRoom(ctx context.Context, join *matrix.Event, answer *core.JoinState) error {
+func (s *Service) enterRoom(ctx context.Context, e Entry, to matrix.ServerName, join *matrix.Event, answer *core.JoinState) error {
 	v := join.Version
 	state, auth := parse(v, join.RoomID, answer.State), parse(v, join.RoomID, answer.AuthChain)
+	named := answer.Servers
 	*answer = core.JoinState{} // Why: a large room's text need not be held twice
 	if err := checkCreate(v, state); err != nil {
+		return err
+	}
+	if err := s.admitEntry(ctx, e, to, state, named); err != nil {
 		return err
 	}
 	r, err := s.openRoom(ctx, join.RoomID, v)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
 	"rempart/storage"
@@ -44,6 +45,11 @@ func (s *Service) MakeMembership(ctx context.Context, origin matrix.ServerName, 
 	}
 	if act != "leave" && !slices.Contains(versions, r.version.ID) {
 		return "", nil, matrix.IncompatibleRoomVersion(r.version.ID)
+	}
+	if act != "leave" {
+		if err := s.letIn(ctx, r, core.ActJoin, origin); err != nil {
+			return "", nil, err
+		}
 	}
 	if act == "knock" && !r.version.KnockAllowed {
 		return "", nil, matrix.Forbidden("This room's version does not know knocking.")
@@ -174,6 +180,11 @@ func (s *Service) AcceptMembership(ctx context.Context, origin matrix.ServerName
 		return nil, matrix.InvalidParam("The event is no " + act + " of its sender.")
 	case e.Sender.Server() != origin:
 		return nil, matrix.Forbidden("The event is not one of your users'.")
+	}
+	if act != "leave" {
+		if err := s.letIn(ctx, r, core.ActJoin, origin); err != nil {
+			return nil, err
+		}
 	}
 	if e, err = s.authorised(ctx, r, e); err != nil {
 		return nil, err

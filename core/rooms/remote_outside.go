@@ -213,11 +213,18 @@ func (s *Service) KnockVia(ctx context.Context, e Entry) error {
 		}
 		return errAlone
 	}
+	if others, err = s.mayAskThrough(e.User, others); err != nil {
+		return err
+	}
+	e.bare = s.bareEntry()
 	ctx, cancel := context.WithTimeout(ctx, candidateTime)
 	defer cancel()
 	var first error
 	for _, to := range others {
 		knock, err := s.proposed(ctx, e, to, "knock")
+		if err == nil {
+			err = s.shown(ctx, &e, to, "knock")
+		}
 		if err == nil {
 			var stripped []json.RawMessage
 			if stripped, err = s.opts.Peers.SendKnock(ctx, e.User.Server(), to, knock); err == nil {
