@@ -5,6 +5,7 @@
 package clientapi
 
 import (
+	"rempart/core"
 	"rempart/core/delayed"
 	"rempart/core/devices"
 	"rempart/core/push"
@@ -38,6 +39,9 @@ type Deps struct {
 	BaseURL string
 	// DefaultRoomVersion is the version that new rooms get.
 	DefaultRoomVersion string
+	// Identity is the identity server by which people are invited by address, nil without one; IdentityURL is its address.
+	Identity    core.IdentityServer
+	IdentityURL string
 	// Mail says that this server sends letters, so that addresses can be proven.
 	Mail bool
 	// Support is what is told about help with this server; empty when nothing is.

@@ -3,6 +3,7 @@ package clientapi
 import (
 	"context"
 	"encoding/json"
+	"strings"
 
 	"rempart/core/rooms"
 	"rempart/internal/httpx"
@@ -15,9 +16,18 @@ func roomCreation(r *httpx.Router, d Deps) {
 	user := httpx.Route{Access: httpx.User, R0: true}
 	httpx.Handle(r, "POST", "/_matrix/client/v3/createRoom", writing(named(user, "createRoom")),
 		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q rooms.CreateRequest) (roomIDAnswer, error) {
+			invited, err := d.addressesIn(ctx, &q)
+			if err != nil {
+				return roomIDAnswer{}, err
+			}
 			room, err := s.Create(ctx, c, &q)
 			if err != nil {
 				return roomIDAnswer{}, err
+			}
+			for _, a := range invited {
+				if err := s.InviteAddress(ctx, d.Identity, room, c.User, a); err != nil {
+					return roomIDAnswer{}, err
+				}
 			}
 			return roomIDAnswer{room.ID()}, d.inherit(ctx, c, room)
 		})
@@ -54,6 +64,35 @@ func roomCreation(r *httpx.Router, d Deps) {
 			list, err := s.Aliases(ctx, room, c.User)
 			return map[string]any{"aliases": list}, err
 		})
+}
+
+// maxAddresses bounds how many people are invited into a new room by address.
+const maxAddresses = 20
+
+// addressesIn takes the invitations by address out of a request, where there is an identity server to ask.
+// Why it is asked before the room is made: what it refuses must not leave a room without its guests.
+func (d Deps) addressesIn(ctx context.Context, q *rooms.CreateRequest) ([]rooms.AddressInvite, error) {
+	if d.Identity == nil || len(q.Invite3PID) == 0 {
+		return nil, nil // the core says that there is none
+	}
+	if len(q.Invite3PID) > maxAddresses {
+		return nil, matrix.InvalidParam("Too many invitations by address.")
+	}
+	out := make([]rooms.AddressInvite, len(q.Invite3PID))
+	for i, raw := range q.Invite3PID {
+		a := &out[i]
+		if err := json.Unmarshal(raw, a); err != nil {
+			return nil, matrix.BadJSON("invite_3pid must be a list of invitations by address.")
+		}
+		if err := a.Check(d.Identity); err != nil {
+			return nil, err
+		}
+		if _, err := d.Identity.Lookup(ctx, a.Token, a.Medium, strings.ToLower(a.Address)); err != nil {
+			return nil, err
+		}
+	}
+	q.Invite3PID = nil
+	return out, nil
 }
 
 // roomDirectory adds the routes of the public room list.

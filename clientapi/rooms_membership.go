@@ -15,9 +15,11 @@ import (
 type membershipRequest struct {
 	UserID matrix.UserID `json:"user_id"`
 	Reason string        `json:"reason"`
-	// Medium and Address are of an invitation by e-mail, which needs an identity server.
-	Medium  string `json:"medium"`
-	Address string `json:"address"`
+	// The rest is of an invitation by address, which needs an identity server.
+	IDServer string `json:"id_server"`
+	IDToken  string `json:"id_access_token"`
+	Medium   string `json:"medium"`
+	Address  string `json:"address"`
 }
 
 // ownRequest is what someone says when he enters or leaves a room himself.
@@ -71,9 +73,9 @@ func roomMembership(r *httpx.Router, d Deps) {
 		roomRoute(r, s, "POST", "/_matrix/client/v3/rooms/{roomID}/"+name,
 			httpx.Route{Access: httpx.User, R0: true, Class: class, Spec: operation, Writes: true},
 			func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, in membershipRequest) (httpx.Empty, error) {
-				if in.UserID == "" && in.Medium != "" {
-					return httpx.Empty{}, matrix.NewError(403, matrix.CodeThreepidDenied,
-						"This server has no identity server: invite people by their Matrix id.")
+				if name == "invite" && in.UserID == "" && in.Medium != "" {
+					a := rooms.AddressInvite{Server: in.IDServer, Token: in.IDToken, Medium: in.Medium, Address: in.Address, Reason: in.Reason}
+					return httpx.Empty{}, s.InviteAddress(ctx, d.Identity, room, c.User, a)
 				}
 				if in.UserID == "" {
 					return httpx.Empty{}, matrix.MissingParam("user_id says whom this is about.")
@@ -111,6 +113,11 @@ func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.Entry, name st
 			return err
 		}
 	}
+	if name == "join" {
+		if err := d.takeProof(ctx, m); err != nil {
+			return err
+		}
+	}
 	if err := do(ctx, m); err != nil || name != "join" {
 		return err
 	}
@@ -119,6 +126,22 @@ func (d Deps) enter(ctx context.Context, c matrix.Caller, m rooms.Entry, name st
 		return err
 	}
 	return d.inherit(ctx, c, room)
+}
+
+// takeProof makes the invitation that a proof of an identity server stands for, in a room that is here.
+func (d Deps) takeProof(ctx context.Context, m rooms.Entry) error {
+	raw, ok := m.Extra["third_party_signed"]
+	if !ok {
+		return nil
+	}
+	room, err := d.Rooms.Room(ctx, m.Room)
+	if matrix.HasCode(err, matrix.CodeNotFound) {
+		return nil // the servers in it know of the invitation
+	}
+	if err != nil {
+		return err
+	}
+	return d.Rooms.TakeSigned(ctx, room, m.User, raw)
 }
 
 // guestMayJoin lets guests into those rooms of this server that say so. Spec: client-server-api/#guest-access

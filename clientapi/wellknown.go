@@ -12,8 +12,9 @@ type baseURL struct {
 }
 
 type wellKnown struct {
-	Homeserver baseURL `json:"m.homeserver"`
-	Foci       []focus `json:"org.matrix.msc4143.rtc_foci,omitempty"`
+	Homeserver baseURL  `json:"m.homeserver"`
+	Identity   *baseURL `json:"m.identity_server,omitempty"`
+	Foci       []focus  `json:"org.matrix.msc4143.rtc_foci,omitempty"`
 }
 
 // focus is where clients of before MSC4143 had a route find the media server.
@@ -31,6 +32,9 @@ func wellKnownRoutes(r *httpx.Router, d Deps) {
 				return wellKnown{}, matrix.NotFound("This server has no public address configured: set server.public_url.")
 			}
 			answer := wellKnown{Homeserver: baseURL{d.BaseURL}}
+			if d.IdentityURL != "" {
+				answer.Identity = &baseURL{d.IdentityURL}
+			}
 			if d.Calls != "" {
 				answer.Foci = []focus{{"livekit", d.Calls}}
 			}

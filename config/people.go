@@ -28,6 +28,8 @@ type Accounts struct {
 	RemindDays int     `key:"remind_days"`
 	Guests     bool    `key:"guests"`
 	FindAll    bool    `key:"find_all"`
+	// IdentityServer is the address of the one identity server by which people may be invited by e-mail; "" for none.
+	IdentityServer string `key:"identity_server"`
 }
 
 // Terms is one document in one language.
@@ -102,6 +104,9 @@ func (c *Config) checkAccounts(say sayer) {
 	if c.Accounts.ValidDays < 0 || c.Accounts.RemindDays < 0 {
 		say("accounts: valid_days and remind_days must not be below 0.")
 	}
+	if a := c.Accounts.IdentityServer; a != "" && !identityAddress(a) {
+		say("accounts.identity_server: %q is no address like https://identity.example.org (http only on this machine).", a)
+	}
 	if p := c.Password; p.MinLength < 0 || p.MinLength > 128 || p.MinKinds < 0 || p.MinKinds > 4 {
 		say("password: min_length is 0 to 128, min_kinds 0 to 4.")
 	}
@@ -126,4 +131,13 @@ func readSecret(secret *string, path, name string) Mistakes {
 		return Mistakes{name + "_file: the file " + path + " cannot be read or is empty."}
 	}
 	return nil
+}
+
+// identityAddress reports whether an identity server can be spoken to at an address: by https, or on this machine.
+func identityAddress(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || strings.Trim(u.Path, "/") != "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && loopback(net.JoinHostPort(u.Hostname(), "80"))
 }

@@ -19,6 +19,7 @@ const (
 	StoreOpen    Point = "store.open"
 	RTCMedia     Point = "rtc.media"
 	InfraDNS     Point = "infra.dns"
+	IdentityAsk  Point = "identity.ask"
 	RoomJoin     Point = "room.join"
 	RoomInvite   Point = "room.invite"
 	RoomClosure  Point = "room.closure"
@@ -52,6 +53,7 @@ func Points() []PointInfo {
 		{StoreOpen, false, "connect to the database", "se connecter à la base de données"},
 		{RTCMedia, false, "reach the media server of calls", "joindre le serveur média des appels"},
 		{InfraDNS, false, "ask a name server", "interroger un serveur de noms"},
+		{IdentityAsk, false, "ask the identity server whose an address is", "demander au serveur d'identité à qui est une adresse"},
 	}
 }
 

@@ -17,6 +17,7 @@ func (s Simple) File() *File {
 		{Point: StoreOpen, Hosts: []string{configured}, Private: true},
 		{Point: RTCMedia, Hosts: []string{configured}, Private: true},
 		{Point: InfraDNS, Hosts: []string{configured}, Private: true},
+		{Point: IdentityAsk, Hosts: []string{configured}, Private: true},
 	}}
 	for _, name := range s.Federation {
 		f.Partners = append(f.Partners, Partner{Server: name, Allow: Data(), Private: s.FederationPrivate})

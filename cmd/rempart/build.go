@@ -21,7 +21,9 @@ import (
 	"rempart/core/threads"
 	"rempart/core/users"
 	"rempart/federation/peers"
+	"rempart/gateway/identity"
 	"rempart/gateway/pushgateway"
+	"rempart/internal/egress"
 	"rempart/internal/httpx"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
@@ -129,6 +131,11 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	}
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
 	d.Search, d.Reports = search.New(g.db, d.Rooms), reports.New(g.db, d.Rooms, nil)
+	if d.IdentityURL = cfg.Accounts.IdentityServer; d.IdentityURL != "" {
+		if d.Identity, err = identity.New(d.IdentityURL, f.egress.HTTP(egress.Identity), "Rempart/"+version()); err != nil {
+			return d, err
+		}
+	}
 	d.Threads = threads.New(g.db, d.Rooms)
 	accounts := g.users(cfg)
 	accounts.Members, accounts.Peers = d.Rooms, f.profilePeers()
