@@ -24,8 +24,9 @@ type destination struct {
 	order     []string
 
 	inFlight, marked bool
-	retrying         bool // it had failed when its request was made
-	spoke            bool // it spoke to us since its request was made
+	retrying         bool  // it had failed when its request was made
+	spoke            bool  // it spoke to us since its request was made
+	wave             *wave // that it is on; nil: what is under way is in its own row
 	body             []byte
 	manifest         manifest // what is in body
 }

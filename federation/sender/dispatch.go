@@ -25,6 +25,12 @@ type dispatch struct {
 	unsaved   map[*destination]bool // whose rows are to be written
 	pruned    time.Time
 	pruneAt   int64
+	saved     time.Time // when all of unsaved was written
+	// waves are those stored, fresh those of this step by what they say, all of whom have the time ts.
+	waves []*wave
+	fresh map[string]*wave
+	ts    int64
+	early *time.Timer // for retries before the next tick
 }
 
 // result is how a request ended.
@@ -35,7 +41,7 @@ type result struct {
 
 func newDispatch(s *Sender) *dispatch {
 	return &dispatch{Sender: s, dests: map[pair]*destination{}, sets: map[string]*storage.ServerSet{},
-		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}}
+		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin)}
 }
 
 // run sends until the context ends, the lease is lost or the database fails. It returns when nothing is under way any more.
@@ -57,6 +63,7 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	}
 	tick := time.NewTicker(savesWithin)
 	defer tick.Stop()
+	defer p.early.Stop()
 	for {
 		if err := p.step(ctx, calls); err != nil {
 			return err
@@ -68,6 +75,8 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		case r := <-p.results:
 			p.finished(r)
 			p.more()
+		case <-p.early.C:
+			p.due()
 		case <-tick.C:
 			p.due()
 			p.measure()
@@ -94,9 +103,7 @@ func (p *dispatch) more() {
 func (p *dispatch) lastWords(ctx context.Context) {
 	c := &storage.Change{}
 	c.Guard(p.lease.Held(), p.lease.Release())
-	for d := range p.unsaved {
-		c.Add(&storage.DestinationRow{Destination: d.Destination})
-	}
+	p.writeAll(c)
 	if err := p.DB.Commit(ctx, c); err != nil {
 		p.Log.Warn("save how far other servers were told", "error", err)
 	}
@@ -106,10 +113,14 @@ func (p *dispatch) lastWords(ctx context.Context) {
 func (p *dispatch) load(ctx context.Context) error {
 	list, err := p.DB.ListDestinations(ctx)
 	for i := range list {
-		d := newDestination(list[i])
+		p.dests[pair{list[i].Origin, list[i].Server}] = newDestination(list[i])
+	}
+	if err == nil {
+		err = p.boardWaves(ctx)
+	}
+	for _, d := range p.dests {
 		d.queued = max(d.Pos, d.FlightPos)
 		d.read = d.queued
-		p.dests[pair{d.Origin, d.Server}] = d
 		p.mark(d)
 	}
 	p.mu.Lock()

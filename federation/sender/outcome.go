@@ -46,9 +46,13 @@ func refusedForGood(err error) bool {
 
 // arrived notes that a transaction was taken.
 func (p *dispatch) arrived(d *destination) {
+	d.land()
 	d.Pos = max(d.Pos, d.FlightPos)
 	d.Txn, d.Flight = "", nil
 	p.stats.transactions.Add(1)
+	if d.Since != 0 {
+		p.returned(d.Server)
+	}
 	d.Since, d.Retry, d.Reason = 0, 0, ""
 	d.Success = p.Clock().UnixMilli()
 	p.unsaved[d] = true
@@ -58,6 +62,7 @@ func (p *dispatch) arrived(d *destination) {
 func (p *dispatch) failed(d *destination, err error) {
 	now := p.Clock()
 	p.stats.failures.Add(1)
+	d.land()
 	d.behind = true
 	if d.Since == 0 {
 		d.Since = now.UnixMilli()
@@ -68,6 +73,9 @@ func (p *dispatch) failed(d *destination, err error) {
 		wait = max(wait, e.RetryAfter())
 	}
 	d.Retry = now.Add(wait).UnixMilli()
+	if wait < savesWithin {
+		p.early.Reset(wait + time.Millisecond)
+	}
 	if d.Reason = err.Error(); len(d.Reason) > 300 {
 		d.Reason = d.Reason[:300]
 	}

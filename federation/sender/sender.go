@@ -32,6 +32,8 @@ type Options struct {
 	// Within reports whether one server is another one of this installation as well: it is told by what is written here already, and
 	// what it is told is recorded; nil: there is none.
 	Within func(matrix.ServerName) bool
+	// Returned, if set, is called when a server takes something that could not be reached before. It may wait; others wait for it.
+	Returned func(ctx context.Context, server matrix.ServerName)
 	// Ledger records every transaction before it is sent; nil: nobody does.
 	Ledger *ledger.Service
 	// Signals are the ephemeral messages of other nodes; nil: there are none.
@@ -53,7 +55,8 @@ const (
 	pageSize      = 500
 	wholeCatchUp  = 100 // so many missed events are sent one by one; of more only the newest of each room
 	longestPause  = time.Hour
-	shortestPause = time.Second
+	shortestPause = 200 * time.Millisecond
+	calmPause     = 8 * time.Second // between attempts at a server that is gone for a while, so that its return is seen within ten
 	pruneEvery    = time.Minute
 	savesWithin   = time.Second
 )
@@ -64,6 +67,7 @@ type Sender struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
+	back   chan matrix.ServerName // who has returned
 	lease  *lease.Lease
 	stats  stats
 
@@ -94,13 +98,18 @@ func New(o Options) *Sender {
 		o.Clock = time.Now
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), heard: map[matrix.ServerName]bool{}}
+	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan matrix.ServerName, maxReturned), heard: map[matrix.ServerName]bool{}}
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.signalled)
 	}
 	s.lease = lease.New(o.DB, "federation sender", o.Clock, o.Log)
 	s.wg.Go(func() { s.lease.Hold(ctx, s.send, nil) })
+	for range returnedAtOnce {
+		if o.Returned != nil {
+			s.wg.Go(func() { s.greet(ctx) })
+		}
+	}
 	return s
 }
 
@@ -181,8 +190,10 @@ func (s *Sender) send(ctx context.Context) error {
 	return newDispatch(s).run(ctx)
 }
 
-// backOff is how long a server that has failed for some time is left alone.
+// backOff is how long a server that has failed for some time is left alone: as long as it has failed, then eight seconds for four minutes,
+// then a thirtieth of the time, at most an hour.
 func backOff(failing time.Duration) time.Duration {
-	d := min(max(failing/30, shortestPause), longestPause)
+	d := min(max(failing, shortestPause), calmPause)
+	d = min(max(failing/30, d), longestPause)
 	return d - time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // no secret
 }

@@ -2,7 +2,6 @@ package sender
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -24,7 +23,7 @@ type flight struct {
 
 // start makes a transaction for each destination that is ready, stores them, and sends them.
 func (p *dispatch) start(ctx, calls context.Context) error {
-	change := &storage.Change{}
+	p.ts = p.Clock().UnixMilli()
 	var go1 []*destination
 	later := p.ready[:0:0]
 	for _, d := range p.ready {
@@ -52,7 +51,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 	}
 	p.ready = later
 	recorded := p.record(ctx, go1)
-	if err := p.save(ctx, change, len(go1) > 0); err != nil {
+	if err := p.save(ctx, go1); err != nil {
 		_, _ = recorded()
 		return err
 	}
@@ -84,30 +83,6 @@ func (p *dispatch) tell(ctx context.Context, d *destination) (map[matrix.EventID
 
 // within reports whether a destination is a server of this installation.
 func (p *dispatch) within(d *destination) bool { return p.Within != nil && p.Within(d.Server) }
-
-// save writes the destinations that moved. Without new transactions that can wait: what has arrived is at worst sent again, under
-// the same id.
-func (p *dispatch) save(ctx context.Context, c *storage.Change, now bool) error {
-	clock := p.Clock()
-	prune := p.pruneAt < p.pos && clock.Sub(p.pruned) > pruneEvery
-	if !now && !prune && (len(p.unsaved) == 0 || p.underWay > 0) {
-		return nil
-	}
-	c.Guard(p.lease.Held())
-	for d := range p.unsaved {
-		c.Add(&storage.DestinationRow{Destination: d.Destination})
-	}
-	if prune {
-		// Why also when busy: a sender that always has something under way must forget, too. The same commit stores what is under way.
-		p.pruned, p.pruneAt = clock, p.pos
-		c.Guard(storage.PruneOutbox(p.told()))
-	}
-	if err := p.DB.Commit(ctx, c); err != nil {
-		return fmt.Errorf("store transactions: %w", err)
-	}
-	clear(p.unsaved)
-	return nil
-}
 
 // told is the position up to which everybody has been told everything.
 func (p *dispatch) told() int64 {
@@ -150,17 +125,20 @@ func (p *dispatch) prepare(ctx context.Context, d *destination) (bool, error) {
 		}
 		return false, nil
 	}
+	if len(f.EDUs) == 0 {
+		return true, p.join(ctx, d, f, pos)
+	}
 	if d.Flight, err = json.Marshal(f); err != nil {
 		return false, err
 	}
-	d.Txn, d.FlightPos = rand.Text()[:16], pos
+	d.Txn, d.FlightPos = newTxn(), pos
 	p.unsaved[d] = true
 	return true, p.encode(ctx, d, f)
 }
 
 // compose takes from the queue what goes into one transaction; rows of one position are never parted.
 func (p *dispatch) compose(ctx context.Context, d *destination) (*flight, int64, error) {
-	f := &flight{TS: p.Clock().UnixMilli()}
+	f := &flight{TS: p.ts}
 	pos, n := d.Pos, 0
 	for n < len(d.queue) && (d.queue[n].Pos == pos || len(f.PDUs) < maxPDUs && len(f.EDUs) < maxEDUs/2) {
 		row := d.queue[n]
