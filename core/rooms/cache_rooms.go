@@ -104,3 +104,14 @@ func (c *roomCache) hold(r *Room, bytes int64) {
 		c.used -= h.bytes
 	}
 }
+
+// recent are the rooms in memory, those used last first.
+func (c *roomCache) recent() []*Room {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]*Room, 0, c.order.Len())
+	for el := c.order.Front(); el != nil; el = el.Next() {
+		out = append(out, el.Value.(*heldRoom).room)
+	}
+	return out
+}

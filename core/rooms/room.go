@@ -36,6 +36,8 @@ type Room struct {
 	absent absentKeys
 	// renamed says that the room's aliases changed, which application services may follow.
 	renamed atomic.Bool
+	// askedNewest is when another server was last asked for the room's newest event, in milliseconds.
+	askedNewest atomic.Int64
 
 	mu sync.Mutex // the actor; guards all below
 	// tip is the newest state of the graph, written or on its way; nil: not loaded.
