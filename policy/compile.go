@@ -70,6 +70,7 @@ func compile(f *File, text []byte, read Reader) (*Generation, error) {
 	c.deny()
 	c.partners()
 	c.outside()
+	c.registering()
 	c.tenants()
 	if len(c.found) > 0 {
 		return nil, c.found

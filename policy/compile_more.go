@@ -115,6 +115,16 @@ func (c *compiler) outside() {
 	}
 }
 
+// registering lets users name the push gateways that may be spoken to, where the policy does not say which they may.
+func (c *compiler) registering() {
+	for _, in := range c.file.Outside {
+		if in.Point == PushRegister {
+			return
+		}
+	}
+	c.g.outside[PushRegister] = c.g.outside[PushSend]
+}
+
 // tenants reads the overlays. An overlay is a policy of its own that must admit too; so it can only refuse more. What it does not
 // speak of it leaves to the installation.
 func (c *compiler) tenants() {

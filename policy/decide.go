@@ -145,7 +145,7 @@ func (g *Generation) judge(f *Facts, place *territory.Verdict) string {
 // partnerPoint reports whether the other side at a point is a Matrix server. Why no look into the registry: this is asked for every write.
 func partnerPoint(p Point) bool {
 	switch p {
-	case FedDial, FedResolve, FedAccept, FedOutEDU, FedInEDU, MediaRemote, RoomJoin, RoomInvite, RoomClosure:
+	case FedDial, FedResolve, FedAccept, FedInQuery, FedOutEDU, FedInEDU, MediaRemote, RoomJoin, RoomInvite, RoomClosure:
 		return true
 	}
 	return false
@@ -220,6 +220,22 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 
 // Open reports whether any other server may be spoken to at all.
 func (g *Generation) Open() bool { return g.anyone != nil || len(g.partners) > 0 }
+
+// Closes reports whether some server could be refused in rooms, now or later.
+func (g *Generation) Closes() bool {
+	closed := func(p *partner) bool {
+		return !slices.Contains(p.data, DataRooms) || !p.from.IsZero() || !p.until.IsZero()
+	}
+	if g.anyone == nil || !g.anywhere || closed(g.anyone) || len(g.denied) > 0 || len(g.rules.DenyNets) > 0 || len(g.tenants) > 0 {
+		return true
+	}
+	for _, p := range g.partners {
+		if closed(p) {
+			return true
+		}
+	}
+	return false
+}
 
 // PinnedKey reports whether a signing key of a server is the one that was agreed upon; a server without pinned keys may have any.
 func (g *Generation) PinnedKey(server matrix.ServerName, keyID, key string) bool {

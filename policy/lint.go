@@ -123,11 +123,19 @@ func questions(info PointInfo, name string, now time.Time) []Facts {
 		return []Facts{f}
 	}
 	f.Server = matrix.ServerName(name)
-	if info.Point != FedOutEDU && info.Point != FedInEDU {
+	var kinds []string
+	switch info.Point {
+	case RoomJoin, RoomInvite, RoomClosure:
+		kinds = []string{DataRooms}
+	case FedInQuery:
+		kinds = []string{DataProfiles, DataDirectory, DataMedia, DataDevices}
+	case FedOutEDU, FedInEDU:
+		kinds = []string{DataReceipts, DataTyping, DataPresence, DataDevices}
+	default:
 		return []Facts{f}
 	}
 	var out []Facts
-	for _, kind := range []string{DataReceipts, DataTyping, DataPresence, DataDevices} {
+	for _, kind := range kinds {
 		f.Data = kind
 		out = append(out, f)
 	}

@@ -8,11 +8,13 @@ const (
 	FedDial      Point = "fed.dial"
 	FedResolve   Point = "fed.resolve"
 	FedAccept    Point = "fed.in.accept"
+	FedInQuery   Point = "fed.in.query"
 	FedOutEDU    Point = "fed.out.edu"
 	FedInEDU     Point = "fed.in.edu"
 	MediaRemote  Point = "media.redirect"
 	MediaPreview Point = "media.preview"
 	MediaScan    Point = "media.scan"
+	PushRegister Point = "push.register"
 	PushSend     Point = "push.send"
 	ServiceSend  Point = "as.send"
 	NotifyMail   Point = "notify.mail"
@@ -39,6 +41,7 @@ func Points() []PointInfo {
 		{FedDial, true, "connect to another server", "se connecter à un autre serveur"},
 		{FedResolve, true, "look up where another server is", "chercher où se trouve un autre serveur"},
 		{FedAccept, true, "answer a request of another server", "répondre à la requête d'un autre serveur"},
+		{FedInQuery, true, "answer another server's question about people, devices, files or the directory", "répondre à la question d'un autre serveur sur des personnes, des appareils, des fichiers ou l'annuaire"},
 		{FedOutEDU, true, "tell another server who is present, types or has read", "dire à un autre serveur qui est présent, écrit ou a lu"},
 		{FedInEDU, true, "hear of presence, typing and receipts from another server", "apprendre d'un autre serveur qui est présent, écrit ou a lu"},
 		{MediaRemote, true, "fetch a file that another server keeps elsewhere", "chercher un fichier qu'un autre serveur garde ailleurs"},
@@ -47,6 +50,7 @@ func Points() []PointInfo {
 		{RoomClosure, true, "write into a room in which a server takes part", "écrire dans un salon auquel un serveur participe"},
 		{MediaPreview, false, "read a web page for a preview", "lire une page web pour un aperçu"},
 		{MediaScan, false, "hand a file to the virus scanner", "confier un fichier à l'antivirus"},
+		{PushRegister, false, "let a user name a push gateway", "laisser un utilisateur désigner une passerelle de notification"},
 		{PushSend, false, "notify by a push gateway", "notifier par une passerelle"},
 		{ServiceSend, false, "tell an application service what it follows", "informer un service applicatif"},
 		{NotifyMail, false, "send a letter by the mail server", "envoyer un courriel"},

@@ -68,7 +68,7 @@ func pointOf(k egress.Kind) policy.Point {
 // facts are what is known of an intent.
 func (j *judge) facts(i *egress.Intent) policy.Facts {
 	return policy.Facts{
-		Point: pointOf(i.Kind), Server: i.Server, Host: i.Host, Addr: i.Addr, Socket: i.Socket, Configured: j.configured(i), Now: time.Now(),
+		Point: pointOf(i.Kind), Tenant: i.Tenant, Server: i.Server, Host: i.Host, Addr: i.Addr, Socket: i.Socket, Configured: j.configured(i), Now: time.Now(),
 	}
 }
 

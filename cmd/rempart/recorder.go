@@ -94,7 +94,7 @@ func (r *recorder) turnedAway(from netip.Addr, f *policy.Facts, d *policy.Decisi
 // recordOf is what is recorded of an intent.
 func recordOf(i egress.Intent, kind ledger.Kind) ledger.Record {
 	r := ledger.Record{
-		Kind: kind, For: string(i.Kind), Dest: string(i.Server), CC: country(i.Verdict.Country), ASN: int64(i.Verdict.ASN), Op: i.Verdict.Operator,
+		Kind: kind, For: string(i.Kind), Tenant: string(i.Tenant), Dest: string(i.Server), CC: country(i.Verdict.Country), ASN: int64(i.Verdict.ASN), Op: i.Verdict.Operator,
 		Class: i.Verdict.Class, Decision: i.Verdict.ID, Rule: i.Verdict.Rule, Policy: i.Verdict.Policy, Geo: i.Verdict.Geo,
 	}
 	if r.Dest == "" {

@@ -146,7 +146,7 @@ var (
 
 // send finds the server, signs and makes the request, and gives a successful answer whose body is still to be read.
 func (c *Client) send(ctx context.Context, from, to matrix.ServerName, q request) (*http.Response, error) {
-	place, err := c.discovery.find(ctx, to)
+	place, err := c.discovery.find(ctx, from, to)
 	if err != nil {
 		return nil, err
 	}

@@ -57,12 +57,21 @@ func newDiscovery(e *egress.Egress, now func() time.Time, agent string) *discove
 	}
 }
 
-// find says where a server is. Spec: server-server-api/#resolving-server-names
-func (d *discovery) find(ctx context.Context, server matrix.ServerName) (place, error) {
+// find says where a server is for one of ours, "" for whoever asks in nobody's name. Connections of different servers of ours are kept
+// apart, since each may have a policy of its own.
+func (d *discovery) find(ctx context.Context, from, server matrix.ServerName) (place, error) {
+	p, err := d.findFor(egress.For(ctx, from), from, server)
+	p.target.Tenant = from
+	p.pool += "." + hex.EncodeToString([]byte(from)) + ":0"
+	return p, err
+}
+
+// findFor is find. Spec: server-server-api/#resolving-server-names
+func (d *discovery) findFor(ctx context.Context, from, server matrix.ServerName) (place, error) {
 	if _, err := matrix.ParseServerName(string(server)); err != nil {
 		return place{}, err
 	}
-	if err := d.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server, Host: bare(server.Host())}); err != nil {
+	if err := d.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server, Tenant: from, Host: bare(server.Host())}); err != nil {
 		return place{}, err
 	}
 	if p, ok := fixed(server, server); ok {
@@ -85,7 +94,7 @@ func (d *discovery) find(ctx context.Context, server matrix.ServerName) (place, 
 	if ctx.Err() != nil {
 		return place{}, ctx.Err()
 	}
-	e.place = d.locate(ctx, server, e.wk.to)
+	e.place = d.locate(ctx, from, server, e.wk.to)
 	e.until = now.Add(placeTime)
 	if e.wk.until.Before(e.until) {
 		e.until = e.wk.until
@@ -94,7 +103,7 @@ func (d *discovery) find(ctx context.Context, server matrix.ServerName) (place, 
 }
 
 // locate finds a server that may be delegated to another name.
-func (d *discovery) locate(ctx context.Context, server, delegated matrix.ServerName) place {
+func (d *discovery) locate(ctx context.Context, from, server, delegated matrix.ServerName) place {
 	if delegated == "" {
 		delegated = server
 	} else if p, ok := fixed(server, delegated); ok {
@@ -104,7 +113,7 @@ func (d *discovery) locate(ctx context.Context, server, delegated matrix.ServerN
 	p := place{host: string(delegated), pool: pool(server, delegated)}
 	p.target = egress.Target{Server: server, TLSName: host, Endpoints: []egress.Endpoint{{Host: host, Port: defaultPort}}}
 	for _, service := range []string{"matrix-fed", "matrix"} {
-		intent := egress.Intent{Kind: egress.Federation, Server: server, Host: host}
+		intent := egress.Intent{Kind: egress.Federation, Server: server, Tenant: from, Host: host}
 		records, err := d.egress.LookupSRV(ctx, intent, service, host)
 		if err != nil || len(records) == 0 {
 			continue // Why: no record and no answer look alike to many resolvers; the next step is the same
@@ -156,7 +165,7 @@ func bare(host string) string { return strings.TrimSuffix(strings.TrimPrefix(hos
 // even where both are delegated to the same name.
 func pool(server, delegated matrix.ServerName) string {
 	sum := sha256.Sum256([]byte(string(server) + " " + string(delegated)))
-	return hex.EncodeToString(sum[:16]) + ":0"
+	return hex.EncodeToString(sum[:16])
 }
 
 func (d *discovery) entryOf(server matrix.ServerName) *entry {

@@ -20,7 +20,7 @@ type Location struct {
 
 // Locate finds a server without asking it anything but its well-known file. Spec: server-server-api/#resolving-server-names
 func (c *Client) Locate(ctx context.Context, server matrix.ServerName) (Location, error) {
-	p, err := c.discovery.find(ctx, server)
+	p, err := c.discovery.find(ctx, "", server)
 	if err != nil {
 		return Location{}, err
 	}

@@ -59,7 +59,7 @@ func (c *Client) media(ctx context.Context, from, to matrix.ServerName, uri stri
 	f, location, err := openParts(res.Header.Get("Content-Type"), body)
 	if err == nil && location != "" {
 		_ = body.Close() // Why no error: nothing of it is read any more
-		return c.elsewhere(ctx, to, location, limit)
+		return c.elsewhere(egress.For(ctx, from), to, location, limit)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("ask %s for media: %w", to, err), body.Close())

@@ -46,7 +46,7 @@ func (c *Client) deliver(ctx context.Context, from, to matrix.ServerName, uri st
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", errNoKey, from)
 	}
-	place, err := c.discovery.find(ctx, to)
+	place, err := c.discovery.find(ctx, from, to)
 	if err != nil {
 		return nil, err
 	}

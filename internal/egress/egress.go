@@ -45,6 +45,8 @@ type Intent struct {
 	Kind Kind
 	// Server is the Matrix server that is spoken to, "" outside federation.
 	Server matrix.ServerName
+	// Tenant is which of our servers speaks, "" for the installation.
+	Tenant matrix.ServerName
 	// Host is the name that was resolved, or the text of an address.
 	Host string
 	// Addr is the address about to be dialled; the zero value while only the name is judged.

@@ -24,6 +24,8 @@ const (
 // discovered. The URL's host then only tells connections apart.
 type Target struct {
 	Server matrix.ServerName
+	// Tenant is which of our servers speaks to it.
+	Tenant matrix.ServerName
 	// Endpoints are tried in order.
 	Endpoints []Endpoint
 	// TLSName is whom the certificate must be for, a name or an IP address.
@@ -36,6 +38,13 @@ type targetKey struct{}
 func To(ctx context.Context, t Target) context.Context { return context.WithValue(ctx, targetKey{}, t) }
 
 type serverKey struct{}
+
+type tenantKey struct{}
+
+// For returns a context whose connections are judged as being made on behalf of one of our servers.
+func For(ctx context.Context, tenant matrix.ServerName) context.Context {
+	return context.WithValue(ctx, tenantKey{}, tenant)
+}
 
 // About returns a context whose connections are judged as being made on behalf of a Matrix server, such as the look-up of
 // its well-known file.
@@ -83,13 +92,14 @@ func (e *Egress) transport(kind Kind) *http.Transport {
 
 func (e *Egress) intent(ctx context.Context, kind Kind, host string) Intent {
 	server, _ := ctx.Value(serverKey{}).(matrix.ServerName)
-	return Intent{Kind: kind, Server: server, Host: host}
+	tenant, _ := ctx.Value(tenantKey{}).(matrix.ServerName)
+	return Intent{Kind: kind, Server: server, Tenant: tenant, Host: host}
 }
 
 // dialTLS opens a TLS connection to the context's target, or to the address.
 func (e *Egress) dialTLS(ctx context.Context, kind Kind, network, address string) (net.Conn, error) {
 	if t, ok := ctx.Value(targetKey{}).(Target); ok {
-		conn, err := e.dialFirst(ctx, Intent{Kind: kind, Server: t.Server}, t.Endpoints)
+		conn, err := e.dialFirst(ctx, Intent{Kind: kind, Server: t.Server, Tenant: t.Tenant}, t.Endpoints)
 		if err != nil {
 			return nil, err
 		}

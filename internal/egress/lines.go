@@ -54,7 +54,7 @@ func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, 
 		return nil, errors.New("no target to dial")
 	}
 	generation := e.lines.now()
-	plain, err := e.dialFirst(ctx, Intent{Kind: Federation, Server: target.Server}, target.Endpoints)
+	plain, err := e.dialFirst(ctx, Intent{Kind: Federation, Server: target.Server, Tenant: target.Tenant}, target.Endpoints)
 	if err != nil {
 		return nil, err
 	}
