@@ -19,7 +19,7 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 			if err != nil {
 				return nil, err
 			}
-			return s.LookUpProfile(ctx, c, id)
+			return s.LookUpProfile(ctx, visitor(ctx, s, c), id)
 		})
 	httpx.Handle(r, "GET", path+"/{key}", also(public("getProfileField"), unstable+"/{key}"),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
@@ -27,7 +27,7 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 			if err != nil {
 				return nil, err
 			}
-			value, err := s.LookUpProfileField(ctx, c, id, p.Var("key"))
+			value, err := s.LookUpProfileField(ctx, visitor(ctx, s, c), id, p.Var("key"))
 			if isCode(err, matrix.CodeNotFound) && nothingYet(ctx, s, id, p.Var("key")) {
 				return users.Profile{}, nil
 			}
@@ -45,6 +45,14 @@ func profileRoutes(r *httpx.Router, s *users.Service) {
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (httpx.Empty, error) {
 			return httpx.Empty{}, setProfile(ctx, s, c, p, json.RawMessage("null"))
 		})
+}
+
+// visitor is the caller, or whoever asks without saying who he is: he stands for the server that he asks.
+func visitor(ctx context.Context, s *users.Service, c matrix.Caller) matrix.Caller {
+	if c.Server == "" {
+		_, c.Server = s.Tenant(httpx.Host(ctx))
+	}
+	return c
 }
 
 // nothingYet reports whether an application service asks for a name or picture that a user has not set.

@@ -1,6 +1,7 @@
 package mediaapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -65,7 +66,7 @@ func (d downloads) asked(ctx context.Context, c matrix.Caller, p httpx.Path) (me
 	if err != nil {
 		return a, 0, err
 	}
-	if err := d.media.Visit(ctx, c.Server, a); err != nil {
+	if err := d.media.Visit(ctx, cmp.Or(c.Server, matrix.ServerName(matrix.ServerName(httpx.Host(ctx)).Host())), a); err != nil {
 		return a, 0, err
 	}
 	ms, err := p.QueryInt("timeout_ms", -1)
