@@ -62,7 +62,7 @@ func (s Settings) network(c *config.Config) error {
 	return err
 }
 
-// iceServers are what clients are told to use: this machine and nothing else.
+// iceServers are what clients are told to use: the relays of this machine and nothing else.
 func (s Settings) iceServers() (stun []string, turn []config.TURNServer) {
 	t := s.TURN
 	host := s.primary()
@@ -75,8 +75,7 @@ func (s Settings) iceServers() (stun []string, turn []config.TURNServer) {
 		turn = append(turn, config.TURNServer{Host: t.Domain, Port: t.TLSPort, Protocol: "tls", Secret: t.Secret, TTL: t.TTLSeconds})
 	}
 	if len(turn) == 0 {
-		// Why our own media port, which answers no such question: with an empty list LiveKit would name Google's and Twilio's.
-		stun = []string{netip.AddrPortFrom(netip.MustParseAddr(host), uint16(s.SFU.UDPPort)).String()}
+		stun = []string{unneeded}
 	}
 	return stun, turn
 }

@@ -27,7 +27,7 @@ func TestOnlyOwnAddressesAreTold(t *testing.T) {
 			t.Errorf("%s: %+v", name, c.RTC)
 		}
 		for _, host := range c.RTC.STUNServers {
-			if !strings.HasPrefix(host, "192.0.2.7:") {
+			if host != unneeded {
 				t.Errorf("%s: clients are sent to %s", name, host)
 			}
 		}
@@ -70,5 +70,20 @@ func TestOfferedAddressesAreNotHeard(t *testing.T) {
 	d := &livekit.SessionDescription{Type: "offer", Sdp: "v=0\r\na=candidate:1 1 udp 1 203.0.113.9 9 typ host\r\na=ice-ufrag:x\r\n"}
 	if got := withoutAddresses(d); strings.Contains(got.Sdp, "203.0.113.9") || !strings.Contains(got.Sdp, "ice-ufrag:x") {
 		t.Errorf("%q", got.Sdp)
+	}
+}
+
+// TestNoServerThatTellsAddresses: clients hear of relays only.
+func TestNoServerThatTellsAddresses(t *testing.T) {
+	both := func() []*livekit.ICEServer {
+		return []*livekit.ICEServer{{Urls: []string{"stun:" + unneeded}}, {Urls: []string{"turn:192.0.2.7:3478?transport=udp"}}}
+	}
+	for name, msg := range map[string]*livekit.SignalResponse{
+		"join":      {Message: &livekit.SignalResponse_Join{Join: &livekit.JoinResponse{IceServers: both()}}},
+		"reconnect": {Message: &livekit.SignalResponse_Reconnect{Reconnect: &livekit.ReconnectResponse{IceServers: both()}}},
+	} {
+		if text := withoutSTUN(msg).(*livekit.SignalResponse).String(); strings.Contains(text, "stun") || !strings.Contains(text, "turn:") { //nolint:forcetypeassert // it is one
+			t.Errorf("%s: %s", name, text)
+		}
 	}
 }
