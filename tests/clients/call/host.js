@@ -1,0 +1,121 @@
+// The page: a client that shows Element Call as Element does, as a widget, and does for it what it may not do by itself:
+// send and receive events, and encrypt what goes to other devices, by matrix-js-sdk with Rust crypto.
+import * as sdk from "matrix-js-sdk";
+import { ClientWidgetApi, OpenIDRequestState, Widget, WidgetDriver } from "matrix-widget-api";
+
+const server = new URLSearchParams(location.search).get("server");
+const at = (id) => document.getElementById(id);
+let client;
+
+/** An event as widgets are told of it: what was sent, not what was encrypted. */
+const plain = (event) => event.getEffectiveEvent();
+
+/** What the client does for the widget. It trusts it with all it asks for. */
+class Driver extends WidgetDriver {
+    constructor(room) { super(); this.room = room; }
+    async validateCapabilities(requested) { return requested; }
+    async sendEvent(type, content, stateKey) {
+        const answer = stateKey === null || stateKey === undefined
+            ? await client.sendEvent(this.room, type, content)
+            : await client.sendStateEvent(this.room, type, content, stateKey);
+        return { roomId: this.room, eventId: answer.event_id };
+    }
+    async sendStickyEvent(duration, type, content) {
+        const answer = await client._unstable_sendStickyEvent(this.room, duration, null, type, content);
+        return { roomId: this.room, eventId: answer.event_id };
+    }
+    async sendDelayedEvent(delay, type, content, stateKey) {
+        const answer = stateKey === null || stateKey === undefined
+            ? await client._unstable_sendDelayedEvent(this.room, { delay }, null, type, content)
+            : await client._unstable_sendDelayedStateEvent(this.room, { delay }, type, content, stateKey);
+        return { roomId: this.room, delayId: answer.delay_id };
+    }
+    async sendDelayedStickyEvent(delay, duration, type, content) {
+        const answer = await client._unstable_sendStickyDelayedEvent(this.room, duration, { delay }, null, type, content);
+        return { roomId: this.room, delayId: answer.delay_id };
+    }
+    cancelScheduledDelayedEvent(id) { return client._unstable_cancelScheduledDelayedEvent(id); }
+    restartScheduledDelayedEvent(id) { return client._unstable_restartScheduledDelayedEvent(id); }
+    sendScheduledDelayedEvent(id) { return client._unstable_sendScheduledDelayedEvent(id); }
+    async sendToDevice(type, encrypted, contents) {
+        if (!encrypted) throw new Error(`${type} is not sent in the clear`);
+        for (const [userId, devices] of Object.entries(contents))
+            for (const [deviceId, content] of Object.entries(devices))
+                await client.encryptAndSendToDevice(type, [{ userId, deviceId }], content);
+    }
+    async readRoomTimeline(room, type, msgtype, stateKey, limit) {
+        const events = client.getRoom(room).getLiveTimeline().getEvents().filter((e) => e.getType() === type);
+        return events.slice(-limit).map(plain);
+    }
+    async readRoomState(room, type, stateKey) {
+        const found = client.getRoom(room).getLiveTimeline().getState(sdk.EventTimeline.FORWARDS).getStateEvents(type, stateKey);
+        return [found].flat().filter(Boolean).map(plain);
+    }
+    async readStickyEvents(room) { return [...client.getRoom(room)._unstable_getStickyEvents()].map(plain); }
+    async askOpenID(observer) { observer.update({ state: OpenIDRequestState.Allowed, token: await client.getOpenIdToken() }); }
+    async getRtcTransports() { return client.http.authedRequest("GET", "/rtc/transports", {}, undefined, { prefix: "/_matrix/client/unstable/org.matrix.msc4143" }); }
+    getKnownRooms() { return [this.room]; }
+}
+
+/** Makes an account and logs in; the name is unused. */
+async function enter(name) {
+    const stranger = sdk.createClient({ baseUrl: server });
+    const answer = await stranger.registerRequest({ username: name, password: `correct horse ${name}`, auth: { type: "m.login.dummy" } });
+    client = sdk.createClient({ baseUrl: server, userId: answer.user_id, deviceId: answer.device_id, accessToken: answer.access_token });
+    await client.initRustCrypto();
+    const ready = new Promise((resolve) => client.on(sdk.ClientEvent.Sync, (state) => state === "PREPARED" && resolve()));
+    await client.startClient({ initialSyncLimit: 20 });
+    await ready;
+    at("me").textContent = `${client.getUserId()}, ${client.getDeviceId()}`;
+    return client.getUserId();
+}
+
+/** An encrypted room in which everybody may be in calls. */
+async function create(invite) {
+    const { room_id: id } = await client.createRoom({
+        name: "Meeting", preset: "private_chat", invite: [invite],
+        power_level_content_override: { events: { "org.matrix.msc3401.call.member": 0 } },
+        initial_state: [{ type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } }],
+    });
+    return id;
+}
+
+/** Waits until a room has a number of members, as this client knows it. */
+async function members(room, n) {
+    while ((client.getRoom(room)?.getJoinedMemberCount() ?? 0) < n) await new Promise((resolve) => client.once(sdk.RoomMemberEvent.Membership, resolve));
+}
+
+/** Shows the call of a room, in one of Element Call's modes. */
+function call(room, mode) {
+    const params = new URLSearchParams({
+        roomId: room, userId: client.getUserId(), deviceId: client.getDeviceId(), baseUrl: server, lang: "en", theme: "light",
+        intent: "join_existing", skipLobby: "true", perParticipantE2EE: "true", confineToRoom: "true", header: "none",
+    });
+    const url = `${location.origin}/${mode}/index.html?widgetId=call&parentUrl=${encodeURIComponent(location.href)}#?${params}`;
+    const frame = document.createElement("iframe");
+    frame.allow = "camera;microphone;autoplay";
+    at("call").replaceChildren(frame); // a widget's window exists only within the page
+    const api = new ClientWidgetApi(new Widget({ id: "call", creatorUserId: client.getUserId(), type: "m.custom", url }), frame, new Driver(room));
+    api.setViewedRoomId(room);
+    for (const action of ["io.element.join", "io.element.device_mute", "im.vector.hangup", "io.element.close", "set_always_on_screen"])
+        api.on(`action:${action}`, (event) => { event.preventDefault(); api.transport.reply(event.detail, {}); });
+    const tell = (event) => event.getRoomId() === room && !event.isBeingDecrypted() && api.feedEvent(plain(event)).catch(complain);
+    client.on(sdk.RoomEvent.Timeline, tell);
+    client.on(sdk.MatrixEventEvent.Decrypted, tell);
+    client.on(sdk.RoomStateEvent.Events, (event) => event.getRoomId() === room && api.feedStateUpdate(plain(event)).catch(complain));
+    client.on("RoomStickyEvents.Update", (added) => added.forEach(tell));
+    client.on(sdk.ClientEvent.ReceivedToDeviceMessage, ({ message, encryptionInfo }) => api.feedToDevice(message, encryptionInfo !== null).catch(complain));
+    frame.src = url;
+}
+
+function complain(err) { at("error").textContent = err.message; }
+
+/** Who is in the call, by the state of the room and its sticky events. */
+function inCall(room) {
+    const known = client.getRoom(room);
+    const state = known.getLiveTimeline().getState(sdk.EventTimeline.FORWARDS).getStateEvents("org.matrix.msc3401.call.member");
+    const sticky = [...known._unstable_getStickyEvents()].filter((e) => /rtc\.member$/.test(e.getType()));
+    return [...state, ...sticky].filter((e) => e.getContent().application).map((e) => e.getSender());
+}
+
+window.host = { enter, create, members, call, inCall, join: (room) => client.joinRoom(room) };

@@ -1,0 +1,151 @@
+// Plays a call of two people by Element Call in Chromium:  node run.js SERVER FOLDER MODE [CHROMIUM]
+// MODE is compatibility or matrix_2_0. Screenshots go to FOLDER. It ends with 1, and says why, when something is not as it
+// should be.
+import assert from "node:assert/strict";
+import fs from "node:fs/promises";
+import http from "node:http";
+import path from "node:path";
+import { build } from "esbuild";
+import { chromium } from "playwright-core";
+
+const here = import.meta.dirname;
+const [server, folder, mode, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
+const patience = 45_000;
+const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
+
+/** Serves the page, the WebAssembly of the crypto, and Element Call below the name of its mode. */
+async function serve() {
+    await build({ entryPoints: [path.join(here, "host.js")], bundle: true, format: "esm", outfile: path.join(here, "host.bundle.js"), logLevel: "error", define: { global: "globalThis" } });
+    const packages = path.join(here, "node_modules");
+    const find = (name) => {
+        if (name === "/") return path.join(here, "host.html");
+        if (name === "/host.bundle.js") return path.join(here, "host.bundle.js");
+        if (name.startsWith("/pkg/")) return path.join(packages, "@matrix-org/matrix-sdk-crypto-wasm", name);
+        return path.join(packages, "@element-hq/element-call-embedded/dist", name.slice(mode.length + 1));
+    };
+    const listener = http.createServer(async (request, response) => {
+        const name = path.normalize(decodeURIComponent(request.url.split("?")[0]));
+        if (name.endsWith("/config.json")) return response.end(JSON.stringify({ matrix_rtc_mode: mode, matrix_rtc_session: { wait_for_key_rotation_ms: 500 } }));
+        const body = await fs.readFile(find(name)).catch(() => null);
+        if (!body) return response.writeHead(404).end();
+        response.writeHead(200, { "Content-Type": types[path.extname(find(name))] ?? "application/octet-stream" }).end(body);
+    });
+    await new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    return `http://localhost:${listener.address().port}/?server=${encodeURIComponent(server)}`;
+}
+
+/** Somebody at a browser of their own, whose camera shows Chromium's moving test picture. */
+async function visitor(address, name) {
+    const program = await chromium.launchServer({ executablePath, args: ["--no-sandbox", "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream=device-count=1,fps=10", "--autoplay-policy=no-user-gesture-required",
+        "--allow-loopback-in-peer-connection"] });
+    const browser = await chromium.connect(program.wsEndpoint());
+    const context = await browser.newContext({ viewport: { width: 900, height: 700 }, permissions: ["camera", "microphone"] });
+    context.setDefaultTimeout(patience);
+    await context.addInitScript(() => {
+        const Native = window.RTCPeerConnection;
+        window.connections = [];
+        window.RTCPeerConnection = class extends Native { constructor(...a) { super(...a); window.connections.push(this); } };
+    });
+    const page = await context.newPage();
+    const person = { name, page, program, lines: [] };
+    page.on("pageerror", (err) => person.lines.push(err.message));
+    page.on("console", (line) => person.lines.push(line.text()));
+    await page.goto(address);
+    await page.waitForFunction("window.host");
+    person.id = await page.evaluate((n) => window.host.enter(n), name);
+    return person;
+}
+
+const frame = (person) => person.page.frames().find((f) => f.url().includes(`/${mode}/`));
+
+/** What was received so far: frames that were decoded, hence decrypted too, and packets of sound. */
+async function received(person) {
+    return frame(person).evaluate(async () => {
+        const sum = { frames: 0, sound: 0, lost: 0, remote: [] };
+        for (const connection of window.connections) {
+            if (connection.connectionState === "closed") continue;
+            for (const s of (await connection.getStats()).values()) {
+                if (s.type === "inbound-rtp" && s.kind === "video") sum.frames += s.framesDecoded ?? 0;
+                if (s.type === "inbound-rtp" && s.kind === "audio") sum.sound += (s.packetsReceived ?? 0);
+                if (s.type === "remote-candidate") sum.remote.push(`${s.address}:${s.port}`);
+            }
+        }
+        return sum;
+    });
+}
+
+/** Waits until something is true, asking again and again. */
+async function until(what, ask, within = patience) {
+    const end = Date.now() + within;
+    for (;;) {
+        const answer = await ask();
+        if (answer) return answer;
+        if (Date.now() > end) throw new Error(`not within ${within / 1000} s: ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+}
+
+/** Whether the picture of somebody else moves: two looks at it differ. */
+async function moves(person) {
+    return frame(person).evaluate(async () => {
+        const look = (video) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+            canvas.getContext("2d").drawImage(video, 0, 0, 64, 48);
+            return canvas.getContext("2d").getImageData(0, 0, 64, 48).data.join();
+        };
+        const videos = [...document.querySelectorAll("video")].filter((v) => v.videoWidth > 0);
+        if (videos.length < 2) return false;
+        const before = videos.map(look);
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        return videos.every((v, i) => look(v) !== before[i]);
+    });
+}
+
+const shows = (person, name) => person.page.screenshot({ path: path.join(folder, `${mode}-${name}-${person.name}.png`) });
+
+async function play(people) {
+    const address = await serve();
+    for (const name of ["alice", "bob"]) people.push(await visitor(address, `${name}-${mode.replaceAll("_", "-")}`));
+    const [alice, bob] = people;
+    const room = await alice.page.evaluate((id) => window.host.create(id), bob.id);
+    await bob.page.evaluate((id) => window.host.join(id), room);
+    for (const person of people) {
+        await person.page.evaluate((id) => window.host.members(id, 2), room);
+        await person.page.evaluate(([id, m]) => window.host.call(id, m), [room, mode]);
+    }
+    for (const person of people) {
+        await until(`${person.name} sees and hears the other`, async () => frame(person) && await received(person).then((r) => r.frames > 50 && r.sound > 100, () => false));
+        await until(`${person.name} sees a moving picture`, () => moves(person));
+    }
+    for (const person of people) {
+        await shows(person, "call");
+        const remote = (await received(person)).remote;
+        assert.ok(remote.length > 0 && remote.every((a) => a.startsWith("127.0.0.1:")), `media goes elsewhere: ${remote}`);
+        // What was decoded had been encrypted: with the other's key, which came by Olm.
+        const other = people.find((p) => p !== person);
+        assert.ok(person.lines.some((l) => /Received key over transport/.test(l) && l.includes(other.id)), "no key came");
+    }
+    const who = (person) => person.page.evaluate((id) => window.host.inCall(id), room);
+    assert.deepEqual((await who(alice)).sort(), [alice.id, bob.id].sort());
+    // A browser that is killed says no good-bye: what it left with the server says it.
+    bob.program.process().kill("SIGKILL");
+    await until("the killed browser's person is out of the call", async () => !(await who(alice)).includes(bob.id), 30_000);
+    await until("one picture is left", () => frame(alice).evaluate(() => [...document.querySelectorAll("video")].filter((v) => v.videoWidth > 0).length === 1));
+    await shows(alice, "alone");
+}
+
+const people = [];
+try {
+    await play(people);
+} catch (err) {
+    for (const person of people) {
+        console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport/.test(l)).slice(-60).join("\n")}`);
+        await person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).catch(() => {});
+    }
+    console.log(err.stack);
+    process.exitCode = 1;
+} finally {
+    for (const person of people) await person.program.kill().catch(() => {});
+}
+process.exit();
