@@ -28,7 +28,9 @@ func (a Authenticator) Authenticate(ctx context.Context, token string, r *http.R
 		return a.masquerade(ctx, by, r)
 	}
 	loggingOut := strings.HasSuffix(r.URL.Path, "/logout") || strings.HasSuffix(r.URL.Path, "/logout/all")
-	return a.Users.Authenticate(ctx, token, seen(ctx), loggingOut)
+	c, err := a.Users.Authenticate(ctx, token, seen(ctx), loggingOut)
+	c.Addr = httpx.ClientAddr(ctx)
+	return c, err
 }
 
 // masquerade lets an application service act as one of its users. Spec: application-service-api/#identity-assertion
@@ -41,7 +43,9 @@ func (a Authenticator) masquerade(ctx context.Context, by *appservice.Service, r
 	if device == "" {
 		device = q.Get("org.matrix.msc3202.device_id")
 	}
-	return a.Users.Masquerade(ctx, by, matrix.UserID(q.Get("user_id")), matrix.DeviceID(device))
+	c, err := a.Users.Masquerade(ctx, by, matrix.UserID(q.Get("user_id")), matrix.DeviceID(device))
+	c.Addr = httpx.ClientAddr(ctx)
+	return c, err
 }
 
 // seen says from where a request comes.

@@ -57,6 +57,19 @@ func EraseLedgerName(name string) Guard {
 	return Guard{sql: `DELETE FROM ledger_names WHERE name = $1`, args: []any{name}, want: anyRows}
 }
 
+// ListErasedLedgerNames lists names by which records still mean people whose accounts were erased; prefix is what stands before their ids.
+func (db *DB) ListErasedLedgerNames(ctx context.Context, prefix string, limit int64) ([]string, error) {
+	var out []string
+	err := db.each(ctx, `SELECT DISTINCT n.name FROM users u JOIN user_ids i ON i.nid = u.nid JOIN ledger_names n ON n.name = $1 || i.user_id
+		WHERE u.flags & $2 <> 0 LIMIT $3`, []any{prefix, int64(UserErased), limit}, func(r *sql.Rows) error {
+		var name string
+		err := r.Scan(&name)
+		out = append(out, name)
+		return err
+	})
+	return out, err
+}
+
 // LedgerCheckpoint is a signed statement about the ledger.
 type LedgerCheckpoint struct {
 	Size, TS   int64

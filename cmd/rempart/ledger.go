@@ -8,6 +8,7 @@ import (
 
 	"rempart/config"
 	"rempart/core/ledger"
+	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 )
 
@@ -28,6 +29,16 @@ func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
 		g.recorder.opened(g.ledger)
 	}
 	return err
+}
+
+// meter tells the record what people read; nil when that is not recorded.
+func (g *ground) meter(cfg *config.Config) func(c *matrix.Caller, room matrix.RoomID, from, to, events int64) {
+	if !cfg.Ledger.Reads {
+		return nil
+	}
+	return func(c *matrix.Caller, room matrix.RoomID, from, to, events int64) {
+		g.ledger.Read(ledger.Reader{Session: c.Session, User: c.User, Addr: c.Addr}, room, from, to, events)
+	}
 }
 
 // ledgerKey is the file of the key that signs checkpoints: beside the signing key unless it is named.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -21,11 +22,11 @@ const (
 
 // entry is a record on its way into the log.
 type entry struct {
-	rec     Record
-	names   []Name
-	session Name
-	items   []byte
-	n       atomic.Int64 // 1 + its number, once it is written
+	rec   Record
+	names []Name
+	reads []glance
+	items []byte
+	n     atomic.Int64 // 1 + its number, once it is written
 }
 
 // group is what is appended together or not at all.
@@ -137,14 +138,23 @@ func (a *appender) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	known, block := a.head.size, h.Size/blockSize*blockSize
 	if a.head, err = parseEdge(h.Size, h.Edge); err != nil {
 		return err
 	}
 	a.ts, a.keys = h.TS, map[indexKey]struct{}{}
-	err = a.s.db.EachLedgerRecord(ctx, h.Size/blockSize*blockSize, h.Size, func(l storage.LedgerRecord) error {
-		r, err := parse(l.Body)
-		r.keys(a.keys)
-		return err
+	from := block
+	if known > 0 {
+		from = min(known, block)
+	}
+	err = a.s.scan(ctx, from, h.Size, func(r *Record) error {
+		if r.N >= block {
+			r.keys(a.keys)
+		}
+		if r.Kind == Erased && r.N >= known {
+			a.s.names.forget() // another node did it: what this one calls him still is not known any more
+		}
+		return nil
 	})
 	a.loaded = err == nil
 	return err
@@ -205,17 +215,24 @@ func (a *appender) add(ctx context.Context, c *storage.Change, e *entry) error {
 		}
 		rec.Objects = append(rec.Objects, text)
 	}
-	if e.session != "" {
-		var err error
-		if rec.Session, err = alias(e.session); err != nil {
+	for i := range e.reads {
+		x := &e.reads[i]
+		user, err := alias(User(x.user))
+		if err != nil {
 			return err
 		}
+		session, err := alias(sessionName(strconv.FormatInt(x.session, 10)))
+		if err != nil {
+			return err
+		}
+		rec.By = append(rec.By, a.s.look(x, len(rec.Objects), session))
+		rec.Objects = append(rec.Objects, user)
 	}
 	if len(e.items) > 0 {
 		root := rootOf(e.items)
 		rec.Items, rec.Root = int64(len(e.items)/tlog.HashSize), base64.RawURLEncoding.EncodeToString(root[:])
 	}
-	body := rec.append(make([]byte, 0, 320))
+	body := rec.append(make([]byte, 0, 320+128*len(rec.By)))
 	c.Add(&storage.LedgerRecordRow{LedgerRecord: storage.LedgerRecord{
 		N: rec.N, TS: rec.TS, Body: body, Hashes: a.head.add(nil, tlog.RecordHash(body)), Items: e.items,
 	}})

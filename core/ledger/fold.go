@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"rempart/internal/matrix"
 )
@@ -68,9 +67,7 @@ func (s *Service) flush(all bool) {
 	for _, r := range l.refused {
 		entries = append(entries, &entry{rec: *r})
 	}
-	for k, x := range l.reads {
-		entries = append(entries, s.readEntry(k, x))
-	}
+	entries = append(entries, s.readEntries(l.reads)...)
 	if l.lost > 0 {
 		entries = append(entries, &entry{rec: Record{Kind: Lost, Count: l.lost}})
 	}
@@ -106,14 +103,46 @@ func (l *later) full() bool {
 	return len(l.reads) >= maxSpans
 }
 
-// readEntry makes the record of what a session read in a room.
-func (s *Service) readEntry(k span, x *extent) *entry {
-	r := Record{Kind: Read, Mission: x.mission, From: x.from, To: x.to, Count: x.events}
-	if k.addr.IsValid() {
-		r.Addr = k.addr.String()
+// glancesOfOne bounds what one record of reads tells.
+const glancesOfOne = 256
+
+// glance is what a session read, on its way into the log.
+type glance struct {
+	span
+	*extent
+	room int // among the names of its record
+}
+
+// readEntries makes the records of what sessions read. Why many in one: somebody reads each message that is delivered, and a record costs as much as
+// a delivery.
+func (s *Service) readEntries(reads map[span]*extent) []*entry {
+	var out []*entry
+	var e *entry
+	var rooms map[matrix.RoomID]int
+	for k, x := range reads {
+		if e == nil || len(e.reads) == glancesOfOne {
+			e, rooms = &entry{rec: Record{Kind: Read}}, map[matrix.RoomID]int{}
+			out = append(out, e)
+		}
+		room, known := rooms[k.room]
+		if !known {
+			room = len(e.names)
+			rooms[k.room] = room
+			e.names = append(e.names, Room(k.room))
+		}
+		e.reads = append(e.reads, glance{k, x, room})
+	}
+	return out
+}
+
+// look makes what a record says of one glance; its user becomes the last of the objects.
+func (s *Service) look(x *glance, user int, session string) Glance {
+	g := Glance{User: user, Room: x.room, Session: session, Mission: x.mission, From: x.from, To: x.to, Count: x.events}
+	if x.addr.IsValid() {
+		g.Addr = x.addr.String()
 		if s.Place != nil {
-			r.CC = s.Place(k.addr)
+			g.CC = s.Place(x.addr)
 		}
 	}
-	return &entry{rec: r, names: []Name{User(x.user), Room(k.room)}, session: sessionName(strconv.FormatInt(k.session, 10))}
+	return g
 }

@@ -208,3 +208,41 @@ func TestSealingLeavesProofs(t *testing.T) {
 		}
 	})
 }
+
+// TestErasedAccountsAreForgotten erases an account on one node; another, which still knows what it called him, forgets it too.
+func TestErasedAccountsAreForgotten(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		k := key(t)
+		one, other := open(t, ledger.Options{DB: db, Key: k}), open(t, ledger.Options{DB: db, Key: k})
+		in := intent("fr.example", "FR")
+		in.About = []ledger.Name{ledger.User(alice)}
+		begin(t, one, in)
+		begin(t, other, in)
+		nid, err := db.UserNID(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &storage.Change{}
+		c.Guard(storage.InsertUser(storage.User{NID: nid, ID: alice, Flags: storage.UserDeactivated | storage.UserErased}))
+		if err := db.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if err := one.ForgetErased(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		trail, err := one.TraceName(t.Context(), ledger.User(alice))
+		if err != nil || len(trail.Entries) != 0 {
+			t.Errorf("he is still known: %+v %v", trail, err)
+		}
+		all, err := one.TraceDest(t.Context(), "fr.example")
+		if err != nil || len(all.Entries) != 2 || len(all.Entries[0].About)+len(all.Entries[1].About) != 0 {
+			t.Errorf("%+v %v", all, err)
+		}
+		begin(t, other, in)
+		trail, err = other.TraceName(t.Context(), ledger.User(alice))
+		if err != nil || len(trail.Entries) != 1 || trail.Entries[0].Objects[0] == all.Entries[0].Objects[0] {
+			t.Errorf("the other node calls him what was forgotten: %+v %v", trail, err)
+		}
+		sound(t, db, ledger.Verification{Key: k.Public})
+	})
+}

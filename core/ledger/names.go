@@ -128,6 +128,21 @@ func (s *Service) meaning(ctx context.Context, alias string) (Name, error) {
 	return Name(l.Name), err
 }
 
+// maxErased bounds how many names one round forgets.
+const maxErased = 1000
+
+// ForgetErased forgets whom the records mean where an account was erased. It looks again and again, since what others still hold of
+// him may bring his name back into later records.
+func (s *Service) ForgetErased(ctx context.Context) error {
+	list, err := s.db.ListErasedLedgerNames(ctx, string(User("")), maxErased)
+	for _, name := range list {
+		if err == nil {
+			err = s.Erase(ctx, Name(name))
+		}
+	}
+	return err
+}
+
 // Erase forgets whom the records mean by a name; the log itself stays as it is, and notes that it was done.
 func (s *Service) Erase(ctx context.Context, name Name) error {
 	list, err := s.aliases(ctx, name)

@@ -99,13 +99,15 @@ func (s *Service) collect(ctx context.Context, read func(func(*Record) error) er
 	s.flush(true) //nolint:contextcheck // what is noted is written whoever asks, and asks no longer
 	t := Trail{Entries: []Entry{}}
 	err := read(func(r *Record) error {
-		switch {
-		case !wanted(r):
-		case len(t.Entries) >= maxEntries:
-			t.More = true
-		default:
-			t.Entries = append(t.Entries, Entry{Record: *r})
-		}
+		r.each(func(r *Record) {
+			switch {
+			case !wanted(r):
+			case len(t.Entries) >= maxEntries:
+				t.More = true
+			default:
+				t.Entries = append(t.Entries, Entry{Record: *r})
+			}
+		})
 		return ctx.Err()
 	})
 	if err != nil {
@@ -199,7 +201,9 @@ func (s *Service) Resides(ctx context.Context, name Name, class string) (Residen
 	for _, e := range t.Entries {
 		switch e.Kind {
 		case Transaction, Answer, Internal:
-			out.Servers[e.Dest]++
+			if e.Outcome == nil || e.Outcome.OK || e.Outcome.Sent > 0 { // else it was kept back after all
+				out.Servers[e.Dest]++
+			}
 		case Read:
 			if !sessions[e.Session+e.Place] {
 				sessions[e.Session+e.Place] = true

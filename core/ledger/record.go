@@ -19,7 +19,8 @@ const (
 	Answer      Kind = "answer"            // another server's question is about to be answered
 	Internal    Kind = "internal.transfer" // one server of this installation tells or answers another
 	Outcomes    Kind = "outcomes"          // what became of earlier records
-	Read        Kind = "read"              // a session read a range of a room
+	Read        Kind = "read"              // sessions read ranges of rooms
+	Call        Kind = "call"              // somebody came into a call, sent media, or left; Types say which
 	Sealed      Kind = "sealed"            // records From up to and without To were sealed away
 	Erased      Kind = "erased"            // whom some aliases mean was forgotten
 	Lost        Kind = "lost"              // Count things could not be recorded
@@ -63,6 +64,7 @@ type Record struct {
 	Geo      string    `json:"geo,omitempty"`
 	Why      string    `json:"why,omitempty"`
 	Of       []Outcome `json:"of,omitempty"`
+	By       []Glance  `json:"by,omitempty"`
 }
 
 // Outcome is what became of an earlier record.
@@ -72,6 +74,19 @@ type Outcome struct {
 	Sent     int64  `json:"sent,omitempty"`
 	Received int64  `json:"received,omitempty"`
 	Why      string `json:"why,omitempty"`
+}
+
+// Glance is what one session read of one room; User and Room count the record's objects.
+type Glance struct {
+	User    int    `json:"u"`
+	Room    int    `json:"r"`
+	Session string `json:"s"`
+	Addr    string `json:"addr,omitempty"`
+	CC      string `json:"cc,omitempty"`
+	Mission string `json:"mission,omitempty"`
+	From    int64  `json:"from,omitempty"`
+	To      int64  `json:"to,omitempty"`
+	Count   int64  `json:"count,omitempty"`
 }
 
 // longest bounds what others may make us write into one field.
@@ -114,7 +129,46 @@ func (r *Record) append(b []byte) []byte {
 	if len(r.Of) > 0 {
 		b = append(b, ']')
 	}
+	for i := range r.By {
+		b = append(b, [2]string{`,"by":[`, `,`}[min(i, 1)]...)
+		b = r.By[i].append(b)
+	}
+	if len(r.By) > 0 {
+		b = append(b, ']')
+	}
 	return append(b, '}')
+}
+
+func (g *Glance) append(b []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"u":`...), int64(g.User), 10)
+	b = strconv.AppendInt(append(b, `,"r":`...), int64(g.Room), 10)
+	b = text(b, `,"s":`, g.Session)
+	b = text(b, `,"addr":`, g.Addr)
+	b = text(b, `,"cc":`, g.CC)
+	b = text(b, `,"mission":`, g.Mission)
+	b = number(b, `,"from":`, g.From)
+	b = number(b, `,"to":`, g.To)
+	return append(number(b, `,"count":`, g.Count), '}')
+}
+
+// each gives a record, or of one of reads what each session read, as if it had a record of its own.
+func (r *Record) each(fn func(*Record)) {
+	if len(r.By) == 0 {
+		fn(r)
+		return
+	}
+	for _, g := range r.By {
+		one := *r
+		one.By, one.Objects = nil, nil
+		for _, i := range []int{g.User, g.Room} {
+			if i >= 0 && i < len(r.Objects) {
+				one.Objects = append(one.Objects, r.Objects[i])
+			}
+		}
+		one.Session, one.Addr, one.CC, one.Mission = g.Session, g.Addr, g.CC, g.Mission
+		one.From, one.To, one.Count = g.From, g.To, g.Count
+		fn(&one)
+	}
 }
 
 func (o Outcome) append(b []byte) []byte {

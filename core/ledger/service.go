@@ -43,6 +43,7 @@ const (
 	checkpointEvery = time.Minute
 	checkpointAfter = 1000 // records
 	sealEvery       = time.Hour
+	forgetEvery     = 10 * time.Minute
 )
 
 // Service is the ledger. It may be used concurrently.
@@ -120,7 +121,7 @@ func (s *Service) keep() {
 	tick := time.NewTicker(outcomesEvery)
 	defer tick.Stop()
 	now := s.clock()
-	reads, signed, sealed := now, now, now.Add(-sealEvery)
+	reads, signed, sealed, forgot := now, now, now.Add(-sealEvery), now.Add(-forgetEvery)
 	for {
 		sign := false
 		select {
@@ -140,6 +141,12 @@ func (s *Service) keep() {
 			signed = now
 			if err := s.Checkpoint(context.Background()); err != nil {
 				s.log.Error("sign a checkpoint of the ledger", "error", err)
+			}
+		}
+		if now.Sub(forgot) >= forgetEvery {
+			forgot = now
+			if err := s.ForgetErased(context.Background()); err != nil {
+				s.log.Error("forget in the ledger who was erased", "error", err)
 			}
 		}
 		if s.Keep > 0 && now.Sub(sealed) >= sealEvery {

@@ -84,6 +84,7 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
+	s.show(&c, room, events)
 	now := s.nowMS()
 	out := make([]json.RawMessage, len(events))
 	for i, e := range events {
@@ -97,6 +98,18 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 		out[i] = AppendClientEvent(make([]byte, 0, 256+len(e.JSON)), e, u, true)
 	}
 	return out, nil
+}
+
+// show notes that somebody is shown events.
+func (s *Service) show(c *matrix.Caller, room *Room, events []*Stored) {
+	if s.opts.Meter == nil || len(events) == 0 {
+		return
+	}
+	from, to := events[0].Position(), events[0].Position()
+	for _, e := range events[1:] {
+		from, to = min(from, e.Position()), max(to, e.Position())
+	}
+	s.opts.Meter(c, room.ID(), from, to, int64(len(events)))
 }
 
 // RenderOne is Render for a single event.

@@ -53,7 +53,9 @@ type Options struct {
 	Asked    core.Entities
 	// Signals are what other nodes tell besides what they write; nil: there are none.
 	Signals *bus.Bus[[]byte]
-	Log     *slog.Logger
+	// Meter is told what is shown to whom, between two positions; nil tells nobody. It must be quick.
+	Meter func(c *matrix.Caller, room matrix.RoomID, from, to, events int64)
+	Log   *slog.Logger
 	// CacheBytes bounds what is kept of rooms and events in memory; default 96 MiB.
 	CacheBytes int64
 	// Clock is the time; default time.Now.
@@ -80,6 +82,7 @@ type Service struct {
 	// spaces are what other servers told of spaces.
 	spaces      spaceCache
 	serverLists serverLists
+	resets      atomic.Int64
 	// hopeless are events of gaps that nobody could fill.
 	hopeless hopeless
 }

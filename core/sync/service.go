@@ -12,6 +12,7 @@ import (
 	"rempart/core/rooms"
 	"rempart/core/threads"
 	"rempart/internal/bus"
+	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -31,6 +32,8 @@ type Options struct {
 	Signals *bus.Bus[[]byte]
 	// Watch hears of typing and presence, for application services; nil: nobody wants to.
 	Watch core.Watcher
+	// Meter is told what is shown to whom, between two positions; nil tells nobody. It must be quick.
+	Meter func(c *matrix.Caller, room matrix.RoomID, from, to, events int64)
 	Clock func() time.Time
 }
 
@@ -41,6 +44,7 @@ type Service struct {
 	push  *push.Service
 	log   *slog.Logger
 	now   func() time.Time
+	meter func(c *matrix.Caller, room matrix.RoomID, from, to, events int64)
 	hub   *hub
 	// outside may be nil; present are changes of presence that it and other nodes are to be told, elsewhere those at other nodes.
 	outside   core.Messenger
@@ -58,7 +62,7 @@ type Service struct {
 
 // New starts a service. Close ends it.
 func New(o Options) *Service {
-	s := &Service{db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, border: o.Border, present: make(chan presenceChange, 256), elsewhere: make(chan presenceSignal, 1024)}
+	s := &Service{meter: o.Meter, db: o.DB, rooms: o.Rooms, push: o.Push, log: o.Log, now: o.Clock, closing: make(chan struct{}), outside: o.Outside, border: o.Border, present: make(chan presenceChange, 256), elsewhere: make(chan presenceSignal, 1024)}
 	if s.now == nil {
 		s.now = time.Now
 	}

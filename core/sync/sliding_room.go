@@ -220,6 +220,7 @@ func (b *slidingBuild) writeStanding(p *pick, membership string) {
 // writeSlidingTimeline writes the events and what goes with them.
 func (b *slidingBuild) writeSlidingTimeline(x *slidingRoom) error {
 	t, live := x.t, 0
+	b.show(x.v, t)
 	own, err := b.ownNames(t)
 	if err != nil {
 		return err

@@ -156,8 +156,16 @@ func (b *build) ownMember(e *rooms.Stored) bool {
 // joinedAt reports whether the user is known to have been a member at a position, and ever since.
 func (v *roomView) joinedAt(pos int64) bool { return !v.left && pos >= v.pos }
 
+// show notes that the caller is shown a timeline.
+func (b *build) show(v *roomView, t *timeline) {
+	if n := len(t.lines); n > 0 && b.s.meter != nil {
+		b.s.meter(b.c, v.r.ID(), t.lines[n-1].pos, t.lines[0].pos, int64(n))
+	}
+}
+
 // writeTimeline writes the timeline, oldest event first.
 func (b *build) writeTimeline(v *roomView, t *timeline) error {
+	b.show(v, t)
 	b.out = append(b.out, `"timeline":{"events":[`...)
 	own, err := b.ownNames(t)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"rempart/core/ledger"
+	"rempart/internal/matrix"
 	"rempart/core/rooms"
 )
 
@@ -82,6 +83,9 @@ func outcomeOf(d *destination, err error) ledger.Outcome {
 	o := ledger.Outcome{OK: err == nil, Sent: int64(len(d.body))}
 	if err != nil {
 		o.Why = err.Error()
+	}
+	if matrix.RefusalOf(err) != nil {
+		o.Sent = 0 // it was refused before anything was sent
 	}
 	return o
 }

@@ -1,5 +1,7 @@
 package matrix
 
+import "net/netip"
+
 // Caller is who makes a request, as the authenticator found it. Entrances hand it to the core unchanged.
 type Caller struct {
 	Tenant    int64
@@ -8,6 +10,7 @@ type Caller struct {
 	Device    DeviceID
 	DeviceNID int64      // number of the (user, device) row; 0 without a device
 	Session   int64      // number of the access-token row
+	Addr      netip.Addr // where the request comes from; invalid when that is not known
 	Server    ServerName // the tenant's server name that User belongs to; of a request by another server, that one
 	// Destination is the server of this installation that another server addressed.
 	Destination ServerName

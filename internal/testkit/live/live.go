@@ -201,7 +201,9 @@ func (s *Server) end(sig syscall.Signal) {
 // Command runs another command of the binary on the server's configuration and gives what it printed.
 func (s *Server) Command(words ...string) (string, error) {
 	args := append(words, "-config", filepath.Join(s.Dir, "rempart.yaml"))
-	out, err := exec.Command(s.binary, args...).CombinedOutput()
+	cmd := exec.Command(s.binary, args...)
+	cmd.Env = append(os.Environ(), s.env...)
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
