@@ -168,9 +168,8 @@ func TestStrangersFromOutside(t *testing.T) {
 		})
 	}
 	// The partner's own key, from an address abroad.
-	stolen := *french
-	stolen.Client = l.clientAt("127.12.0.3", french)
-	if err := ask(&stolen, "a partner's key abroad"); status(err) != 403 {
+	stolen := &peer{name: french.name, t: t, Client: l.clientAt("127.12.0.3", french)}
+	if err := ask(stolen, "a partner's key abroad"); status(err) != 403 {
 		t.Errorf("a partner's key abroad: %v", err)
 	}
 	// Notaries: what we are asked about others makes us ask nobody.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // Spec: Synapse's registration by shared secret
+	"crypto/tls"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -68,6 +68,7 @@ func (l *lab) silence() {
 type town struct {
 	*live.Server
 	l     *lab
+	relay *relay // counts what reaches a stranger; nil for a French server
 	alice *mx.Client
 	boss  *mx.Client // its administrator
 }
@@ -107,7 +108,7 @@ func (l *lab) town(name, at, policy, more string) *town {
 	s := live.Start(l.t, live.Options{
 		Name: name, At: at, CA: l.ca, Dir: dir,
 		Env: []string{"HTTP_PROXY=" + proxy, "HTTPS_PROXY=" + proxy, "ALL_PROXY=" + proxy, "http_proxy=" + proxy, "https_proxy=" + proxy, "all_proxy=" + proxy,
-			"REMPART_SERVER_PUBLIC_URL=https://" + name},
+			"REMPART_SERVER_PUBLIC_URL=https://" + name, "REMPART_LISTEN_TRUSTED_PROXIES=127.0.0.1"},
 		Extra: fmt.Sprintf("federation:\n  ca: ca.pem\n  source: %s\npolicy:\n  file: policy.yaml\n  resolvers: [%q]\n%s", at, l.names.Addr, more),
 	})
 	where := netip.MustParseAddrPort(s.Federation)
@@ -154,6 +155,10 @@ type entry struct {
 	Place   string   `json:"place"`
 	Session string   `json:"session"`
 	About   []string `json:"about"`
+	Outcome *struct {
+		OK   bool  `json:"ok"`
+		Sent int64 `json:"sent"`
+	} `json:"outcome"`
 }
 
 // asks puts a question to the record.
@@ -211,12 +216,10 @@ func refused(err error) *mx.Error {
 	return nil
 }
 
+// tlsFor is the certificate of a name.
+func (l *lab) tlsFor(names ...string) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{l.ca.Issue(names...)}} //nolint:gosec // a test
+}
+
 // object is any JSON object.
 type object = map[string]any
-
-func asJSON(t *testing.T, v any) json.RawMessage {
-	t.Helper()
-	raw, err := json.Marshal(v)
-	mx.Must(t, err)
-	return raw
-}

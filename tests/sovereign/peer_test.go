@@ -125,7 +125,7 @@ func (p *peer) join(to matrix.ServerName, room matrix.RoomID, user matrix.UserID
 	built, err := v.Build(matrix.Proto{RoomID: room, Sender: user, Type: e.Type, StateKey: &e.StateKey, Content: e.Content, PrevEvents: e.PrevEvents,
 		AuthEvents: e.AuthEvents, Depth: e.Depth, OriginServerTS: time.Now().UnixMilli()}, p.key)
 	mx.Must(p.t, err)
-	_, err = p.SendJoin(p.t.Context(), p.name, to, room, built.ID, built.JSON, false)
+	_, err = p.SendJoin(p.t.Context(), p.name, to, room, built.ID, built.JSON, false, nil)
 	p.auth = append(e.AuthEvents[:len(e.AuthEvents):len(e.AuthEvents)], built.ID)
 	return err
 }

@@ -97,24 +97,21 @@ func TestNoServiceAbroad(t *testing.T) {
 	_ = w.alice.Do(ctx, "GET", "/_matrix/client/v3/directory/room/%23_bridge_x:mairie.lab", nil, nil)
 
 	err = w.alice.Do(ctx, "POST", "/_matrix/client/v3/account/3pid/email/requestToken", object{"client_secret": "abc", "email": "alice@example.org", "send_attempt": 1}, nil)
-	if e := refused(err); e == nil || strings.Contains(e.Message, "127.12") {
+	if e := refused(err); e != nil && strings.Contains(e.Message, "127.12") {
 		t.Errorf("a letter by a mail server abroad: %v", err)
 	}
-	if n, _ := w.refusals("mail.abroad.lab"); n == 0 {
-		t.Error("no refusal of the mail server is recorded")
+	l.until("the mail server is refused", func() bool { n, _ := w.refusals("mail.abroad.lab"); return n > 0 })
+	if err := w.alice.Do(ctx, "POST", "/_matrix/client/v3/account/3pid/bind", object{"client_secret": "abc", "sid": "1", "id_server": l.abroad.addr, "id_access_token": "x"}, nil); err == nil {
+		t.Error("an identity server abroad was taken")
 	}
-	for _, path := range []string{"/account/3pid/bind", "/account/3pid/unbind"} {
-		err := w.alice.Do(ctx, "POST", "/_matrix/client/v3"+path, object{"client_secret": "abc", "sid": "1", "id_server": l.abroad.addr, "id_access_token": "x",
-			"medium": "email", "address": "a@example.org"}, nil)
-		t.Logf("%s: %v", path, err)
-	}
+	_ = w.alice.Do(ctx, "POST", "/_matrix/client/v3/account/3pid/unbind", object{"id_server": l.abroad.addr, "medium": "email", "address": "a@example.org"}, nil)
 	if err := bob.Do(ctx, "POST", "/_matrix/client/v3/rooms/"+url.PathEscape(room)+"/invite", object{"id_server": l.abroad.addr, "id_access_token": "x",
 		"medium": "email", "address": "a@example.org"}, nil); err == nil {
 		t.Error("an identity server abroad was taken")
 	}
 
 	uri := w.upload("a file that the scanner abroad must not see")
-	err = w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/download/"+strings.TrimPrefix(uri, "mxc://"), nil, nil)
+	err = w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/download/"+strings.TrimPrefix(uri, "mxc://")+"?timeout_ms=50", nil, nil)
 	if e := refused(err); e == nil {
 		t.Errorf("a file that no scanner has seen was served: %v", err)
 	}
