@@ -97,7 +97,9 @@ type Peers interface {
 	// versions that we know. The room's version is "" where the peer does not say.
 	MakeMembership(ctx context.Context, from, to matrix.ServerName, act string, room matrix.RoomID, user matrix.UserID,
 		versions []string) (version string, event json.RawMessage, err error)
-	SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (*JoinState, error)
+	// SendJoin hands on each event of the room's state before the join, and of what that rests on, as it comes and in the order in which the peer
+	// tells them; it ends with the first error that take returns.
+	SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(state bool, event json.RawMessage) error) (*JoinState, error)
 	SendLeave(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) error
 	// SendKnock gives what the room shows of itself to those outside.
 	SendKnock(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (stripped []json.RawMessage, err error)
@@ -124,10 +126,8 @@ type Peers interface {
 	VerifyEvents(ctx context.Context, events []*matrix.Event) []error
 }
 
-// JoinState is what a resident server answers to a join.
+// JoinState is what a resident server answers to a join, beside the room's state.
 type JoinState struct {
-	// State is the room's state before the join, AuthChain what it rests on.
-	State, AuthChain []json.RawMessage
 	// Event is the join as the resident server signed it; nil where it did not.
 	Event json.RawMessage
 	// Servers are those in the room, as far as they were told.

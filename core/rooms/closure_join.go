@@ -42,18 +42,13 @@ func (s *Service) shown(ctx context.Context, e *Entry, to matrix.ServerName, act
 
 // admitEntry judges who is in a room that a server of others has let a user of ours into, before anything of it is kept. On a bad
 // answer he leaves at once through the same server, and the record says what was shown.
-func (s *Service) admitEntry(ctx context.Context, e Entry, to matrix.ServerName, state []*matrix.Event, named []matrix.ServerName) error {
+// in are the members that were told by their servers, named are servers that were told besides.
+func (s *Service) admitEntry(ctx context.Context, e Entry, to matrix.ServerName, in map[matrix.ServerName]int, named []matrix.ServerName) error {
 	if !s.bareEntry() {
 		return nil
 	}
-	in := map[matrix.ServerName]int{}
 	for _, name := range named {
-		in[name] = 0
-	}
-	for _, ev := range state {
-		if ev.Type == "m.room.member" && ev.StateKey != nil && ev.Membership() == "join" {
-			in[matrix.UserID(*ev.StateKey).Server()]++
-		}
+		in[name] += 0
 	}
 	for name := range in {
 		if s.isOurs(name) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 
 	"rempart/core"
@@ -165,18 +164,17 @@ func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, he
 	if err := s.shown(ctx, &e, to, "join"); err != nil {
 		return err
 	}
-	answer, err := s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join)
-	if err != nil {
-		return err
-	}
-	// Why without the deadlines of asking: for the others our user is in the room now, so that it must be taken in.
+	// Why without the deadlines of asking: for the others our user is in the room from now on, so that it must be taken in.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeInTime)
 	defer cancel()
-	join = s.countersigned(ctx, join, answer.Event)
 	if here {
-		return s.joinInGraph(ctx, join, to)
+		answer, err := s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join, func(bool, json.RawMessage) error { return nil })
+		if err != nil {
+			return err
+		}
+		return s.joinInGraph(ctx, s.countersigned(ctx, join, answer.Event), to)
 	}
-	if err := s.enterRoom(ctx, e, to, join, answer); err != nil {
+	if err := s.enterRoom(ctx, e, to, join); err != nil {
 		return err
 	}
 	s.showProfile(ctx, e)
@@ -270,32 +268,31 @@ func (o *Outcome) failure() error {
 	return o.Refused
 }
 
-// enterRoom takes in the room as the resident server told it, and then the join.
-func (s *Service) enterRoom(ctx context.Context, e Entry, to matrix.ServerName, join *matrix.Event, answer *core.JoinState) error {
-	v := join.Version
-	state, auth := parse(v, join.RoomID, answer.State), parse(v, join.RoomID, answer.AuthChain)
-	named := answer.Servers
-	*answer = core.JoinState{} // Why: a large room's text need not be held twice
-	if err := checkCreate(v, state); err != nil {
+// enterRoom hands in a join, takes in the room as the resident server tells it, and then the join.
+func (s *Service) enterRoom(ctx context.Context, e Entry, to matrix.ServerName, join *matrix.Event) error {
+	n := s.newIntake(join)
+	var answer *core.JoinState
+	err := n.run(ctx, func(ctx context.Context, take func(bool, json.RawMessage) error) (err error) {
+		answer, err = s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join, take)
 		return err
-	}
-	if err := s.admitEntry(ctx, e, to, state, named); err != nil {
-		return err
-	}
-	r, err := s.openRoom(ctx, join.RoomID, v)
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.keepChecked(ctx, r, append(auth, state...)); err != nil {
+	if !n.created {
+		return errNoState
+	}
+	if err := s.admitEntry(ctx, e, to, n.in, answer.Servers); err != nil {
 		return err
 	}
-	ids, err := s.knownOf(ctx, r, state)
-	if err != nil {
+	if err := n.complete(ctx, to); err != nil {
 		return err
 	}
-	_, err = s.placeAnew(ctx, r, join, ids)
+	_, err = s.placeAnew(ctx, n.r, s.countersigned(ctx, join, answer.Event), n.kept())
 	return err
 }
+
+var errNoState = matrix.Forbidden("The other server told no proper state of the room.")
 
 // checkCreate refuses a state without the create event of this room and version.
 func checkCreate(v *matrix.RoomVersion, state []*matrix.Event) error {
@@ -311,7 +308,7 @@ func checkCreate(v *matrix.RoomVersion, state []*matrix.Event) error {
 			return nil
 		}
 	}
-	return matrix.Forbidden("The other server told no proper state of the room.")
+	return errNoState
 }
 
 // keepChecked checks the signatures of events that are not known yet and keeps these as outliers.
@@ -320,18 +317,5 @@ func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Eve
 	if err != nil {
 		return err
 	}
-	return s.keepOutliers(ctx, r, s.verified(ctx, events), known)
-}
-
-// knownOf are the ids of those events that were kept.
-func (s *Service) knownOf(ctx context.Context, r *Room, events []*matrix.Event) ([]matrix.EventID, error) {
-	ids := idsOf(events)
-	known, err := s.db.KnownEvents(ctx, r.nid, ids)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(ids, func(id matrix.EventID) bool {
-		k, ok := known[id]
-		return !ok || k.Flags&outOfBand == outOfBand
-	}), nil
+	return s.keepOutliers(ctx, r, s.verified(ctx, events), known, nil)
 }

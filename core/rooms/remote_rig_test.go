@@ -96,13 +96,20 @@ func (w *wire) send(ctx context.Context, from, to matrix.ServerName, act string,
 	return sent, s, err
 }
 
-func (w *wire) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (*core.JoinState, error) {
+func (w *wire) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
 	sent, s, err := w.send(ctx, from, to, "join", e)
 	if err != nil {
 		return nil, err
 	}
 	state, auth, err := s.StateWithAuth(ctx, sent.Room, sent.Before)
-	return &core.JoinState{State: raws(state), AuthChain: raws(auth), Event: sent.Event.JSON}, err
+	for i, list := range [][]*rooms.Stored{state, auth} {
+		for _, raw := range raws(list) {
+			if err == nil {
+				err = take(i == 0, raw)
+			}
+		}
+	}
+	return &core.JoinState{Event: sent.Event.JSON}, err
 }
 
 func (w *wire) SendLeave(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) error {
@@ -232,17 +239,13 @@ type lying struct {
 	drop string
 }
 
-func (l *lying) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (*core.JoinState, error) {
-	j, err := l.wire.SendJoin(ctx, from, to, e)
-	if err != nil {
-		return nil, err
-	}
-	lost := func(raw json.RawMessage) bool {
-		typ, _ := matrix.LookupText(raw, "type")
-		return l.drop == "*" || typ == l.drop
-	}
-	j.State, j.AuthChain = slices.DeleteFunc(j.State, lost), slices.DeleteFunc(j.AuthChain, lost)
-	return j, nil
+func (l *lying) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
+	return l.wire.SendJoin(ctx, from, to, e, func(state bool, raw json.RawMessage) error {
+		if typ, _ := matrix.LookupText(raw, "type"); l.drop == "*" || typ == l.drop {
+			return nil
+		}
+		return take(state, raw)
+	})
 }
 
 func (w *wire) PublicRooms(ctx context.Context, _, to matrix.ServerName, query []byte) (json.RawMessage, error) {

@@ -18,8 +18,9 @@ const outOfBand = storage.FlagOutlier | storage.FlagNoState
 const pieceSize = 128
 
 // keepOutliers takes in events without a place in the graph, in pieces that nothing refers to yet. Those whose auth events are
-// not known are left out. known are those that the room had a moment ago.
-func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent) error {
+// not known are left out and noted in left, which may be nil. known are those that the room had a moment ago.
+func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent,
+	left map[matrix.EventID]bool) error {
 	events = inOrder(events)
 	for len(events) > 0 {
 		n := 1
@@ -29,7 +30,7 @@ func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Ev
 			}
 			n++
 		}
-		if err := s.keepPiece(ctx, r, events[:n], known); err != nil {
+		if err := s.keepPiece(ctx, r, events[:n], known, left); err != nil {
 			return fmt.Errorf("store %d events of room %s: %w", n, r.id, err)
 		}
 		events = events[n:]
@@ -38,7 +39,8 @@ func (s *Service) keepOutliers(ctx context.Context, r *Room, events []*matrix.Ev
 }
 
 // keepPiece takes in some outliers as one Change. known are those that the room had a moment ago.
-func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent) error {
+func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event, known map[matrix.EventID]storage.KnownEvent,
+	left map[matrix.EventID]bool) error {
 	need, built := needsOf(events), false
 	return s.retried(ctx, r, need, func(ctx context.Context, b *builder) error {
 		if !built { // Why not again: what was refused at commit may have come in by another way meanwhile
@@ -50,6 +52,9 @@ func (s *Service) keepPiece(ctx context.Context, r *Room, events []*matrix.Event
 			err := b.receive(ctx, e, Arrival{Outliers: true}, &o)
 			if err != nil && !errors.As(err, &missing) {
 				return err
+			}
+			if err != nil && left != nil {
+				left[e.ID] = true
 			}
 		}
 		built = true

@@ -68,7 +68,7 @@ func New(o Options) *Client {
 // Bounds of a call that states none of its own.
 const (
 	defaultTime = 30 * time.Second
-	joinTime    = 3 * time.Minute
+	joinTime    = 10 * time.Minute // while it is read it is taken in
 	longTime    = time.Minute
 	smallAnswer = 64 << 10
 	plainAnswer = 4 << 20

@@ -54,23 +54,23 @@ func (c *Client) template(ctx context.Context, from, to matrix.ServerName, what 
 	return t, c.call(ctx, from, to, get(uri).upTo(1<<20), &t)
 }
 
-// Joined is what a resident server answers to a join.
+// Joined is what a resident server answers to a join, but for the room's state and what it rests on, which are handed on.
 type Joined struct {
 	Event          json.RawMessage     `json:"event"` // the join as the room has it, signed by others too; may be absent
-	State          []json.RawMessage   `json:"state"` // before the join
-	AuthChain      []json.RawMessage   `json:"auth_chain"`
 	MembersOmitted bool                `json:"members_omitted"`
 	Servers        []matrix.ServerName `json:"servers_in_room"`
 }
 
-// SendJoin hands in a join. omitMembers allows a partial answer.
+// SendJoin hands in a join. omitMembers allows a partial answer. take is called with each event of the room's state before the join and of its
+// auth chain as it comes, in the order in which the peer tells them; it may be nil.
 // Spec: server-server-api/#put_matrixfederationv2send_joinroomideventid
-func (c *Client) SendJoin(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, event []byte, omitMembers bool) (*Joined, error) {
+func (c *Client) SendJoin(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, event []byte, omitMembers bool,
+	take func(state bool, event json.RawMessage) error) (*Joined, error) {
 	uri := path(v2+"send_join", string(room), string(id))
 	if omitMembers {
 		uri += "?omit_members=true"
 	}
-	return c.join(ctx, from, to, put(uri, event).upTo(joinAnswer).within(joinTime))
+	return c.join(ctx, from, to, put(uri, event).upTo(joinAnswer).within(joinTime), take)
 }
 
 // SendLeave hands in a leave event. Spec: server-server-api/#put_matrixfederationv2send_leaveroomideventid

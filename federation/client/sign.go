@@ -14,13 +14,22 @@ func Authorization(key matrix.SigningKey, to matrix.ServerName, method, uri stri
 	if err != nil {
 		return "", err
 	}
+	return authorization(key, to, signed), nil
+}
+
+func authorization(key matrix.SigningKey, to matrix.ServerName, signed []byte) string {
 	sig := base64.RawStdEncoding.EncodeToString(ed25519.Sign(key.Private, signed))
 	return `X-Matrix origin="` + string(key.ServerName) + `",destination="` + string(to) +
-		`",key="` + key.KeyID + `",sig="` + sig + `"`, nil
+		`",key="` + key.KeyID + `",sig="` + sig + `"`
 }
 
 // SignedRequest is the canonical JSON that a request's signature covers. An empty destination leaves it out.
 func SignedRequest(method, uri string, origin, destination matrix.ServerName, content []byte) ([]byte, error) {
+	return matrix.CanonicalJSON(requestText(method, uri, origin, destination, content))
+}
+
+// requestText is the same for content that is canonical, which is then not looked at.
+func requestText(method, uri string, origin, destination matrix.ServerName, content []byte) []byte {
 	b := make([]byte, 0, len(content)+len(uri)+256)
 	b = append(b, '{')
 	if content != nil {
@@ -32,5 +41,5 @@ func SignedRequest(method, uri string, origin, destination matrix.ServerName, co
 	b = append(matrix.AppendJSONString(append(b, `"method":`...), method), ',')
 	b = append(matrix.AppendJSONString(append(b, `"origin":`...), origin), ',')
 	b = matrix.AppendJSONString(append(b, `"uri":`...), uri)
-	return matrix.CanonicalJSON(append(b, '}'))
+	return append(b, '}')
 }

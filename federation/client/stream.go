@@ -17,9 +17,9 @@ const (
 	maxJoinEvent  = 128 << 10
 )
 
-// readJoined reads the answer to a join as it comes, event by event, so that no more than the events themselves is ever held.
-// What is said twice counts once: the last time. Spec: server-server-api/#put_matrixfederationv2send_joinroomideventid
-func readJoined(r io.Reader) (*Joined, error) {
+// readJoined reads the answer to a join as it comes and hands on each event of its lists; take may be nil. Of what else is said twice the last
+// counts. Spec: server-server-api/#put_matrixfederationv2send_joinroomideventid
+func readJoined(r io.Reader, take func(state bool, event json.RawMessage) error) (*Joined, error) {
 	d := json.NewDecoder(r)
 	if err := expect(d, json.Delim('{')); err != nil {
 		return nil, err
@@ -31,10 +31,12 @@ func readJoined(r io.Reader) (*Joined, error) {
 			return nil, err
 		}
 		switch name {
-		case "state":
-			j.State, err = readEvents(d)
-		case "auth_chain":
-			j.AuthChain, err = readEvents(d)
+		case "state", "auth_chain":
+			if take == nil {
+				err = skip(d)
+				break
+			}
+			err = readList(d, func(event json.RawMessage) error { return take(name == "state", event) })
 		case "event":
 			err = d.Decode(&j.Event)
 		case "members_omitted":
@@ -49,25 +51,6 @@ func readJoined(r io.Reader) (*Joined, error) {
 		}
 	}
 	return j, expect(d, json.Delim('}'))
-}
-
-// readEvents reads a list of events.
-func readEvents(d *json.Decoder) ([]json.RawMessage, error) {
-	if err := expect(d, json.Delim('[')); err != nil {
-		return nil, err
-	}
-	var out []json.RawMessage
-	for d.More() {
-		var e json.RawMessage
-		if err := d.Decode(&e); err != nil {
-			return nil, err
-		}
-		if len(e) > maxJoinEvent || len(out) >= maxJoinEvents {
-			return nil, errTooLarge
-		}
-		out = append(out, e)
-	}
-	return out, expect(d, json.Delim(']'))
 }
 
 // readLists hands on the events of some lists of an object, each as it comes, and passes over all else.
@@ -146,9 +129,9 @@ func expect(d *json.Decoder, want json.Delim) error {
 }
 
 // join makes a request whose answer is read as it comes.
-func (c *Client) join(ctx context.Context, from, to matrix.ServerName, q request) (j *Joined, err error) {
+func (c *Client) join(ctx context.Context, from, to matrix.ServerName, q request, take func(bool, json.RawMessage) error) (j *Joined, err error) {
 	err = c.stream(ctx, from, to, q, func(r io.Reader) (err error) {
-		j, err = readJoined(r)
+		j, err = readJoined(r, take)
 		return err
 	})
 	return j, err

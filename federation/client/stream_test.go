@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -10,26 +11,35 @@ import (
 func TestReadJoined(t *testing.T) {
 	const whole = `{"origin":"a","members_omitted":true,"junk":[{"x":[1,2,{"y":"]"}]},null],"state":[{"type":"a"},{"type":"b"}],
 		"auth_chain":[],"event":{"type":"m.room.member"},"servers_in_room":["a.org","b.org"],"more":"text"}`
-	j, err := readJoined(strings.NewReader(whole))
+	var state, auth []string
+	j, err := readJoined(strings.NewReader(whole), func(isState bool, e json.RawMessage) error {
+		if isState {
+			state = append(state, string(e))
+		} else {
+			auth = append(auth, string(e))
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(j.State) != 2 || string(j.State[1]) != `{"type":"b"}` || len(j.AuthChain) != 0 || !j.MembersOmitted || len(j.Servers) != 2 ||
+	if len(state) != 2 || state[1] != `{"type":"b"}` || len(auth) != 0 || !j.MembersOmitted || len(j.Servers) != 2 ||
 		string(j.Event) != `{"type":"m.room.member"}` {
-		t.Errorf("%+v", j)
+		t.Errorf("%+v %v %v", j, state, auth)
 	}
+	some := func(bool, json.RawMessage) error { return nil }
 	for n := 1; n < len(whole); n++ { // wherever it ends before its end
-		if _, err := readJoined(strings.NewReader(whole[:n])); err == nil {
+		if _, err := readJoined(strings.NewReader(whole[:n]), some); err == nil {
 			t.Fatalf("an answer that ends after %q is taken", whole[:n])
 		}
 	}
 	for _, bad := range []string{``, `[]`, `"x"`, `{"state":{}}`, `{"state":[}`, `{"state":null}`, `{"servers_in_room":[1]}`, `{"state":[{]]}`} {
-		if _, err := readJoined(strings.NewReader(bad)); err == nil {
+		if _, err := readJoined(strings.NewReader(bad), some); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
 	}
 	large := `{"state":["` + strings.Repeat("x", maxJoinEvent) + `"]}`
-	if _, err := readJoined(strings.NewReader(large)); !errors.Is(err, errTooLarge) {
+	if _, err := readJoined(strings.NewReader(large), some); !errors.Is(err, errTooLarge) {
 		t.Errorf("an event without measure: %v", err)
 	}
 }

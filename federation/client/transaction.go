@@ -13,8 +13,8 @@ import (
 	"rempart/internal/matrix"
 )
 
-// SendTransaction delivers events and ephemeral messages; body is the whole transaction, ready as JSON. It gives what the
-// peer says about single events: their refusals by id. A transaction may arrive twice.
+// SendTransaction delivers events and ephemeral messages; body is the whole transaction, ready as canonical JSON: it is signed as it is.
+// What the peer says about single events is given back: their refusals by id. A transaction may arrive twice.
 // Spec: server-server-api/#put_matrixfederationv1sendtxnid
 func (c *Client) SendTransaction(ctx context.Context, from, to matrix.ServerName, txnID string, body []byte) (map[matrix.EventID]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, longTime)
@@ -53,9 +53,9 @@ func (c *Client) deliver(ctx context.Context, from, to matrix.ServerName, uri st
 	var text []byte
 	ask := func() ([]byte, error) {
 		if text == nil {
-			text, err = c.putText(key, to, place.host, uri, body)
+			text = c.putText(key, to, place.host, uri, body)
 		}
-		return text, err
+		return text, nil
 	}
 	res, err := c.egress.Exchange(egress.To(ctx, place.target), place.pool, ask, plainAnswer)
 	if err != nil {
@@ -69,16 +69,13 @@ func (c *Client) deliver(ctx context.Context, from, to matrix.ServerName, uri st
 }
 
 // putText is a signed request as it is sent.
-func (c *Client) putText(key matrix.SigningKey, to matrix.ServerName, host, uri string, body []byte) ([]byte, error) {
-	header, err := Authorization(key, to, http.MethodPut, uri, body)
-	if err != nil {
-		return nil, err
-	}
+func (c *Client) putText(key matrix.SigningKey, to matrix.ServerName, host, uri string, body []byte) []byte {
+	header := authorization(key, to, requestText(http.MethodPut, uri, key.ServerName, to, body))
 	b := append(make([]byte, 0, len(body)+len(header)+512), "PUT "...)
 	b = append(append(b, uri...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, host...), "\r\nUser-Agent: "...)
 	b = append(append(b, c.agent...), "\r\nAuthorization: "...)
 	b = append(append(b, header...), "\r\nContent-Type: application/json\r\nContent-Length: "...)
 	b = append(strconv.AppendInt(b, int64(len(body)), 10), "\r\n\r\n"...)
-	return append(b, body...), nil
+	return append(b, body...)
 }

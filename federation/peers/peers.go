@@ -40,12 +40,12 @@ func (p *Peers) MakeMembership(ctx context.Context, from, to matrix.ServerName, 
 }
 
 // SendJoin hands in a join and gets the room.
-func (p *Peers) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event) (*core.JoinState, error) {
-	j, err := p.client.SendJoin(ctx, from, to, e.RoomID, e.ID, e.JSON, false)
+func (p *Peers) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
+	j, err := p.client.SendJoin(ctx, from, to, e.RoomID, e.ID, e.JSON, false, take)
 	if err != nil {
 		return nil, err
 	}
-	return &core.JoinState{State: j.State, AuthChain: j.AuthChain, Event: j.Event, Servers: j.Servers}, nil
+	return &core.JoinState{Event: j.Event, Servers: j.Servers}, nil
 }
 
 // SendLeave hands in a leave.

@@ -189,9 +189,21 @@ func (p *dispatch) event(ctx context.Context, nid int64) (*rooms.Stored, error) 
 // encode makes the body of a transaction. Spec: server-server-api/#put_matrixfederationv1sendtxnid
 func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error {
 	d.manifest = manifest{}
-	b := append(make([]byte, 0, 2048), `{"origin":"`...)
-	b = append(append(b, d.Origin...), `","origin_server_ts":`...)
-	b = append(strconv.AppendInt(b, f.TS, 10), `,"pdus":[`...)
+	b := append(make([]byte, 0, 2048), `{"edus":[`...)
+	for i, edu := range f.EDUs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		raw, err := json.Marshal(edu)
+		if err != nil {
+			return err
+		}
+		b = append(b, raw...)
+		d.manifest.message(edu.Type, raw)
+	}
+	b = append(append(b, `],"origin":"`...), d.Origin...)
+	b = strconv.AppendInt(append(b, `","origin_server_ts":`...), f.TS, 10)
+	b = append(b, `,"pdus":[`...)
 	comma := false
 	for _, nid := range f.PDUs {
 		e, err := p.event(ctx, max(nid, -nid))
@@ -207,18 +219,9 @@ func (p *dispatch) encode(ctx context.Context, d *destination, f *flight) error 
 		b, comma = append(b, e.Wire(nid < 0)...), true
 		d.manifest.event(e)
 	}
-	b = append(b, `],"edus":[`...)
-	for i, edu := range f.EDUs {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		raw, err := json.Marshal(edu)
-		if err != nil {
-			return err
-		}
-		b = append(b, raw...)
-		d.manifest.message(edu.Type, raw)
-	}
 	d.body = append(b, `]}`...)
+	if body, err := matrix.CanonicalJSON(d.body); err == nil { // Why no error: it would be that of one destination, who refuses it
+		d.body = body
+	}
 	return nil
 }

@@ -90,7 +90,7 @@ func (f *stranger) join(room matrix.RoomID, user matrix.UserID) {
 	built, err := version.Build(matrix.Proto{RoomID: room, Sender: user, Type: "m.room.member", StateKey: &key, Content: e.Content,
 		PrevEvents: e.Prev, AuthEvents: e.Auth, Depth: e.Depth, OriginServerTS: time.Now().UnixMilli()}, f.key)
 	mx.Must(f.t, err)
-	_, err = f.SendJoin(ctx, f.name, to, room, built.ID, built.JSON, false)
+	_, err = f.SendJoin(ctx, f.name, to, room, built.ID, built.JSON, false, nil)
 	mx.Must(f.t, err)
 }
 
