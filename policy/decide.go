@@ -145,7 +145,7 @@ func (g *Generation) judge(f *Facts, place *territory.Verdict) string {
 // partnerPoint reports whether the other side at a point is a Matrix server. Why no look into the registry: this is asked for every write.
 func partnerPoint(p Point) bool {
 	switch p {
-	case FedDial, FedResolve, FedAccept, FedInQuery, FedOutEDU, FedInEDU, MediaRemote, RoomJoin, RoomInvite, RoomClosure:
+	case FedDial, FedResolve, FedAccept, FedInQuery, FedOutEDU, FedInEDU, MediaRemote, RoomJoin, RoomInvite, RoomClosure, RTCToken:
 		return true
 	}
 	return false

@@ -20,6 +20,8 @@ const (
 	NotifyMail   Point = "notify.mail"
 	StoreOpen    Point = "store.open"
 	RTCMedia     Point = "rtc.media"
+	RTCToken     Point = "rtc.token"
+	RTCICE       Point = "rtc.ice"
 	InfraDNS     Point = "infra.dns"
 	IdentityAsk  Point = "identity.ask"
 	RoomJoin     Point = "room.join"
@@ -48,6 +50,7 @@ func Points() []PointInfo {
 		{RoomJoin, true, "enter a room in which a server takes part", "entrer dans un salon auquel un serveur participe"},
 		{RoomInvite, true, "invite a user of another server", "inviter un utilisateur d'un autre serveur"},
 		{RoomClosure, true, "write into a room in which a server takes part", "écrire dans un salon auquel un serveur participe"},
+		{RTCToken, true, "let a user of another server into a call", "laisser un utilisateur d'un autre serveur entrer dans un appel"},
 		{MediaPreview, false, "read a web page for a preview", "lire une page web pour un aperçu"},
 		{MediaScan, false, "hand a file to the virus scanner", "confier un fichier à l'antivirus"},
 		{PushRegister, false, "let a user name a push gateway", "laisser un utilisateur désigner une passerelle de notification"},
@@ -56,6 +59,7 @@ func Points() []PointInfo {
 		{NotifyMail, false, "send a letter by the mail server", "envoyer un courriel"},
 		{StoreOpen, false, "connect to the database", "se connecter à la base de données"},
 		{RTCMedia, false, "reach the media server of calls", "joindre le serveur média des appels"},
+		{RTCICE, false, "send the media of a call to an address", "envoyer le média d'un appel à une adresse"},
 		{InfraDNS, false, "ask a name server", "interroger un serveur de noms"},
 		{IdentityAsk, false, "ask the identity server whose an address is", "demander au serveur d'identité à qui est une adresse"},
 	}

@@ -16,6 +16,7 @@ func (s Simple) File() *File {
 		{Point: MediaScan, Hosts: []string{configured}, Private: true},
 		{Point: StoreOpen, Hosts: []string{configured}, Private: true},
 		{Point: RTCMedia, Hosts: []string{configured}, Private: true},
+		{Point: RTCICE, Hosts: []string{"*"}, Private: true},
 		{Point: InfraDNS, Hosts: []string{configured}, Private: true},
 		{Point: IdentityAsk, Hosts: []string{configured}, Private: true},
 	}}

@@ -3,6 +3,7 @@ package sfu
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ type Options struct {
 	// Audit takes the record; nil writes it to the log.
 	Audit Audit
 	Keys  Keys
+	// Reach judges an address that media goes to: nil, or why it must not. Where it is nil everything is admitted.
+	Reach func(ctx context.Context, to netip.Addr) error
 	// TokenLife is how long a token may wait before it is used.
 	TokenLife time.Duration
 	// URL is where clients connect to, wss://… or ws://….

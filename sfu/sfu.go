@@ -9,6 +9,7 @@ package sfu
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"rempart/core/calls"
@@ -36,6 +37,8 @@ type Live struct {
 	Identity string `json:"identity"`
 	// Joined is when he came, in seconds.
 	Joined int64 `json:"joined"`
+	// From are the addresses that his media goes to.
+	From []netip.Addr `json:"from,omitempty"`
 	// Publishing is how many tracks he sends.
 	Publishing int `json:"publishing"`
 }
@@ -52,6 +55,8 @@ type Event struct {
 	// Kind is one of the constants below.
 	Kind string
 	calls.Participant
+	// From is where his media goes, once it is known.
+	From netip.Addr
 	// Reason says why somebody left, where this server made him.
 	Reason string
 	At     time.Time
@@ -65,6 +70,7 @@ const (
 	Left        = "call_left"
 	Published   = "call_published"
 	Refused     = "call_refused"
+	Reached     = "call_media"
 )
 
 // Audit takes the record of calls. It must be quick.

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"rempart/internal/matrix"
@@ -13,6 +14,8 @@ type watched struct {
 	event Event
 	// kicked says why this server ended his connection.
 	kicked string
+	// told are the addresses of which the record knows.
+	told map[netip.Addr]bool
 }
 
 // place tells participants apart.
@@ -71,7 +74,7 @@ func (s *Service) see(ctx context.Context, at place, l Live, known map[place]*wa
 		if !anyIn(known, at.alias) {
 			s.record(ctx, Event{Kind: RoomStarted, Participant: p})
 		}
-		w = &watched{event: Event{Participant: p}}
+		w = &watched{event: Event{Participant: p}, told: map[netip.Addr]bool{}}
 		known[at] = w
 		s.tell(ctx, w, Joined, "")
 	}
@@ -80,6 +83,9 @@ func (s *Service) see(ctx context.Context, at place, l Live, known map[place]*wa
 	}
 	w.live = l
 	err := s.may(ctx, at.alias, at.identity)
+	if err == nil {
+		err = s.reaches(ctx, w)
+	}
 	if err == nil || !final(err) {
 		return
 	}
@@ -87,6 +93,24 @@ func (s *Service) see(ctx context.Context, at place, l Live, known map[place]*wa
 	if err := s.Backend.Kick(ctx, at.alias, at.identity); err != nil {
 		s.Log.Warn("end a connection to a call", "room", string(w.event.Room), "user", string(w.event.User), "error", err)
 	}
+}
+
+// reaches judges where a participant's media goes. Why each time: the policy may have changed.
+func (s *Service) reaches(ctx context.Context, w *watched) error {
+	for _, to := range w.live.From {
+		if s.Reach != nil {
+			if err := s.Reach(ctx, to); err != nil {
+				return err
+			}
+		}
+		if !w.told[to] {
+			w.told[to] = true
+			e := w.event
+			e.Kind, e.From = Reached, to
+			s.record(ctx, e)
+		}
+	}
+	return nil
 }
 
 // final reports whether an error is a decision rather than a failure to make one.

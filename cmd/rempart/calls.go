@@ -57,7 +57,8 @@ func (a *app) calls(ctx context.Context, cfg *config.Config, g *ground, own sign
 		return c, nil
 	}
 	c.service = sfu.New(ctx, sfu.Options{
-		Backend: c.backend(cfg, g, keys), Membership: calls.New(calls.Options{DB: g.db, Rooms: d.Rooms}), Keys: keys,
+		Backend: c.backend(cfg, g, keys), Membership: calls.New(calls.Options{DB: g.db, Rooms: d.Rooms, Judge: callJudge(g.judge, d.Rooms.Open, d.Users.Local)}), Keys: keys,
+		Audit: callRecord{g.ledger, g.countryOf}, Reach: g.judge.reaches,
 		TokenLife: time.Duration(cfg.Calls.TokenMinutes) * time.Minute, URL: mediaURL(cfg), Log: g.log,
 	})
 	a.onClose = append(a.onClose, c.service.Close)

@@ -7,11 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/rtc/types"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
@@ -197,10 +200,26 @@ func (n *node) participants(ctx context.Context) ([]sfu.Live, error) {
 		}
 		for _, p := range room.GetParticipants() {
 			info := p.ToProto()
-			list = append(list, sfu.Live{Alias: r.Name, Identity: info.Identity, Joined: info.JoinedAt, Publishing: len(info.Tracks)})
+			list = append(list, sfu.Live{Alias: r.Name, Identity: info.Identity, Joined: info.JoinedAt, From: reached(p.GetICEConnectionInfo()), Publishing: len(info.Tracks)})
 		}
 	}
 	return list, nil
+}
+
+// reached are the addresses that media goes to.
+func reached(connections []*types.ICEConnectionInfo) []netip.Addr {
+	var list []netip.Addr
+	for _, c := range connections {
+		for _, r := range c.Remote {
+			if r.SelectedOrder == 0 || r.Candidate == nil {
+				continue
+			}
+			if a, err := netip.ParseAddr(r.Candidate.Address); err == nil && !slices.Contains(list, a.Unmap()) {
+				list = append(list, a.Unmap())
+			}
+		}
+	}
+	return list
 }
 
 func (n *node) kick(ctx context.Context, alias, identity string) error {
