@@ -29,8 +29,8 @@ type Disk struct {
 	dirs    sync.Mutex // held while folders are made
 }
 
-// bufferSize is how much of a stream is held in memory.
-const bufferSize = 256 << 10
+// bufferSize is how much of a stream is held in memory: half of it arrives while the other half is written.
+const bufferSize = 512 << 10
 
 // NewDisk opens the folder, made if it is new, and puts back what an interrupted deletion moved away.
 func NewDisk(root string) (*Disk, error) { return newDisk(root, osFiles{}) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -26,25 +27,70 @@ func receive(ctx context.Context, f openFile, r io.Reader, buffer []byte) (Blob,
 	return blob, f.Sync()
 }
 
+// copyHashed reads into one half of the buffer while the other is hashed and written.
 func copyHashed(ctx context.Context, f io.Writer, r io.Reader, buffer []byte, behind *syncer) (Blob, error) {
-	h, size := sha256.New(), int64(0)
-	for {
-		n, err := fill(r, buffer)
-		if n > 0 {
-			_, _ = h.Write(buffer[:n]) // a hash takes everything
-			if _, werr := f.Write(buffer[:n]); werr != nil {
-				return Blob{}, werr
-			}
-			size += int64(n)
-			behind.wrote(int64(n))
+	half := len(buffer) / 2
+	w := newHashWriter(f, behind)
+	w.free <- buffer[:half:half]
+	w.free <- buffer[half : 2*half : 2*half]
+	var err error
+	for err == nil {
+		piece := <-w.free
+		if piece == nil {
+			break // it could not be written: stop says why
 		}
-		if err == io.EOF { //nolint:errorlint // Why: a wrapped end of file is an error of what the stream comes from
-			return Blob{Digest: h.Sum(nil), Size: size}, ctx.Err()
-		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
-			return Blob{}, err
+		var n int
+		n, err = fill(r, piece)
+		w.full <- piece[:n]
+		if err == nil {
+			err = ctx.Err()
 		}
 	}
+	blob, failed := w.stop()
+	switch {
+	case failed != nil:
+		return Blob{}, failed
+	case err == io.EOF: //nolint:errorlint // Why: a wrapped end of file is an error of what the stream comes from
+		return blob, ctx.Err()
+	}
+	return Blob{}, errors.Join(err, ctx.Err())
+}
+
+// hashWriter hashes and writes pieces in their order, in a goroutine of its own, until it is stopped.
+type hashWriter struct {
+	full, free chan []byte
+	hash       hash.Hash
+	size       int64
+	done       chan error
+}
+
+func newHashWriter(f io.Writer, behind *syncer) *hashWriter {
+	w := &hashWriter{full: make(chan []byte, 2), free: make(chan []byte, 4), hash: sha256.New(), done: make(chan error, 1)}
+	go func() {
+		var err error
+		for piece := range w.full {
+			if err != nil {
+				continue
+			}
+			_, _ = w.hash.Write(piece) // a hash takes everything
+			if _, err = f.Write(piece); err != nil {
+				w.free <- nil
+				continue
+			}
+			w.size += int64(len(piece))
+			behind.wrote(int64(len(piece)))
+			w.free <- piece[:cap(piece)]
+		}
+		w.done <- err
+	}()
+	return w
+}
+
+// stop waits until all is written.
+func (w *hashWriter) stop() (Blob, error) {
+	close(w.full)
+	err := <-w.done
+	return Blob{Digest: w.hash.Sum(nil), Size: w.size}, err
 }
 
 // fill reads until the buffer is full or the stream ends.

@@ -23,7 +23,7 @@ const (
 	defaultPage = 10
 	maxPage     = 100
 	// window is how many of the newest hits are looked at: to count them, and to put the best first.
-	window = 300
+	window = 150
 	// maxTerms bounds how many words may be looked for at once.
 	maxTerms = 32
 )
