@@ -68,9 +68,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	a.onClose = append(a.onClose, g.close)
 	measureLedger(registry, g.ledger)
-	rules := watchPolicy(cfg, g.judge.policy, g.egress, logger)
-	rules.measure(registry)
-	a.onClose = append(a.onClose, closing(rules.close))
+	g.doors = newRoomPolicy(g.judge, g.ledger, registry)
 	a.onCalm, a.lost = g.db.Shrink, g.db.Lost()
 	a.health.checks = append(a.health.checks, g.check)
 
@@ -79,12 +77,15 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	options := routerOptions(cfg, logger, registry)
-	options.ServerAuth = answers{f.authenticator(), g.ledger, g.countryOf}
+	options.ServerAuth = answers{granted{f.authenticator(), g.judge}, g.ledger, g.countryOf}
 	options.Exempt = f.services.exempt
 	d, err := a.core(ctx, cfg, g, keys, f)
 	if err != nil {
 		return err
 	}
+	rules := watchPolicy(cfg, g.judge, g.egress, f.warden, logger)
+	rules.measure(registry)
+	a.onClose = append(a.onClose, closing(rules.close))
 	if f.inbox, err = rooms.NewInbox(ctx, d.Rooms); err != nil {
 		return err
 	}
@@ -108,6 +109,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	}
 	client, federation := a.router(options, d, f.behindProxy(cfg, conference.routes(clientRoutes(m, ad)))), a.router(options, d, f.routes)
 	f.watch(registry)
+	watchRooms(registry, d.Rooms)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation
@@ -123,13 +125,17 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	}
 	d.Rooms, err = rooms.New(ctx, f.services.rooms(rooms.Options{
 		DB: g.db, Bus: g.bus, Signals: g.signals, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
-		Federated: f.open, Border: g.border, Server: matrix.ServerName(cfg.Server.Name),
+		Federated: f.open, Policy: g.doors, Meter: g.meter(cfg), Border: g.border, Server: matrix.ServerName(cfg.Server.Name),
 		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
 	}, g))
 	if err != nil {
 		return d, err
 	}
 	a.onClose = append(a.onClose, closing(d.Rooms.Close))
+	if f.warden, err = rooms.NewWarden(ctx, d.Rooms); err != nil {
+		return d, err
+	}
+	a.onClose = append(a.onClose, closing(f.warden.Close))
 	d.Search, d.Reports = search.New(g.db, d.Rooms), reports.New(g.db, d.Rooms, nil)
 	if d.IdentityURL = cfg.Accounts.IdentityServer; d.IdentityURL != "" {
 		if d.Identity, err = identity.New(d.IdentityURL, f.egress.HTTP(egress.Identity), "Rempart/"+version()); err != nil {
@@ -154,7 +160,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	if err := f.services.begin(ctx, a, g, &d); err != nil {
 		return d, err
 	}
-	d.Sync = sync.New(sync.Options{DB: g.db, Signals: g.signals, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(),
+	d.Sync = sync.New(sync.Options{DB: g.db, Signals: g.signals, Rooms: d.Rooms, Push: d.Push, Bus: g.bus, Log: g.log, Outside: f.messenger(), Meter: g.meter(cfg),
 		Border: g.border, Watch: f.services.watcher()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	d.Pushers = pushers.New(pushers.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Rules: d.Push, Sync: d.Sync,

@@ -29,6 +29,7 @@ type ground struct {
 	// egress is the way out, of the database's connections too; services are whom the registration files name.
 	egress   *egress.Egress
 	judge    *judge
+	doors    *roomPolicy
 	services services
 	ledger   *ledger.Service
 	border   *border.Border // nil: there is one server only

@@ -29,6 +29,8 @@ type judge struct {
 	// endpoints are those that the configuration names: "host:port" by kind, or the path of a socket.
 	endpoints map[egress.Kind][]string
 	log       *slog.Logger
+	places    places
+	recent    recent
 	decisions func(values ...string) *metrics.Counter
 	// recorder is told of servers whose requests are refused; nil tells nobody.
 	recorder *recorder
@@ -106,6 +108,7 @@ func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, e
 		ID: decisionID(), Rule: d.Rule, Policy: d.Policy, Geo: d.Geo, Country: d.Place.Country.String(), ASN: d.Place.ASN,
 		Operator: d.Place.Operator, Class: d.Place.Class,
 	}
+	j.places.note(&i, d.Allowed)
 	return v, j.note(ctx, &f, &d, v.ID)
 }
 
@@ -138,6 +141,7 @@ func (j *judge) note(ctx context.Context, f *policy.Facts, d *policy.Decision, i
 		j.decisions(string(f.Point), outcome, d.Rule).Add(1)
 	}
 	if outcome != "allow" {
+		j.recent.add(id, f, d)
 		j.log.WarnContext(ctx, "policy", "decision", outcome, "decision_id", id, "point", f.Point, "rule", d.Rule, "server", f.Server, "host", f.Host,
 			"address", f.Addr, "country", d.Place.Country, "asn", d.Place.ASN, "generation", d.Generation)
 	}

@@ -23,18 +23,18 @@ func dataOf(typ string) string {
 }
 
 // tells reports whether a server may be told an ephemeral message.
-func (j *judge) tells(to matrix.ServerName, typ string) bool {
-	return j.data(policy.FedOutEDU, to, typ)
+func (j *judge) tells(from, to matrix.ServerName, typ string) bool {
+	return j.data(policy.FedOutEDU, from, to, typ)
 }
 
 // hears reports whether a server may tell us one.
 func (j *judge) hears(from matrix.ServerName, typ string) bool {
-	return j.data(policy.FedInEDU, from, typ)
+	return j.data(policy.FedInEDU, "", from, typ)
 }
 
 // data judges one kind of data. Nothing is logged: this is asked for every message, and a partner that was granted less is no alarm.
-func (j *judge) data(point policy.Point, server matrix.ServerName, typ string) bool {
-	f := policy.Facts{Point: point, Server: server, Data: dataOf(typ), Now: time.Now()}
+func (j *judge) data(point policy.Point, ours, server matrix.ServerName, typ string) bool {
+	f := policy.Facts{Point: point, Tenant: ours, Server: server, Data: dataOf(typ), Now: time.Now()}
 	d := j.policy.Decide(&f)
 	return d.Allowed
 }

@@ -32,6 +32,7 @@ type outside struct {
 	inbox  *rooms.Inbox
 	media  *media.Service
 	sender *sender.Sender // nil when no other server is admitted
+	warden *rooms.Warden
 	// services are the application services.
 	services services
 	// calls is what other servers ask about calls; nil without a media server.

@@ -170,7 +170,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	j := &judge{policy: policy.NewJudge(first), log: slog.New(slog.DiscardHandler)}
 	out := egress.New(egress.Options{Judge: j, Resolver: w, Connect: w.connect})
-	rules := watchPolicy(cfg, j.policy, out, j.log)
+	rules := watchPolicy(cfg, j, out, nil, j.log)
 	defer rules.close()
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -256,7 +256,7 @@ func TestKindsOfData(t *testing.T) {
 		{"a.fr", "m.receipt", true}, {"a.fr", "m.direct_to_device", true}, {"a.fr", "m.typing", false}, {"a.fr", "m.presence", false},
 		{"b.fr", "m.presence", true}, {"b.fr", "m.receipt", false}, {"c.fr", "m.receipt", false},
 	} {
-		if j.tells(c.server, c.typ) != c.ok || j.hears(c.server, c.typ) != c.ok {
+		if j.tells("", c.server, c.typ) != c.ok || j.hears(c.server, c.typ) != c.ok {
 			t.Errorf("%s %s: want %v", c.server, c.typ, c.ok)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rempart/config"
+	"rempart/core/rooms"
 	"rempart/internal/egress"
 	"rempart/internal/metrics"
 	"rempart/policy"
@@ -24,8 +25,9 @@ import (
 // policies puts the policy of the configuration in force, and again at SIGHUP.
 type policies struct {
 	cfg     *config.Config
-	judge   *policy.Judge
+	judge   *judge
 	egress  *egress.Egress
+	rooms   *rooms.Warden // nil: nobody watches rooms
 	log     *slog.Logger
 	broken  atomic.Bool // the file of now has a mistake: an older one is in force
 	signals chan os.Signal
@@ -60,8 +62,8 @@ func readPolicy(path string) (*policy.Generation, error) {
 }
 
 // watchPolicy begins to read the policy again at each SIGHUP, until close, and looks at the age of its data every hour.
-func watchPolicy(cfg *config.Config, j *policy.Judge, e *egress.Egress, log *slog.Logger) *policies {
-	p := &policies{cfg: cfg, judge: j, egress: e, log: log, signals: make(chan os.Signal, 1)}
+func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, log *slog.Logger) *policies {
+	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, log: log, signals: make(chan os.Signal, 1)}
 	signal.Notify(p.signals, syscall.SIGHUP)
 	p.alarm()
 	p.wg.Go(func() {
@@ -90,19 +92,24 @@ func (p *policies) reload(ctx context.Context) error {
 	g, err := loadPolicy(p.cfg)
 	p.broken.Store(err != nil)
 	if err != nil {
-		p.log.ErrorContext(ctx, "policy: ALARM: the file is not taken, the policy of before stays in force", "error", err, "generation", p.judge.Current().Number)
+		p.log.ErrorContext(ctx, "policy: ALARM: the file is not taken, the policy of before stays in force", "error", err, "generation", p.judge.policy.Current().Number)
 		return err
 	}
-	p.judge.Replace(g)
+	p.judge.policy.Replace(g)
 	p.egress.Renew(ctx)
-	p.log.InfoContext(ctx, "policy in force", "generation", p.judge.Current().Number, "policy", g.Digest, "geo", g.Geo)
+	looked, err := p.rooms.Rejudge(ctx)
+	if err != nil {
+		p.log.ErrorContext(ctx, "policy: ALARM: not all rooms could be judged by the policy in force; whoever writes into one is judged then", "error", err)
+	}
+	p.log.InfoContext(ctx, "policy in force", "generation", p.judge.policy.Current().Number, "policy", g.Digest, "geo", g.Geo,
+		"rooms", looked.Rooms, "frozen", looked.Frozen, "took", looked.Took)
 	p.alarm()
 	return nil
 }
 
 // alarm logs what keeps, or will keep, the policy from admitting anybody.
 func (p *policies) alarm() {
-	for _, what := range p.judge.Current().Alarms(time.Now()) {
+	for _, what := range p.judge.policy.Current().Alarms(time.Now()) {
 		p.log.Warn("policy: ALARM", "what", what)
 	}
 }
@@ -115,15 +122,16 @@ func (p *policies) close() {
 
 // measure shows which policy is in force and whether something is wrong with it.
 func (p *policies) measure(r *metrics.Registry) {
-	r.Gauge("rempart_policy_generation", "Number of the policy in force, counted from the start.", func() float64 { return float64(p.judge.Current().Number) })
+	r.Gauge("rempart_policy_generation", "Number of the policy in force, counted from the start.", func() float64 { return float64(p.judge.policy.Current().Number) })
 	r.Gauge("rempart_policy_broken", "1 while the policy file has a mistake and an older policy is in force.", func() float64 {
 		if p.broken.Load() {
 			return 1
 		}
 		return 0
 	})
+	r.Gauge("rempart_rooms_frozen", "Rooms into which nothing may be written, since a server is in them that the policy refuses.", func() float64 { return float64(p.rooms.Frozen()) })
 	r.Gauge("rempart_policy_alarms", "What keeps, or will keep, the policy from admitting anybody.", func() float64 {
-		return float64(len(p.judge.Current().Alarms(time.Now())))
+		return float64(len(p.judge.policy.Current().Alarms(time.Now())))
 	})
 }
 

@@ -31,6 +31,9 @@ type dispatch struct {
 	fresh map[string]*wave
 	ts    int64
 	early *time.Timer // for retries before the next tick
+	// held is what was held back and is not stored yet; frozen are the rooms of which something is.
+	held   []*storage.HeldRow
+	frozen map[int64]bool
 }
 
 // result is how a request ended.
@@ -41,7 +44,8 @@ type result struct {
 
 func newDispatch(s *Sender) *dispatch {
 	return &dispatch{Sender: s, dests: map[pair]*destination{}, sets: map[string]*storage.ServerSet{},
-		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin)}
+		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin),
+		frozen: map[int64]bool{}}
 }
 
 // run sends until the context ends, the lease is lost or the database fails. It returns when nothing is under way any more.
@@ -80,6 +84,9 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		case <-tick.C:
 			p.due()
 			p.measure()
+			if err := p.release(ctx); err != nil {
+				return err
+			}
 			if err := p.lease.Renew(ctx); err != nil {
 				return err
 			}
@@ -117,6 +124,9 @@ func (p *dispatch) load(ctx context.Context) error {
 	}
 	if err == nil {
 		err = p.boardWaves(ctx)
+	}
+	if err == nil {
+		err = p.loadHeld(ctx)
 	}
 	for _, d := range p.dests {
 		d.queued = max(d.Pos, d.FlightPos)

@@ -25,8 +25,8 @@ type Options struct {
 	Client *client.Client
 	// Compose makes the content of a stored message when it is sent; nil content leaves the message out.
 	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
-	// Admit reports whether a server may be told a message of a type; nil: any.
-	Admit func(to matrix.ServerName, typ string) bool
+	// Admit reports whether one of our servers may tell another a message of a type; nil: any.
+	Admit func(from, to matrix.ServerName, typ string) bool
 	// Announce puts into the outbox what changed in device lists.
 	Announce func(ctx context.Context) error
 	// Within reports whether one server is another one of this installation as well: it is told by what is written here already, and

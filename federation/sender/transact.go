@@ -102,6 +102,12 @@ func (p *dispatch) prepare(ctx context.Context, d *destination) (bool, error) {
 		if err := json.Unmarshal(d.Flight, &f); err != nil {
 			return false, fmt.Errorf("read the transaction for %s: %w", d.Server, err)
 		}
+		if left, err := p.sift(ctx, d, &f); err != nil || !left {
+			if err == nil && !d.idle() {
+				p.mark(d)
+			}
+			return false, err
+		}
 		return true, p.encode(ctx, d, &f)
 	}
 	if d.lost && (d.behind || len(d.queue) == 0) {
@@ -156,8 +162,12 @@ func (p *dispatch) compose(ctx context.Context, d *destination) (*flight, int64,
 		if err != nil {
 			return nil, 0, err
 		}
+		held, err := p.holds(ctx, d, e)
+		if err != nil {
+			return nil, 0, err
+		}
 		switch {
-		case e == nil || e.Sender.Server() == d.Server:
+		case held || e == nil || e.Sender.Server() == d.Server:
 		case e.Has(storage.FlagRedacted):
 			f.PDUs = append(f.PDUs, -row.Event)
 		default:
@@ -172,7 +182,7 @@ func (p *dispatch) compose(ctx context.Context, d *destination) (*flight, int64,
 		f.EDUs = append(f.EDUs, d.takeTold(room)...)
 	}
 	if p.Admit != nil {
-		f.EDUs = slices.DeleteFunc(f.EDUs, func(e core.EDU) bool { return !p.Admit(d.Server, e.Type) })
+		f.EDUs = slices.DeleteFunc(f.EDUs, func(e core.EDU) bool { return !p.Admit(d.Origin, d.Server, e.Type) })
 	}
 	return f, pos, nil
 }

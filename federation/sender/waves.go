@@ -98,12 +98,15 @@ func (p *dispatch) save(ctx context.Context, list []*destination) error {
 			alone = append(alone, d)
 		}
 	}
-	if len(alone)+len(p.fresh) == 0 && !whole {
+	if len(alone)+len(p.fresh)+len(p.held) == 0 && !whole {
 		return nil
 	}
 	c.Guard(p.lease.Held())
 	for _, w := range p.fresh {
 		c.Add(&storage.WaveRow{Wave: w.Wave})
+	}
+	for _, h := range p.held {
+		c.Add(h)
 	}
 	if whole {
 		p.writeAll(c)
@@ -120,6 +123,7 @@ func (p *dispatch) save(ctx context.Context, list []*destination) error {
 	if err := p.DB.Commit(ctx, c); err != nil {
 		return fmt.Errorf("store transactions: %w", err)
 	}
+	p.held = nil
 	p.stored(alone, whole, clock)
 	return nil
 }
