@@ -39,6 +39,7 @@ func Register(r *httpx.Router, d Deps) {
 	roomRoutes(r, d)
 	roomActRoutes(r, d)
 	roomReadRoutes(r, d)
+	roomGraphRoutes(r, d)
 	deletionRoutes(r, d)
 	redactionRoutes(r, d)
 	mediaRoutes(r, d)

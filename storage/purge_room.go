@@ -77,7 +77,7 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 	c := &Change{}
 	for _, table := range []string{
 		"search_docs", "state_rows", "checkpoints", "branches", "chain_links", "pending_redactions", "receipts", "push_hits",
-		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events",
+		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events", "state_resets",
 	} {
 		c.Guard(Guard{sql: `DELETE FROM ` + table + ` WHERE room = $1`, args: []any{room}, want: anyRows})
 	}

@@ -67,7 +67,7 @@ func commands() []command {
 		{"sfu selftest", "[-config FILE]", "connect two participants to the running media server", sfuSelftest},
 		{"sfu-child", "", "the media process; the server starts it", sfuChild},
 		{"version", "", "print the version", printVersion},
-	}, policyCommands()...), append(geoCommands(), ledgerCommands()...)...)
+	}, policyCommands()...), append(append(geoCommands(), ledgerCommands()...), roomCommands()...)...)
 }
 
 // errUsage ends a command whose arguments make no sense; the help has been printed.

@@ -44,6 +44,8 @@ type builder struct {
 	fresh map[matrix.EventID]bool
 	// resolvedOf are the versions after the heads whose resolution the state is.
 	resolvedOf []Version
+	// resets are pieces of state that the resolution put back without reason.
+	resets []Reset
 }
 
 func newBuilder(r *Room, need *needs) *builder {
@@ -369,7 +371,7 @@ func (b *builder) commitment() *commitment {
 	b.change.Rooms = append(b.change.Rooms, w)
 	b.need.stock = b.need.stock[b.used:]
 	b.r.learnTips(b.tips)
-	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns, posted: b.posted,
+	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns, posted: b.posted, resets: b.resets,
 		done: make(chan struct{})}
 	for _, e := range b.stored {
 		e.commit = c

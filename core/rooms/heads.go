@@ -78,7 +78,11 @@ func (b *builder) settle(ctx context.Context, e *Stored) error {
 			return err
 		}
 	}
-	return b.changeCurrent(ctx, changes, e)
+	if err := b.changeCurrent(ctx, changes, e); err != nil {
+		return err
+	}
+	b.watchResets(ctx, changes, e)
+	return nil
 }
 
 // headsWithout are the heads that stay when some events get a child: those named, and those that only events which are no

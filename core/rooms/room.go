@@ -99,6 +99,7 @@ type commitment struct {
 	redacted []*Stored
 	txns     []*storage.TransactionRow
 	posted   *storage.ServerSet // its row was written along
+	resets   []Reset            // that it brings about
 
 	done chan struct{} // closed when the outcome is known
 	err  error         // the outcome; read after done
@@ -131,6 +132,7 @@ func (c *commitment) finish() error {
 	c.err = c.change.Wait()
 	if c.err == nil {
 		c.publish()
+		c.room.s.alarm(c.room.id, c.resets)
 	} else {
 		c.room.stale.Store(true)
 	}

@@ -1,0 +1,118 @@
+package federation
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"rempart/internal/testkit/mx"
+)
+
+// An upgrade reaches the other servers: who is there hears of the tombstone, finds the new room from it, and gets along there.
+func TestAnUpgradeReachesOtherServers(t *testing.T) {
+	p, ctx := newPair(t), t.Context()
+	for _, version := range [][2]string{{"10", "11"}, {"11", "12"}, {"12", "12"}} {
+		old, err := p.alice.CreateRoom(ctx, map[string]any{"preset": "public_chat", "room_version": version[0], "name": "Old hall"})
+		mx.Must(t, err)
+		mx.Must(t, joinVia(ctx, p.bob, old, p.a.Name))
+		var res struct {
+			Room string `json:"replacement_room"`
+		}
+		mx.Must(t, p.alice.Do(ctx, "POST", room(old)+"/upgrade", map[string]string{"new_version": version[1]}, &res))
+		waitFor(t, p.bob, old, "m.room.tombstone", res.Room)
+		mx.Must(t, joinVia(ctx, p.bob, res.Room, p.a.Name))
+		waitFor(t, p.bob, res.Room, "m.room.create", old)
+		waitFor(t, p.bob, res.Room, "m.room.name", "Old hall")
+		said, err := p.bob.Send(ctx, res.Room, "1", "moved in")
+		mx.Must(t, err)
+		waitFor(t, p.alice, res.Room, said, "moved in")
+		// What the upgrade set in the old room is there too: nobody but administrators speaks there any more.
+		waitFor(t, p.bob, old, "m.room.power_levels", `"events_default":50`)
+		_, err = p.bob.Send(ctx, old, "2", "still here")
+		refused(t, "to speak in the old room", err)
+	}
+}
+
+// An invitation that is withdrawn is gone at the other server too, whether or not that is in the room.
+func TestAWithdrawnInvitationIsGoneElsewhere(t *testing.T) {
+	p, ctx := newPair(t), t.Context()
+	for _, version := range []string{"10", "12"} {
+		hall, err := p.alice.CreateRoom(ctx, map[string]any{"preset": "private_chat", "room_version": version, "invite": []string{p.bob.UserID}})
+		mx.Must(t, err)
+		invitedTo(t, p.bob, hall, true)
+		mx.Must(t, p.alice.Do(ctx, "POST", room(hall)+"/kick", map[string]string{"user_id": p.bob.UserID}, nil))
+		invitedTo(t, p.bob, hall, false)
+		refused(t, "to join without an invitation", joinVia(ctx, p.bob, hall, p.a.Name))
+	}
+}
+
+// invitedTo waits until somebody is, or is not, invited to a room.
+func invitedTo(t *testing.T, c *mx.Client, id string, want bool) {
+	t.Helper()
+	since := ""
+	for range 40 {
+		var s struct {
+			Next  string `json:"next_batch"`
+			Rooms struct {
+				Invite map[string]json.RawMessage
+			}
+		}
+		mx.Must(t, c.Do(t.Context(), "GET", "/_matrix/client/v3/sync?timeout=1000&set_presence=offline&since="+url.QueryEscape(since), nil, &s))
+		var whole struct {
+			Rooms struct {
+				Invite map[string]json.RawMessage
+			}
+		}
+		mx.Must(t, c.Do(t.Context(), "GET", "/_matrix/client/v3/sync", nil, &whole))
+		if _, is := whole.Rooms.Invite[id]; is == want {
+			return
+		}
+		since = s.Next
+	}
+	t.Fatalf("%s is invited to %s: %t", c.UserID, id, !want)
+}
+
+// Pages through a room's history hold each event once, also where part of it was fetched from another server.
+func TestPagesRepeatNoEvents(t *testing.T) {
+	p, ctx := newPair(t), t.Context()
+	hall, err := p.alice.CreateRoom(ctx, map[string]any{"preset": "public_chat"})
+	mx.Must(t, err)
+	said := map[string]bool{}
+	for i := range 45 {
+		id, err := p.alice.Send(ctx, hall, fmt.Sprint(i), "before")
+		mx.Must(t, err)
+		said[id] = true
+	}
+	mx.Must(t, joinVia(ctx, p.bob, hall, p.a.Name))
+	for i := range 5 {
+		id, err := p.bob.Send(ctx, hall, fmt.Sprint("b", i), "after")
+		mx.Must(t, err)
+		said[id] = true
+	}
+	seen := map[string]int{}
+	for from := ""; ; {
+		var page struct {
+			Chunk []mx.Event
+			End   string
+		}
+		q := url.Values{"dir": {"b"}, "limit": {"7"}}
+		if from != "" {
+			q.Set("from", from)
+		}
+		mx.Must(t, p.bob.Do(ctx, http.MethodGet, room(hall)+"/messages?"+q.Encode(), nil, &page))
+		for _, e := range page.Chunk {
+			if seen[e.ID]++; seen[e.ID] > 1 {
+				t.Errorf("%s is on two pages", e.ID)
+			}
+			delete(said, e.ID)
+		}
+		if from = page.End; from == "" {
+			break
+		}
+	}
+	if len(said) > 0 {
+		t.Errorf("%d events are on no page", len(said))
+	}
+}
