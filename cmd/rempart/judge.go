@@ -109,7 +109,7 @@ func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, e
 		Operator: d.Place.Operator, Class: d.Place.Class,
 	}
 	j.places.note(&i, d.Allowed)
-	return v, j.note(ctx, &f, &d, v.ID)
+	return v, j.tell(ctx, &f, &d, v.ID) // the way out records it
 }
 
 // accept judges a server that makes a request, and the address that it comes from.
@@ -121,15 +121,24 @@ func (j *judge) accept(ctx context.Context, server matrix.ServerName) error {
 		return nil
 	}
 	id := decisionID()
-	err := j.note(ctx, &f, &d, id)
+	err := j.tell(ctx, &f, &d, id)
 	if err != nil && j.recorder != nil {
 		j.recorder.turnedAway(from, &f, &d, id, err)
 	}
 	return err
 }
 
-// note counts a decision, logs what is refused or only watched, and gives the refusal.
+// note does what tell does, and records a refusal.
 func (j *judge) note(ctx context.Context, f *policy.Facts, d *policy.Decision, id string) error {
+	err := j.tell(ctx, f, d, id)
+	if err != nil && j.recorder != nil {
+		j.recorder.denied(f, d, id, err)
+	}
+	return err
+}
+
+// tell counts a decision, logs what is refused or only watched, and gives the refusal.
+func (j *judge) tell(ctx context.Context, f *policy.Facts, d *policy.Decision, id string) error {
 	outcome := "allow"
 	switch {
 	case d.Observed:

@@ -75,20 +75,44 @@ func (r *recorder) Refused(_ context.Context, i egress.Intent, why error) {
 
 // turnedAway records a server whose request was refused.
 func (r *recorder) turnedAway(from netip.Addr, f *policy.Facts, d *policy.Decision, id string, why error) {
-	r.mu.Lock()
-	l := r.ledger
-	r.mu.Unlock()
-	if l == nil {
-		return
+	if l := r.open(); l != nil {
+		rec := refusalOf(f, d, id, why)
+		if from.IsValid() {
+			rec.Addr = from.String()
+		}
+		l.RefuseCaller(rec, from)
 	}
+}
+
+// denied records something that was refused at another point than the way out.
+func (r *recorder) denied(f *policy.Facts, d *policy.Decision, id string, why error) {
+	l := r.open()
+	switch {
+	case l == nil:
+	case f.Point == policy.RTCICE: // whoever is in a call chooses the addresses, as many as he likes
+		l.RefuseCaller(refusalOf(f, d, id, why), netip.Addr{})
+	default:
+		l.Refuse(refusalOf(f, d, id, why))
+	}
+}
+
+// open is the ledger, nil until it is open.
+func (r *recorder) open() *ledger.Service {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ledger
+}
+
+// refusalOf is what is recorded of a refusal.
+func refusalOf(f *policy.Facts, d *policy.Decision, id string, why error) ledger.Record {
 	rec := ledger.Record{
-		For: string(f.Point), Dest: string(f.Server), CC: country(d.Place.Country.String()), ASN: int64(d.Place.ASN), Op: d.Place.Operator, Class: d.Place.Class,
+		Tenant: string(f.Tenant), For: string(f.Point), Dest: string(f.Server), CC: country(d.Place.Country.String()), ASN: int64(d.Place.ASN), Op: d.Place.Operator, Class: d.Place.Class,
 		Decision: id, Rule: d.Rule, Policy: d.Policy, Geo: d.Geo, Why: why.Error(),
 	}
-	if from.IsValid() {
-		rec.Addr = from.String()
+	if rec.Dest == "" {
+		rec.Dest = f.Host
 	}
-	l.RefuseCaller(rec, from)
+	return rec
 }
 
 // recordOf is what is recorded of an intent.
