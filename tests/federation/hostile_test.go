@@ -140,8 +140,10 @@ func (i *intruder) send(events ...*matrix.Event) {
 func (i *intruder) transaction(body string) {
 	i.t.Helper()
 	i.txn++
+	canonical, err := matrix.CanonicalJSON([]byte(body))
+	mx.Must(i.t, err)
 	for {
-		_, err := i.SendTransaction(i.t.Context(), i.name, matrix.ServerName(i.home.Name), fmt.Sprint("txn", i.txn), []byte(body))
+		_, err := i.SendTransaction(i.t.Context(), i.name, matrix.ServerName(i.home.Name), fmt.Sprint("txn", i.txn), canonical)
 		i.sent.Add(int64(len(body)))
 		if status(err) != http.StatusTooManyRequests {
 			mx.Must(i.t, err)
@@ -283,6 +285,7 @@ func (i *intruder) hostilities(n int, long string) map[string]hostility {
 		"bombs":           {orphans(3), map[string]http.HandlerFunc{"get_missing_events": bomb, "state": bomb}},
 		"a state of random names": {orphans(3), map[string]http.HandlerFunc{"get_missing_events": text(`{"events":[]}`), "state_ids": randomNames,
 			"/state/": endlessEvents}},
+		"a join without end": {i.lure, i.endlessRoom()},
 		"an auth chain without end": {func() {
 			at := i.last().ID
 			for k := range 3 {

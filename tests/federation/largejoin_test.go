@@ -43,8 +43,10 @@ func TestJoinOfALargeRoom(t *testing.T) {
 	}
 	ca := fakenet.NewCA(t)
 	others := newCrowd(t, ca, servers, nil)
+	hosts := profiling(t, ".host")
+	pprofA := os.Getenv("REMPART_LISTEN_PPROF")
 	a := live.Start(t, live.Options{CA: ca})
-	profile := profiling(t)
+	profile := profiling(t, "")
 	b := live.Start(t, live.Options{CA: ca})
 	os.Unsetenv("REMPART_LISTEN_PPROF")
 	p, ctx := people(t, a, b), t.Context()
@@ -52,17 +54,20 @@ func TestJoinOfALargeRoom(t *testing.T) {
 	mx.Must(t, err)
 	p.a.Stop()
 	fill(t, p, others, room, members, state)
+	os.Setenv("REMPART_LISTEN_PPROF", pprofA)
 	p.a.Restart()
+	os.Unsetenv("REMPART_LISTEN_PPROF")
 	if _, err := p.bob.Sync(ctx, "", 0); err != nil {
 		t.Fatal(err)
 	}
 	idle, cpu, began := memory(t, p.b.PID()), ticks(t, p.b.PID()), time.Now()
-	ended := profile()
+	ended, hostEnded := profile(), hosts()
 	joinPatiently(t, p.bob, room, p.a.Name)
 	took, cpu := time.Since(began), ticks(t, p.b.PID())-cpu
 	t.Logf("%d members, %d pieces of state: %.1f s, %.1f s of CPU, %d MiB above idle at most", members, state, took.Seconds(),
 		float64(cpu)/100, (peak(t, p.b.PID())-idle)>>10)
 	ended()
+	hostEnded()
 	var got struct {
 		Joined map[string]any `json:"joined"`
 	}

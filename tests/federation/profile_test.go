@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -11,8 +12,8 @@ import (
 )
 
 // profiling lets the servers that a test starts from here on show their profiles, at an address of their own, if
-// REMPART_PROFILE names a file for them. What is returned starts a profile, and what that returns ends it.
-func profiling(t *testing.T) func() func() {
+// REMPART_PROFILE names a file for them, to which suffix is added. What is returned starts a profile, and what that returns ends it.
+func profiling(t *testing.T, suffix string) func() func() {
 	t.Helper()
 	file := os.Getenv("REMPART_PROFILE")
 	if file == "" {
@@ -23,9 +24,11 @@ func profiling(t *testing.T) func() func() {
 	address := l.Addr().String()
 	mx.Must(t, l.Close())
 	t.Setenv("REMPART_LISTEN_PPROF", address)
+	file += suffix
+	seconds := cmp.Or(os.Getenv("REMPART_PROFILE_SECONDS"), "50")
 	return func() func() {
 		done := make(chan error, 1)
-		go func() { done <- download("http://"+address+"/debug/pprof/profile?seconds=50", file) }()
+		go func() { done <- download("http://"+address+"/debug/pprof/profile?seconds="+seconds, file) }()
 		return func() {
 			if err := <-done; err != nil {
 				t.Error(err)
