@@ -26,7 +26,7 @@ func (s *Service) readable(ctx context.Context, room *Room, user matrix.UserID) 
 	if err != nil {
 		return Version{}, err
 	}
-	if open, err := s.canPeek(ctx, view); err != nil || open {
+	if open, err := s.canPeek(ctx, view, user); err != nil || open {
 		return view.Version(), err
 	}
 	if m.Forgotten || m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {

@@ -211,7 +211,7 @@ func (s *Service) Aliases(ctx context.Context, room *Room, user matrix.UserID) (
 		if err != nil {
 			return nil, err
 		}
-		if open, err := s.canPeek(ctx, view); err != nil || !open {
+		if open, err := s.canPeek(ctx, view, user); err != nil || !open {
 			return nil, errors.Join(err, forbidUnless(err != nil, "You are not in this room."))
 		}
 	}

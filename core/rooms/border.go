@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"rempart/core/border"
+	"rempart/core/ledger"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -194,4 +195,38 @@ func (s *Service) belongs(ctx context.Context, r *Room, server matrix.ServerName
 	}
 	in, err := s.serversOf(ctx, r)
 	return err == nil && in.ours[server] > 0, err
+}
+
+// near reports whether a room is one of a server's own: it made it, or is in it. What is readable for the whole world is so for other
+// servers of this installation by the ways of federation only, as for all others.
+func (s *Service) near(ctx context.Context, room *Room, server matrix.ServerName) (bool, error) {
+	if s.opts.Border == nil || !s.isOurs(server) {
+		return true, nil
+	}
+	in, err := s.serversOf(ctx, room)
+	if err != nil || in.ours[server] > 0 {
+		return err == nil, err
+	}
+	return s.belongs(ctx, room, server)
+}
+
+// shownTo reports whether a user may know of a room that anybody may know of: its server asks one that is in it.
+func (s *Service) shownTo(ctx context.Context, room *Room, user matrix.UserID) (bool, error) {
+	server := user.Server()
+	if is, err := s.near(ctx, room, server); is || err != nil {
+		return is, err
+	}
+	if m, err := s.standingOf(ctx, room, user); err != nil || m.Membership == storage.MemberInvite || m.Membership == storage.MemberKnock {
+		return err == nil, err
+	}
+	in, err := s.serversOf(ctx, room)
+	if err != nil {
+		return false, err
+	}
+	for _, other := range slices.Sorted(maps.Keys(in.ours)) {
+		if err := s.opts.Border.Ask(ctx, server, other, border.Directory, "hierarchy", ledger.Room(room.id)); err == nil {
+			return true, nil
+		}
+	}
+	return false, nil
 }

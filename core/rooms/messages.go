@@ -113,7 +113,7 @@ func (s *Service) mayRead(ctx context.Context, v *viewer) error {
 	if err != nil {
 		return err
 	}
-	if open, err := s.canPeek(ctx, view); err != nil || open {
+	if open, err := s.canPeek(ctx, view, v.user); err != nil || open {
 		return err
 	}
 	return notInRoom()

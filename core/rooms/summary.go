@@ -81,7 +81,7 @@ func unlessFailed(err, refusal error) error {
 // or read.
 func (s *Service) knownTo(ctx context.Context, room *Room, user matrix.UserID, p *PublicRoom, rules matrix.JoinRules) (bool, error) {
 	if p.WorldReadable || rules.Rule == "public" || rules.Rule == "knock" || rules.Rule == "knock_restricted" {
-		return true, nil
+		return s.shownTo(ctx, room, user)
 	}
 	if user == Auditor {
 		return true, nil

@@ -144,8 +144,10 @@ func (v *viewer) before(ctx context.Context, e *Stored) (standing, error) {
 
 func (v *viewer) allows(ctx context.Context, st standing, e *Stored) (bool, error) {
 	switch {
-	case st.visibility == "world_readable", st.membership == "join":
+	case st.membership == "join":
 		return true, nil
+	case st.visibility == "world_readable":
+		return v.s.near(ctx, v.room, v.user.Server())
 	case st.visibility == "invited":
 		return st.membership == "invite", nil
 	case st.visibility == "joined":
@@ -173,11 +175,14 @@ func (v *viewer) joinedAfter(ctx context.Context, e *Stored) (bool, error) {
 	return false, nil
 }
 
-// CanPeek reports whether someone who is not in the room may read its present: world_readable rooms only.
-func (s *Service) canPeek(ctx context.Context, view *View) (bool, error) {
+// canPeek reports whether someone who is not in the room may read its present: world_readable rooms only.
+func (s *Service) canPeek(ctx context.Context, view *View, user matrix.UserID) (bool, error) {
 	hv, err := view.Get(ctx, matrix.StateTuple{Type: "m.room.history_visibility"})
 	if err != nil || hv == nil {
 		return false, err
 	}
-	return hv.HistoryVisibility() == "world_readable", nil
+	if hv.HistoryVisibility() != "world_readable" {
+		return false, nil
+	}
+	return s.near(ctx, view.room, user.Server())
 }

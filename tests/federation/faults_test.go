@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"rempart/internal/testkit/mx"
@@ -115,4 +116,35 @@ func TestPagesRepeatNoEvents(t *testing.T) {
 	if len(said) > 0 {
 		t.Errorf("%d events are on no page", len(said))
 	}
+}
+
+// Operators see a room's graph beside the running server, and are told how it is repaired.
+func TestCommandsAboutRooms(t *testing.T) {
+	p, ctx := newPair(t), t.Context()
+	hall, err := p.alice.CreateRoom(ctx, map[string]any{"preset": "public_chat"})
+	mx.Must(t, err)
+	mx.Must(t, joinVia(ctx, p.bob, hall, p.a.Name))
+	out, err := p.b.Command("room", "show", hall)
+	var c struct {
+		Servers []struct{ Server string }
+		Joined  int
+	}
+	if err != nil || json.Unmarshal([]byte(out), &c) != nil || c.Joined != 2 || len(c.Servers) != 2 {
+		t.Errorf("room show: %v\n%s", err, out)
+	}
+	if out, err = p.b.Command("room", "repair", hall); err == nil || !strings.Contains(out, "/repair") {
+		t.Errorf("a room is repaired behind the back of the running server: %v\n%s", err, out)
+	}
+	p.b.Stop()
+	out, err = p.b.Command("room", "repair", hall)
+	var r struct {
+		Asked []struct{ Server, Error string }
+	}
+	if err != nil || json.Unmarshal([]byte(out), &r) != nil || len(r.Asked) != 1 || r.Asked[0].Server != p.a.Name || r.Asked[0].Error != "" {
+		t.Errorf("room repair: %v\n%s", err, out)
+	}
+	p.b.Restart()
+	said, err := p.bob.Send(ctx, hall, "1", "all is well")
+	mx.Must(t, err)
+	waitFor(t, p.alice, hall, said)
 }

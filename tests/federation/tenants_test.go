@@ -108,7 +108,7 @@ func TestServersOfOneProcess(t *testing.T) {
 		talkBetweenDevices(t, c, bob.UserID, true)
 		askOfAServer(t, c, bob, 0)
 		c.awaitRecorded(t, "b.test", "federation", "m.typing", "m.receipt", "m.direct_to_device", "user/keys/query", "user/keys/claim",
-			"query profile", "query directory", "publicRooms", "media")
+			"query profile", "query directory", "publicRooms", "hierarchy", "media")
 		if got := c.recorded(t, "c.test"); len(got) > 0 {
 			t.Errorf("c.test was told: %v", got)
 		}
@@ -194,6 +194,13 @@ func askOfAServer(t *testing.T, c *commune, who *mx.Client, status int) {
 	if strings.Contains(string(list), yard) {
 		t.Errorf("a server's rooms are in the directory of another: %s", list)
 	}
+	if err := who.Do(ctx, "GET", "/_matrix/client/v1/room_summary/"+url.PathEscape(yard), nil, nil); (err == nil) != (status == 0) {
+		t.Errorf("summary: %v", err)
+	}
+	open, err := alice.CreateRoom(ctx, map[string]any{"preset": "public_chat", "initial_state": []any{
+		map[string]any{"type": "m.room.history_visibility", "content": map[string]string{"history_visibility": "world_readable"}}}})
+	mx.Must(t, err)
+	refused(t, "to read a room of another server from outside", who.Do(ctx, "GET", room(open)+"/messages?dir=b", nil, nil))
 	check("media", who.Do(ctx, "GET", "/_matrix/client/v1/media/download/"+strings.TrimPrefix(upload(t, alice), "mxc://"), nil, nil))
 }
 
