@@ -31,6 +31,10 @@ func (s *Service) watch(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			for at, w := range known {
+				delete(known, at)
+				s.gone(context.WithoutCancel(ctx), w, known)
+			}
 			return
 		case <-tick.C:
 		case <-s.wake:
@@ -98,16 +102,17 @@ func (s *Service) see(ctx context.Context, at place, l Live, known map[place]*wa
 // reaches judges where a participant's media goes. Why each time: the policy may have changed.
 func (s *Service) reaches(ctx context.Context, w *watched) error {
 	for _, to := range w.live.From {
-		if s.Reach != nil {
-			if err := s.Reach(ctx, to); err != nil {
-				return err
-			}
-		}
 		if !w.told[to] {
 			w.told[to] = true
 			e := w.event
 			e.Kind, e.From = Reached, to
 			s.record(ctx, e)
+		}
+		if s.Reach == nil {
+			continue
+		}
+		if err := s.Reach(ctx, to); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -110,7 +110,8 @@ func homes() map[string][]string {
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
 		"github.com/livekit":                      {"sfu/media", "tests/calls"},
 		"github.com/redis/go-redis":               {"sfu/media"}, // LiveKit takes its client
-		"google.golang.org/protobuf":              {"sfu/media"}, // LiveKit's messages
+		"github.com/gorilla/websocket":            {"tests/calls"},
+		"google.golang.org/protobuf":              {"sfu/media", "tests/calls"}, // LiveKit's messages
 		"golang.org/x/net":                        {"core/preview"},
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},

@@ -23,9 +23,16 @@ const base = "/_rempart/calls"
 // start runs a server with a media server on free ports.
 func start(t *testing.T) *live.Server {
 	t.Helper()
-	t.Setenv("REMPART_SERVER_PUBLIC_URL", "http://calls.invalid")
+	return startWith(t, live.Options{}, "http://calls.invalid")
+}
+
+// startWith is start with further options and the address that clients are told.
+func startWith(t *testing.T, o live.Options, public string) *live.Server {
+	t.Helper()
+	t.Setenv("REMPART_SERVER_PUBLIC_URL", public)
 	lksdk.SetLogger(logger.GetDiscardLogger())
-	return live.Start(t, live.Options{Extra: fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n  tcp_port: 0\n", freePort(t))})
+	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n  tcp_port: 0\n", freePort(t))
+	return live.Start(t, o)
 }
 
 func freePort(t *testing.T) int {
@@ -105,8 +112,13 @@ type heard struct {
 
 // join connects somebody with a token.
 func (p *person) join(jwt string) (*lksdk.Room, *heard, error) {
+	return p.joinAt(p.url, jwt)
+}
+
+// joinAt is join at a server that need not be one's own.
+func (p *person) joinAt(url, jwt string) (*lksdk.Room, *heard, error) {
 	h := &heard{make(chan struct{}, 10_000), make(chan struct{}, 10_000), make(chan struct{}, 1)}
-	room, err := lksdk.ConnectToRoomWithToken("ws"+p.url[len("http"):]+base, jwt, &lksdk.RoomCallback{
+	room, err := lksdk.ConnectToRoomWithToken("ws"+url[len("http"):]+base, jwt, &lksdk.RoomCallback{
 		OnDisconnected: func() { h.gone <- struct{}{} },
 		ParticipantCallback: lksdk.ParticipantCallback{OnTrackSubscribed: func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
 			to := h.audio

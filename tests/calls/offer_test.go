@@ -1,0 +1,133 @@
+package calls
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gorilla/websocket"
+	"github.com/livekit/protocol/livekit"
+	"google.golang.org/protobuf/proto"
+)
+
+// foreign counts packets that arrive at an address abroad.
+func foreign(t *testing.T) (port int, packets *atomic.Int64) {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.12.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets = &atomic.Int64{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for b := make([]byte, 2000); ; packets.Add(1) {
+			if _, _, err := c.ReadFrom(b); err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = c.Close()
+		<-done
+	})
+	return c.LocalAddr().(*net.UDPAddr).Port, packets //nolint:forcetypeassert // it is one
+}
+
+// liar stands between a participant and the signalling, and adds an address to all that the participant offers.
+type liar struct {
+	to    string // the server
+	lie   string // the candidate
+	told  atomic.Int64
+	async websocket.Upgrader
+}
+
+// ServeHTTP passes on what both say.
+func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	query.Set("disable_ice_lite", "true") // Why: a full agent would check what it is offered
+	server, answer, err := websocket.DefaultDialer.DialContext(r.Context(), "ws"+l.to[len("http"):]+r.URL.Path+"?"+query.Encode(), http.Header{"Authorization": r.Header["Authorization"]})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	_ = answer.Body.Close()
+	defer func() { _ = server.Close() }()
+	client, err := l.async.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	go func() {
+		defer func() { _ = client.Close() }()
+		for {
+			kind, b, err := server.ReadMessage()
+			if err != nil || client.WriteMessage(kind, b) != nil {
+				return
+			}
+		}
+	}()
+	for {
+		kind, b, err := client.ReadMessage()
+		if err != nil {
+			return
+		}
+		for _, m := range l.add(b) {
+			if server.WriteMessage(kind, m) != nil {
+				return
+			}
+		}
+	}
+}
+
+// add puts the lie into a message, and behind it.
+func (l *liar) add(b []byte) [][]byte {
+	q := &livekit.SignalRequest{}
+	if proto.Unmarshal(b, q) != nil {
+		return [][]byte{b}
+	}
+	target := livekit.SignalTarget_PUBLISHER
+	switch m := q.Message.(type) {
+	case *livekit.SignalRequest_Offer:
+		m.Offer.Sdp = strings.TrimRight(m.Offer.Sdp, "\r\n") + "\r\na=" + l.lie + "\r\n"
+	case *livekit.SignalRequest_Answer:
+		m.Answer.Sdp = strings.TrimRight(m.Answer.Sdp, "\r\n") + "\r\na=" + l.lie + "\r\n"
+		target = livekit.SignalTarget_SUBSCRIBER
+	default:
+		return [][]byte{b}
+	}
+	l.told.Add(1)
+	first, _ := proto.Marshal(q) // what was read can be written
+	init, _ := json.Marshal(map[string]any{"candidate": l.lie, "sdpMid": "0", "sdpMLineIndex": 0})
+	second, _ := proto.Marshal(&livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{CandidateInit: string(init), Target: target}}})
+	return [][]byte{first, second}
+}
+
+// TestNoPacketGoesToAnOfferedAddress: a participant offers an address abroad, in each way there is, and asks that the server
+// check it; the call works and nothing goes there.
+func TestNoPacketGoesToAnOfferedAddress(t *testing.T) {
+	alice, bob, room := inRoom(t)
+	port, packets := foreign(t)
+	l := &liar{to: alice.url, lie: fmt.Sprintf("candidate:1 1 udp 2130706431 127.12.0.1 %d typ host", port)}
+	between := httptest.NewServer(l)
+	defer between.Close()
+	_, jwt := bob.ask(room)
+	_, h, err := bob.joinAt(between.URL, jwt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, jwt = alice.ask(room)
+	r, _, err := alice.join(jwt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, r)
+	wait(t, "pictures", 101, h.video)
+	if l.told.Load() == 0 || packets.Load() != 0 {
+		t.Errorf("offered %d times; %d packets went there", l.told.Load(), packets.Load())
+	}
+}
