@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -112,7 +114,7 @@ func (a *appender) take(g *group) {
 // write appends a batch, again from the new head when another node was quicker.
 func (a *appender) write(batch []*group) (err error) {
 	ctx := context.Background() // Why: what was begun is ended; the database bounds how long that takes
-	for range maxTries {
+	for try := range maxTries {
 		if !a.loaded {
 			if err := a.load(ctx); err != nil {
 				return err
@@ -127,6 +129,7 @@ func (a *appender) write(batch []*group) (err error) {
 		if !errors.Is(err, storage.ErrLedgerMoved) {
 			break
 		}
+		time.Sleep(rand.N(time.Duration(try+1) * time.Millisecond)) // Why: whoever is always a little slower would never get his turn
 	}
 	a.s.names.forget()
 	return fmt.Errorf("append to the ledger: %w", err)

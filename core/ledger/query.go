@@ -74,6 +74,7 @@ func leaves(k Kind) bool { return k == Connection || k == Answer }
 
 // between lists records of some time. It reads all of them: what is not in the answer is not in the log.
 func (s *Service) between(ctx context.Context, from, to int64, wanted func(*Record) bool) (Trail, error) {
+	s.flush(true) //nolint:contextcheck // as in collect; here too, since the log is read no further than to the head of now
 	head, err := s.db.GetLedgerHead(ctx)
 	if err != nil {
 		return Trail{}, err
