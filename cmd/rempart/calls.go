@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rempart/adminapi"
 	"rempart/clientapi"
 	"rempart/config"
 	"rempart/core/calls"
@@ -29,11 +30,12 @@ type conference struct {
 	process *media.Process
 	service *sfu.Service
 	signal  *signal.Deps
+	server  matrix.ServerName // who administers calls
 }
 
 // calls starts the media process and what watches over it.
 func (a *app) calls(ctx context.Context, cfg *config.Config, g *ground, own signingKeyRing, f *outside, d *clientapi.Deps) (*conference, error) {
-	c := &conference{}
+	c := &conference{server: matrix.ServerName(cfg.Server.Name)}
 	d.Relay = relaysOf(cfg, own)
 	keys := callKeys(cfg, own)
 	if cfg.Calls.Mode == config.CallsEmbedded || cfg.TURN.Embedded() {
@@ -87,6 +89,7 @@ func (c *conference) routes(others func(*httpx.Router, clientapi.Deps)) func(*ht
 		if c.service != nil {
 			signal.Routes(r, *c.signal)
 			c.service.Routes(r)
+			adminapi.CallRoutes(r, c.service, c.server)
 		}
 	}
 }

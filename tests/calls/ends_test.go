@@ -147,3 +147,29 @@ func TestAChangedPolicyEndsConnections(t *testing.T) {
 		}
 	}
 }
+
+// TestACallComesBack: the media process is killed in the middle of a call; the people in it do nothing, and hear one another again.
+func TestACallComesBack(t *testing.T) {
+	alice, bob, room := inRoom(t)
+	var h *heard
+	for _, p := range []*person{alice, bob} {
+		_, jwt := p.ask(room)
+		r, mine, err := p.join(jwt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, r)
+		h = mine
+	}
+	wait(t, "pictures", 101, h.video)
+	began := time.Now()
+	if err := syscall.Kill(child(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	alice.must("PUT", "/_matrix/client/v3/rooms/"+room+"/send/m.room.message/1", map[string]string{"msgtype": "m.text", "body": "still here"})
+	for len(h.video) > 0 { // what came before
+		<-h.video
+	}
+	wait(t, "pictures again", 101, h.video)
+	t.Logf("pictures again after %v", time.Since(began))
+}

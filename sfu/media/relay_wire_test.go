@@ -1,0 +1,180 @@
+package media
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v5"
+
+	"rempart/internal/testkit/fakenet"
+)
+
+// wire is a relay on loopback, with somebody behind its media port who answers what he gets.
+type wire struct {
+	settings Settings
+	roots    *x509.CertPool
+	echo     net.Addr
+}
+
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	ca, ports := fakenet.NewCA(t), make([]int, 2)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is one
+		_ = l.Close()
+	}
+	_, cert, key := ca.WriteFiles(t.TempDir(), "127.0.0.1")
+	w := &wire{roots: x509.NewCertPool(), echo: answering(t)}
+	pem, err := os.ReadFile(cert[:strings.LastIndexByte(cert, '/')] + "/ca.pem")
+	if err != nil || !w.roots.AppendCertsFromPEM(pem) {
+		t.Fatal("no authority", err)
+	}
+	w.settings = Settings{NodeIP: []string{"127.0.0.1"}, SFU: SFU{UDPPort: w.echo.(*net.UDPAddr).Port}, //nolint:forcetypeassert // it is one
+		TURN: TURN{Port: ports[0], TLSPort: ports[1], CertFile: cert, KeyFile: key, Realm: "test", Secret: "t", RelayMin: 40000, RelayMax: 40400, Quota: 2}}
+	r, err := openRelay(t.Context(), w.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return w
+}
+
+// answering sends back what it gets.
+func answering(t *testing.T) net.Addr {
+	t.Helper()
+	c := listening(t, func(c net.PacketConn, b []byte, from net.Addr) { _, _ = c.WriteTo(b, from) })
+	return c.LocalAddr()
+}
+
+func listening(t *testing.T, got func(net.PacketConn, []byte, net.Addr)) net.PacketConn {
+	t.Helper()
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for b := make([]byte, 2000); ; {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			got(c, b[:n], from)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = c.Close()
+		<-done
+	})
+	return c
+}
+
+// client connects by one of the ways there are.
+func (w *wire) client(t *testing.T, way, name, password string) *turn.Client {
+	t.Helper()
+	port := w.settings.TURN.Port
+	var conn net.PacketConn
+	var stream net.Conn
+	var err error
+	switch way {
+	case "udp":
+		conn, err = net.ListenPacket("udp4", "127.0.0.1:0")
+	case "tcp":
+		stream, err = net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	case "tls":
+		port = w.settings.TURN.TLSPort
+		stream, err = tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{RootCAs: w.roots, MinVersion: tls.VersionTLS12})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stream != nil {
+		conn = turn.NewSTUNConn(stream)
+	}
+	to := fmt.Sprintf("127.0.0.1:%d", port)
+	quiet := logging.NewDefaultLoggerFactory()
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	c, err := turn.NewClient(&turn.ClientConfig{STUNServerAddr: to, TURNServerAddr: to, Conn: conn, Username: name, Password: password, Realm: "test", LoggerFactory: quiet})
+	if err == nil {
+		err = c.Listen()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		_ = conn.Close()
+	})
+	return c
+}
+
+// name is a user's, good for a time that may be over.
+func name(user string, life time.Duration) string {
+	return fmt.Sprintf("%d:%s", time.Now().Add(life).Unix(), user)
+}
+
+// TestTheRelayOnTheWire: packets pass by UDP, TCP and TLS, to the media port and back, and to no other port of this machine nor
+// to a private network.
+func TestTheRelayOnTheWire(t *testing.T) {
+	w := newWire(t)
+	var leaked atomic.Int64
+	other := listening(t, func(net.PacketConn, []byte, net.Addr) { leaked.Add(1) })
+	for _, way := range []string{"udp", "tcp", "tls"} {
+		t.Run(way, func(t *testing.T) {
+			user := name("@"+way+":test", time.Hour)
+			c := w.client(t, way, user, Password("t", user))
+			relayed, err := c.Allocate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = relayed.Close() }()
+			if _, err := relayed.WriteTo([]byte("leak"), other.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := relayed.WriteTo([]byte("hello"), w.echo); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 100)
+			_ = relayed.SetReadDeadline(time.Now().Add(10 * time.Second))
+			n, from, err := relayed.ReadFrom(b)
+			if err != nil || string(b[:n]) != "hello" || from.String() != w.echo.String() {
+				t.Errorf("%q from %v: %v", b[:n], from, err)
+			}
+			if err := c.CreatePermission(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 9}); err == nil {
+				t.Error("a private network may be reached")
+			}
+		})
+	}
+	if leaked.Load() != 0 {
+		t.Errorf("%d packets reached another port of this machine", leaked.Load())
+	}
+}
+
+func TestTheRelayRefuses(t *testing.T) {
+	w := newWire(t)
+	good, over := name("@a:test", time.Hour), name("@a:test", -time.Minute)
+	for what, c := range map[string][2]string{"a wrong password": {good, "x"}, "a name that is over": {over, Password("t", over)}, "no time": {"@a:test", Password("t", "@a:test")}} {
+		if _, err := w.client(t, "udp", c[0], c[1]).Allocate(); err == nil {
+			t.Errorf("%s opens a relay", what)
+		}
+	}
+	for i := range 3 {
+		_, err := w.client(t, "udp", good, Password("t", good)).Allocate()
+		if (err == nil) != (i < 2) {
+			t.Errorf("relay %d of a user who may have two: %v", i+1, err)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package calls
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	lksdk "github.com/livekit/server-sdk-go/v2"
+	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
+)
+
+// usage is what a process has used: seconds of CPU, MiB of memory, open files.
+type usage struct {
+	cpu        float64
+	mib, files int
+}
+
+func use(t *testing.T, pid int) usage {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest)
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	pages, _ := strconv.Atoi(f[21])
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	return usage{float64(user+system) / 100, pages * os.Getpagesize() >> 20, len(files)}
+}
+
+// sends has somebody send one kind of media, a packet of a size at a time.
+func sends(t *testing.T, room *lksdk.Room, mime string, size int, every time.Duration) {
+	t.Helper()
+	codec := webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 48000, Channels: 2}
+	data := append([]byte{0xf8, 0xff, 0xfe}, make([]byte, size)...)
+	if mime == webrtc.MimeTypeVP8 {
+		codec = webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000}
+		data = append([]byte{0x10, 2, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}, make([]byte, size)...)
+	}
+	track, err := lksdk.NewLocalTrack(codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: mime}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-tick.C:
+				_ = track.WriteSample(media.Sample{Data: data, Duration: every}, nil)
+			}
+		}
+	}()
+}
+
+// sendTimes are how long a message took, sorted.
+func sendTimes(p *person, room, tag string) []time.Duration {
+	var times []time.Duration
+	for i := range 200 {
+		began := time.Now()
+		p.must("PUT", fmt.Sprintf("/_matrix/client/v3/rooms/%s/send/m.room.message/%s%d", room, tag, i), map[string]string{"msgtype": "m.text", "body": "x"})
+		times = append(times, time.Since(began))
+	}
+	slices.Sort(times)
+	return times
+}
+
+// TestFiftyInACall measures a room of fifty (REMPART_CALL_PEOPLE): all with sound, three of whom speak and the others send the few
+// packets of silence, and six with pictures of 400 kbit/s. Everybody receives everything.
+func TestFiftyInACall(t *testing.T) {
+	if os.Getenv("REMPART_PROVE") == "" {
+		t.Skip("make prove runs this")
+	}
+	n, _ := strconv.Atoi(os.Getenv("REMPART_CALL_PEOPLE"))
+	if n == 0 {
+		n = 50
+	}
+	s := start(t)
+	alice := register(t, s, "alice")
+	room := alice.must("POST", "/_matrix/client/v3/createRoom", map[string]any{"preset": "public_chat"})["room_id"].(string)
+	pid := child(t)
+	before, alone := use(t, pid), sendTimes(alice, room, "alone")
+	var all []*heard
+	for i := range n {
+		p := register(t, s, fmt.Sprintf("p%d", i))
+		p.must("POST", "/_matrix/client/v3/join/"+room, struct{}{})
+		status, jwt := p.ask(room)
+		if status != http.StatusOK {
+			t.Fatalf("no token: %d", status)
+		}
+		r, h, err := p.join(jwt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 6 {
+			sends(t, r, webrtc.MimeTypeVP8, 1000, 20*time.Millisecond)
+		}
+		sends(t, r, webrtc.MimeTypeOpus, 100, map[bool]time.Duration{true: 20 * time.Millisecond, false: 400 * time.Millisecond}[i < 3])
+		all = append(all, h)
+	}
+	for i, h := range all {
+		wait(t, fmt.Sprintf("pictures at %d", i), 500, h.video)
+		wait(t, fmt.Sprintf("sound at %d", i), 200, h.audio)
+	}
+	began, first := time.Now(), use(t, pid)
+	busy := sendTimes(alice, room, "busy")
+	for i, h := range all {
+		wait(t, fmt.Sprintf("pictures at %d", i), 1000, h.video)
+	}
+	last, took := use(t, pid), time.Since(began).Seconds()
+	p95 := func(times []time.Duration) time.Duration { return times[len(times)*95/100] }
+	t.Logf("%d people: media process %.0f %% of a core, %d MiB (%d before); a message p95 %v, alone %v", n, 100*(last.cpu-first.cpu)/took, last.mib, before.mib, p95(busy), p95(alone))
+}
+
+// TestSoak has people come and go for an hour (REMPART_SOAK), and looks whether the media process is then as it was.
+func TestSoak(t *testing.T) {
+	if os.Getenv("REMPART_PROVE") == "" {
+		t.Skip("make prove runs this")
+	}
+	length, err := time.ParseDuration(os.Getenv("REMPART_SOAK"))
+	if err != nil {
+		length = time.Hour
+	}
+	alice, bob, room := inRoom(t)
+	pid := child(t)
+	var before usage
+	var rounds atomic.Int64
+	for end := time.Now().Add(length); time.Now().Before(end); rounds.Add(1) {
+		var rooms []*lksdk.Room
+		for _, p := range []*person{alice, bob} {
+			_, jwt := p.ask(room)
+			r, h, err := p.join(jwt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send(t, r)
+			if rooms = append(rooms, r); len(rooms) == 2 {
+				wait(t, "pictures", 101, h.video)
+			}
+		}
+		for _, r := range rooms {
+			r.Disconnect()
+		}
+		if rounds.Load() == 5 {
+			before = use(t, pid)
+		}
+	}
+	after := use(t, pid)
+	t.Logf("%d rounds: %d MiB and %d open files; after the first six %d and %d", rounds.Load(), after.mib, after.files, before.mib, before.files)
+	if after.files > before.files+10 || after.mib > before.mib+100 {
+		t.Errorf("the media process did not return to what it was")
+	}
+}
