@@ -111,10 +111,23 @@ const ClaimMax = 256
 // ClaimOneTimeKeys hands out the oldest key of each device and algorithm: to one claimant only, on any number of nodes,
 // since the commit holds the stream's lock. There must be a want, and at most [ClaimMax] of them.
 func ClaimOneTimeKeys(wants []Want, now int64, into *Claim) Guard {
-	return claimGuard(wants, into, now, `UPDATE one_time_keys SET claimed = $1 WHERE (device, algorithm, key_id) IN (
+	g := claimGuard(wants, into, now, `UPDATE one_time_keys SET claimed = $1 WHERE (device, algorithm, key_id) IN (
 			SELECT w.device, w.algorithm, (SELECT k.key_id FROM one_time_keys k
 				WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1) FROM w)
 		RETURNING device, algorithm, key_id, body`)
+	// Why another form: of the list above PostgreSQL looks up each key twice, to see whether any comes again, and those that fill it up too.
+	flat := make([]any, 0, 2*len(wants))
+	for _, w := range wants {
+		flat = append(flat, w.Device, w.Algorithm)
+	}
+	g.arrays = &statement{`UPDATE one_time_keys t SET claimed = $1 FROM (
+			SELECT w.device, w.algorithm, (SELECT k.key_id FROM one_time_keys k
+				WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1) AS key_id
+			FROM unnest(CAST($2 AS BIGINT[]), CAST($3 AS TEXT[])) AS w (device, algorithm)) p
+		WHERE t.device = p.device AND t.algorithm = p.algorithm AND t.key_id = p.key_id
+		RETURNING t.device, t.algorithm, t.key_id, t.body`,
+		[]any{now, appendArray(nil, intCol, flat, 0, 2, len(wants)), appendArray(nil, textCol, flat, 1, 2, len(wants))}}
+	return g
 }
 
 // ClaimFallbackKeys hands out fallback keys, which can be handed out again, and marks them as used.

@@ -232,6 +232,8 @@ func queriesAndLookUps(t *testing.T, o live.Options) {
 			return 200, `[{"alias":"#_bridge_` + q.Get("channel") + `:localhost","protocol":"irc","fields":{}}]`
 		case "/thirdparty/user":
 			return 200, `[{"userid":"` + q.Get("userid") + `","protocol":"irc","fields":{"nick":"a"}}]`
+		case "/thirdparty/user/irc":
+			return 200, `[{"userid":"@_bridge_` + q.Get("nick") + `:localhost","protocol":"irc","fields":{"nick":"` + q.Get("nick") + `"}}]`
 		case "/ping":
 			return 200, "{}"
 		}
@@ -260,6 +262,10 @@ func queriesAndLookUps(t *testing.T, o live.Options) {
 	mx.Must(t, alice.Do(ctx, "GET", v3+"/thirdparty/user?userid="+url.QueryEscape(alice.UserID), nil, &found))
 	if len(found) != 1 || found[0]["userid"] != alice.UserID {
 		t.Errorf("users: %v", found)
+	}
+	mx.Must(t, alice.Do(ctx, "GET", v3+"/thirdparty/user/irc?nick=b", nil, &found))
+	if len(found) != 1 || found[0]["userid"] != "@_bridge_b:localhost" {
+		t.Errorf("users of a network: %v", found)
 	}
 	refused(t, alice.Do(ctx, "GET", v3+"/thirdparty/location?alias=%23x:localhost", nil, nil), 404, "M_NOT_FOUND")
 

@@ -22,7 +22,7 @@ type bitReader struct {
 // refill makes at least 48 bits available.
 func (b *bitReader) refill() {
 	for b.n <= 48 {
-		if b.pos+8 <= len(b.window) {
+		if !b.ended && b.pos+8 <= len(b.window) {
 			v := binary.BigEndian.Uint64(b.window[b.pos:])
 			if none := ^v; (none-0x0101010101010101)&v&0x8080808080808080 == 0 { // no byte is ff
 				b.acc |= v >> b.n // bits beyond those counted come again, the same
@@ -116,6 +116,28 @@ func (b *bitReader) value(n int) int32 {
 		v += -1<<n + 1
 	}
 	return v
+}
+
+// bit reads one bit.
+func (b *bitReader) bit() bool {
+	if b.n < 1 {
+		b.refill()
+	}
+	one := b.acc>>63 != 0
+	b.skip(1)
+	return one
+}
+
+// pass skips bits.
+func (b *bitReader) pass(n int) {
+	for n > 0 {
+		if b.n < 32 {
+			b.refill()
+		}
+		some := min(n, 32)
+		b.skip(some)
+		n -= some
+	}
 }
 
 // restart goes on behind a restart marker.

@@ -33,6 +33,8 @@ type jpegHeader struct {
 	huff          [2][4]*huffman
 	restart       int // MCUs between restart markers, 0 for none
 	plainRGB      bool
+	progressive   bool
+	sos           []byte // the head of the first scan
 }
 
 type jpegComponent struct {
@@ -68,6 +70,7 @@ func readJPEGHeader(r *bufio.Reader) (*jpegHeader, error) {
 			return nil, err
 		}
 		if marker == markSOS {
+			h.sos = segment
 			return h, h.check()
 		}
 	}
@@ -142,7 +145,7 @@ func (h *jpegHeader) frame(marker byte, b []byte) error {
 	if len(b) < 6 || h.process != 0 || len(b) < 6+3*int(b[5]) {
 		return ErrFormat
 	}
-	h.process, h.precision = marker, int(b[0])
+	h.process, h.precision, h.progressive = marker, int(b[0]), marker == markSOF2
 	h.height, h.width = int(binary.BigEndian.Uint16(b[1:])), int(binary.BigEndian.Uint16(b[3:]))
 	for i := range int(b[5]) {
 		c := b[6+3*i:]
@@ -228,13 +231,14 @@ func (h *jpegHeader) check() error {
 	return nil
 }
 
-// scalable reports whether [decodeScaled] takes this one: sequential, 8 bits, grey or YCbCr in the usual sampling.
+// scalable reports whether [decodeScaled] takes this one, or [decodeProgressive]: 8 bits, grey or YCbCr in the usual sampling, and
+// all components in one scan where it is not progressive.
 func (h *jpegHeader) scalable() bool {
-	if h.process != markSOF0 && h.process != markSOF1 || h.precision != 8 {
+	if h.process != markSOF0 && h.process != markSOF1 && !h.progressive || h.precision != 8 {
 		return false
 	}
 	for _, c := range h.components {
-		if c.td > 3 || c.ta > 3 || h.huff[0][c.td] == nil || h.huff[1][c.ta] == nil {
+		if !h.progressive && (c.td > 3 || c.ta > 3 || h.huff[0][c.td] == nil || h.huff[1][c.ta] == nil) {
 			return false
 		}
 	}

@@ -14,29 +14,35 @@ func decodeScaled(h *jpegHeader, r *bufio.Reader, n int) (image.Image, error) {
 	if err := d.decode(); err != nil {
 		return nil, err
 	}
-	size := image.Rect(0, 0, (h.width*n+7)/8, (h.height*n+7)/8)
+	return d.picture(), nil
+}
+
+// picture is what was decoded.
+func (d *scaledDecoder) picture() image.Image {
+	h := d.jpegHeader
+	size := image.Rect(0, 0, (h.width*d.n+7)/8, (h.height*d.n+7)/8)
 	if len(h.components) == 1 {
-		return &image.Gray{Pix: d.planes[0], Stride: d.strides[0], Rect: size}, nil
+		return &image.Gray{Pix: d.planes[0], Stride: d.strides[0], Rect: size}
 	}
 	ratio := map[[2]int]image.YCbCrSubsampleRatio{
 		{1, 1}: image.YCbCrSubsampleRatio444, {2, 1}: image.YCbCrSubsampleRatio422,
 		{1, 2}: image.YCbCrSubsampleRatio440, {2, 2}: image.YCbCrSubsampleRatio420,
 	}[[2]int{h.components[0].h, h.components[0].v}]
 	return &image.YCbCr{Y: d.planes[0], Cb: d.planes[1], Cr: d.planes[2], YStride: d.strides[0], CStride: d.strides[1],
-		SubsampleRatio: ratio, Rect: size}, nil
+		SubsampleRatio: ratio, Rect: size}
 }
 
 type scaledDecoder struct {
 	*jpegHeader
-	bits    bitReader
-	n       int
-	basis   [4][4]int32
-	planes  [3][]byte
-	strides [3]int
-	mcusX   int
-	mcusY   int
-	dc      [3]int32
-	block   [64]int32
+	bits         bitReader
+	n            int
+	basis        [4][4]int32
+	planes       [3][]byte
+	strides      [3]int
+	mcusX        int
+	mcusY        int
+	dc           [3]int32
+	coefficients [64]int32
 }
 
 // basisOf is the inverse cosine transform of n points, scaled so that two passes give samples times 2^20.
@@ -107,11 +113,11 @@ func (d *scaledDecoder) mcu(mx, my int) {
 func (d *scaledDecoder) readBlock(i int, c *jpegComponent) {
 	b, q, n := &d.bits, &d.quant[c.tq], d.n
 	for y := range n {
-		clear(d.block[8*y : 8*y+n])
+		clear(d.coefficients[8*y : 8*y+n])
 	}
 	b.refill()
 	d.dc[i] += b.value(int(b.symbol(d.huff[0][c.td]) & 15))
-	d.block[0] = d.dc[i] * q[0]
+	d.coefficients[0] = d.dc[i] * q[0]
 	ac := d.huff[1][c.ta]
 	for k := 1; k < 64; k++ {
 		if b.n < 32 { // a code and its value take 31 at most
@@ -126,7 +132,7 @@ func (d *scaledDecoder) readBlock(i int, c *jpegComponent) {
 				return
 			}
 			if z := zigzag[k]; int(z&7) < n && int(z>>3) < n {
-				d.block[z] = e >> 16 * q[z]
+				d.coefficients[z] = e >> 16 * q[z]
 			}
 			continue
 		}
@@ -146,14 +152,14 @@ func (d *scaledDecoder) readBlock(i int, c *jpegComponent) {
 			return
 		}
 		if z := zigzag[k]; int(z&7) < n && int(z>>3) < n {
-			d.block[z] = v * q[z]
+			d.coefficients[z] = v * q[z]
 		}
 	}
 }
 
 // put transforms a block into n×n samples.
 func (d *scaledDecoder) put(dst []byte, stride int) {
-	f := &d.block
+	f := &d.coefficients
 	switch d.n {
 	case 1:
 		dst[0] = sample((f[0] + 4) >> 3)
@@ -169,7 +175,7 @@ func (d *scaledDecoder) put(dst []byte, stride int) {
 func (d *scaledDecoder) put4(dst []byte, stride int) {
 	var rows [4][4]int32 // rows of coefficients turned into columns of samples, times 2^10
 	for v := range 4 {
-		f := d.block[8*v : 8*v+4]
+		f := d.coefficients[8*v : 8*v+4]
 		for x := range 4 {
 			m := &d.basis[x]
 			rows[v][x] = f[0]*m[0] + f[1]*m[1] + f[2]*m[2] + f[3]*m[3]

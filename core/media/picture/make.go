@@ -76,6 +76,9 @@ func decode(r *bufio.Reader, i Info, w Want) (m image.Image, err error) {
 			if err != nil {
 				return nil, err
 			}
+			if h.progressive {
+				return decodeProgressive(h, r, n)
+			}
 			return decodeScaled(h, r, n)
 		}
 		return jpeg.Decode(r)

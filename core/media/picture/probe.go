@@ -30,7 +30,8 @@ type Info struct {
 	Orientation   int // 1 to 8, as EXIF counts
 	Animated      bool
 	// scalable: a JPEG that can be decoded at a part of its size.
-	scalable bool
+	scalable    bool
+	progressive bool
 	// bytesPerPixel is what decoding takes, in eighths of a byte.
 	eighths int64
 }
@@ -42,8 +43,12 @@ func (i Info) Cost(w Want) int64 {
 		return math.MaxInt64
 	}
 	if i.scalable {
-		if n := int64(i.eighthsFor(w)); n < 8 {
-			return pixels * 3 * n * n / 64
+		n, kept := int64(i.eighthsFor(w)), int64(0)
+		if i.progressive {
+			kept = 2*(n*n+n*n/2+1) + 8 // about what stands in [blocks] of each
+		}
+		if n < 8 {
+			return pixels * 3 * (n*n + kept) / 64
 		}
 	}
 	return pixels * i.eighths / 8
@@ -80,7 +85,7 @@ func probeJPEG(r *bufio.Reader) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	i := Info{Format: JPEG, Width: h.width, Height: h.height, Orientation: h.orientation, scalable: h.scalable(), eighths: 24}
+	i := Info{Format: JPEG, Width: h.width, Height: h.height, Orientation: h.orientation, scalable: h.scalable(), progressive: h.progressive, eighths: 24}
 	if len(h.components) == 4 {
 		i.eighths = 64
 	}
