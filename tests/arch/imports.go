@@ -105,14 +105,14 @@ func homes() map[string][]string {
 		"github.com/spf13/viper":                  {"config"},
 		"go.yaml.in/yaml":                         {"config", "policy"}, // registration files, whose keys viper would cut at dots; policies
 		"github.com/lib/pq":                       {"storage", "internal/testkit"},
-		"modernc.org/sqlite":                      {"storage", "internal/testkit", "core/ledger"}, // the tests of the ledger tamper with the file
-		"modernc.org/libc":                        {"storage"},                                    // the file layer of the power-loss proof
+		"modernc.org/sqlite":                      {"storage", "internal/testkit", "core/ledger", "tests/sovereign"}, // tests tamper with the ledger's file
+		"modernc.org/libc":                        {"storage"},                                                       // the file layer of the power-loss proof
 		"github.com/pion":                         {"sfu/media", "tests/calls"},
 		"github.com/livekit":                      {"sfu/media", "tests/calls"},
 		"github.com/redis/go-redis":               {"sfu/media"}, // LiveKit takes its client
 		"github.com/gorilla/websocket":            {"tests/calls"},
-		"google.golang.org/protobuf":              {"sfu/media", "tests/calls"}, // LiveKit's messages
-		"golang.org/x/net":                        {"core/preview"},
+		"google.golang.org/protobuf":              {"sfu/media", "tests/calls"},        // LiveKit's messages
+		"golang.org/x/net":                        {"core/preview", "tests/sovereign"}, // the lab answers questions about names
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},
 		"golang.org/x/mod":                        {"core/ledger"}, // Merkle trees and signed notes

@@ -47,9 +47,11 @@ func TestNoRelay(t *testing.T) {
 		other := l.peer(name, []string{"127.10.0.3", "127.12.0.2"}[i])
 		key := "@eve:" + name
 		e := p.build(other, room, "m.room.member", &key, object{"membership": "join"}, p.auth, p.auth[len(p.auth)-1])
-		body := fmt.Sprintf(`{"origin":"prefecture.lab","origin_server_ts":1,"pdus":[%s],"edus":[{"edu_type":"m.typing","content":{"room_id":%q,"user_id":%q,"typing":true}}]}`, e.JSON, room, key)
-		_, err := p.SendTransaction(ctx, p.name, "mairie.lab", "relay"+name, []byte(body))
-		t.Logf("%s: %v", name, err)
+		body := fmt.Sprintf(`{"edus":[{"content":{"room_id":%q,"typing":true,"user_id":%q},"edu_type":"m.typing"}],"origin":"prefecture.lab","origin_server_ts":1,"pdus":[%s]}`, room, key, e.JSON)
+		if _, err := p.SendTransaction(ctx, p.name, "mairie.lab", "relay"+name, []byte(body)); err != nil {
+			t.Errorf("the partner's transaction: %v", err)
+		}
+		l.until("the key of "+name+" is refused", func() bool { n, _ := w.refusals2(name); return n > 0 })
 		mx.Must(t, w.alice.Do(ctx, "PUT", "/_matrix/client/v3/sendToDevice/m.test/"+name, object{"messages": object{w.alice.UserID: object{"*": object{}}}}, nil))
 		var members struct{ Joined map[string]any }
 		mx.Must(t, w.alice.Do(ctx, "GET", "/_matrix/client/v3/rooms/"+url.PathEscape(room)+"/joined_members", nil, &members))

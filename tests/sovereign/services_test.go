@@ -45,35 +45,7 @@ func TestNoServiceAbroad(t *testing.T) {
 	w := l.town("mairie.lab", "127.10.0.1", french+partners("prefecture.lab"), fmt.Sprintf(
 		"previews:\n  enabled: true\nmedia:\n  icap: icap://%s/avscan\nemail:\n  server: mail.abroad.lab:%d\n  from: no-reply@mairie.lab\nappservices:\n  files: [%q]\n", l.abroad.addr, port, bridge))
 
-	french := l.page("127.10.0.80", func(rw http.ResponseWriter, r *http.Request) {
-		http.Redirect(rw, r, fmt.Sprintf("http://pages.abroad.lab:%d/there", port), http.StatusFound)
-	})
-	l.host("pages.lab", "127.10.0.80")
-	l.changing("moves.lab", func(asked int) []netip.Addr {
-		return []netip.Addr{netip.MustParseAddr([]string{"127.10.0.80", "127.12.0.1"}[min(asked-1, 2)/2])}
-	})
-	for name, c := range map[string]struct{ address, dest string }{
-		"abroad":            {fmt.Sprintf("http://pages.abroad.lab:%d/", port), "pages.abroad.lab"},
-		"https":             {fmt.Sprintf("https://pages.abroad.lab:%d/", port), "pages.abroad.lab"},
-		"another name":      {fmt.Sprintf("http://alias.lab:%d/", port), "alias.lab"},
-		"an address":        {fmt.Sprintf("http://127.12.0.1:%d/", port), "127.12.0.1"},
-		"a mapped address":  {fmt.Sprintf("http://[::ffff:127.12.0.1]:%d/", port), "::ffff:127.12.0.1"},
-		"redirected abroad": {fmt.Sprintf("http://pages.lab:%d/", french), "pages.abroad.lab"},
-	} {
-		err := w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/preview_url?url="+url.QueryEscape(c.address), nil, nil)
-		if e := refused(err); e == nil || e.Code != "M_FORBIDDEN" {
-			t.Errorf("preview %s: %v", name, err)
-		}
-		if n, rules := w.refusals(c.dest); n == 0 {
-			t.Errorf("preview %s: no refusal is recorded: %v", name, rules)
-		}
-	}
-	// Numbers that some libraries take for addresses are names here, which nobody knows.
-	for _, odd := range []string{"2131492865", "0x7f0c0001", "127.12.1", "0177.014.0.1"} {
-		if err := w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/preview_url?url="+url.QueryEscape(fmt.Sprintf("http://%s:%d/", odd, port)), nil, nil); err == nil {
-			t.Errorf("preview of %s", odd)
-		}
-	}
+	w.noPreview(port)
 
 	pusher := func(gateway string) error {
 		return w.alice.Do(ctx, "POST", "/_matrix/client/v3/pushers/set", object{"kind": "http", "app_id": "app", "pushkey": "secret-push-key", "app_display_name": "a",
@@ -127,6 +99,40 @@ func TestNoServiceAbroad(t *testing.T) {
 		t.Error("the log holds a secret")
 	}
 	w.nothingLeft()
+}
+
+// noPreview asks for previews of pages abroad.
+func (w *town) noPreview(port uint16) {
+	l, t, ctx := w.l, w.l.t, w.l.t.Context()
+	french := l.page("127.10.0.80", func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, fmt.Sprintf("http://pages.abroad.lab:%d/there", port), http.StatusFound)
+	})
+	l.host("pages.lab", "127.10.0.80")
+	l.changing("moves.lab", func(asked int) []netip.Addr {
+		return []netip.Addr{netip.MustParseAddr([]string{"127.10.0.80", "127.12.0.1"}[min(asked-1, 2)/2])}
+	})
+	for name, c := range map[string]struct{ address, dest string }{
+		"abroad":            {fmt.Sprintf("http://pages.abroad.lab:%d/", port), "pages.abroad.lab"},
+		"https":             {fmt.Sprintf("https://pages.abroad.lab:%d/", port), "pages.abroad.lab"},
+		"another name":      {fmt.Sprintf("http://alias.lab:%d/", port), "alias.lab"},
+		"an address":        {fmt.Sprintf("http://127.12.0.1:%d/", port), "127.12.0.1"},
+		"a mapped address":  {fmt.Sprintf("http://[::ffff:127.12.0.1]:%d/", port), "::ffff:127.12.0.1"},
+		"redirected abroad": {fmt.Sprintf("http://pages.lab:%d/", french), "pages.abroad.lab"},
+	} {
+		err := w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/preview_url?url="+url.QueryEscape(c.address), nil, nil)
+		if e := refused(err); e == nil || e.Code != "M_FORBIDDEN" {
+			t.Errorf("preview %s: %v", name, err)
+		}
+		if n, rules := w.refusals(c.dest); n == 0 {
+			t.Errorf("preview %s: no refusal is recorded: %v", name, rules)
+		}
+	}
+	// Numbers that some libraries take for addresses are names here, which nobody knows.
+	for _, odd := range []string{"2131492865", "0x7f0c0001", "127.12.1", "0177.014.0.1"} {
+		if err := w.alice.Do(ctx, "GET", "/_matrix/client/v1/media/preview_url?url="+url.QueryEscape(fmt.Sprintf("http://%s:%d/", odd, port)), nil, nil); err == nil {
+			t.Errorf("preview of %s", odd)
+		}
+	}
 }
 
 // upload uploads a text.
