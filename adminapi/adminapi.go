@@ -23,6 +23,8 @@ type Deps struct {
 	Rooms *rooms.Service
 	// Ledger is the record of what left; nil: its routes are not there.
 	Ledger *ledger.Service
+	// Policy decides where data may go; nil: its routes are not there.
+	Policy Policy
 	// Version is what the server says of itself.
 	Version string
 }
@@ -50,6 +52,10 @@ func Register(r *httpx.Router, d Deps) {
 	federationRoutes(r, d)
 	noticeRoutes(r, d)
 	taskRoutes(r, d)
+	if d.Policy != nil {
+		policyRoutes(r, d)
+		closureRoutes(r, d)
+	}
 	if d.Ledger != nil {
 		ledgerRoutes(r, d.Ledger)
 	}

@@ -221,6 +221,9 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 // Open reports whether any other server may be spoken to at all.
 func (g *Generation) Open() bool { return g.anyone != nil || len(g.partners) > 0 }
 
+// Observes reports whether nothing is refused, only recorded.
+func (g *Generation) Observes() bool { return g.observeAll }
+
 // Closes reports whether some server could be refused in rooms, now or later.
 func (g *Generation) Closes() bool {
 	closed := func(p *partner) bool {

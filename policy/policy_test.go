@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -215,6 +216,19 @@ func TestEveryPointIsKnownAndDocumented(t *testing.T) {
 	}
 }
 
+// BenchmarkDecideRoom is a decision about a server in a room, for a tenant with an overlay.
+func BenchmarkDecideRoom(b *testing.B) {
+	j := policy.NewJudge(compile(b, lab, map[string]string{"commune.yaml": "version: 1\n"}))
+	f := dialled("a.fr", "", "127.10.0.1:8448")
+	f.Point, f.Data, f.Tenant = policy.RoomClosure, policy.DataRooms, "commune.fr"
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := j.Decide(&f); !d.Allowed {
+			b.Fatal(d.Rule)
+		}
+	}
+}
+
 // TestEachDecisionIsOfOneGeneration replaces the policy a hundred times under way: in each generation the name and the address
 // are both admitted or both refused, so a decision of two would be seen.
 func TestEachDecisionIsOfOneGeneration(t *testing.T) {
@@ -277,6 +291,86 @@ func BenchmarkDecide(b *testing.B) {
 	for b.Loop() {
 		if d := j.Decide(&f); !d.Allowed {
 			b.Fatal(d.Rule)
+		}
+	}
+}
+
+// TestOverlaysChangeWithTheFloor changes the policy a hundred times while decisions are made: each names the generation that it comes
+// from, with that one's digest and rule, floor and overlay together.
+func TestOverlaysChangeWithTheFloor(t *testing.T) {
+	texts := [2]string{
+		"version: 1\npartners: [{server: a.fr}]\ntenants: [{server: commune.fr, file: deny.yaml}]\n",
+		"version: 1\ndeny: {servers: [a.fr]}\npartners: [{server: a.fr}, {server: b.fr}]\ntenants: [{server: commune.fr, file: open.yaml}]\n",
+	}
+	table := map[string]string{"deny.yaml": "version: 1\npartners: [{server: a.fr, until: 2026-11-01}]\n", "open.yaml": "version: 1\n"}
+	var generations [2]*policy.Generation
+	for i, text := range texts {
+		generations[i] = compile(t, text, table)
+	}
+	type asked struct {
+		server, tenant matrix.ServerName
+	}
+	want := map[asked][2]string{
+		{"a.fr", ""}: {policy.RuleAllowed, policy.RuleDenyServer}, {"b.fr", ""}: {policy.RulePartner, policy.RuleAllowed},
+		{"a.fr", "commune.fr"}: {policy.RulePartnerOver, policy.RuleDenyServer}, {"b.fr", "commune.fr"}: {policy.RulePartner, policy.RuleAllowed},
+	}
+	judge := policy.NewJudge(generations[0])
+	var made, wrong atomic.Int64
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for !stop.Load() {
+				for q, rules := range want {
+					d := judge.Decide(&policy.Facts{Point: policy.RoomJoin, Server: q.server, Tenant: q.tenant, Data: policy.DataRooms, Now: now})
+					which := (d.Generation - 1) % 2
+					if d.Rule != rules[which] || d.Policy != generations[which].Digest {
+						wrong.Add(1)
+					}
+					made.Add(1)
+				}
+			}
+		})
+	}
+	for i := range 100 {
+		for before := made.Load(); made.Load() < before+1000; {
+			runtime.Gosched()
+		}
+		judge.Replace(generations[(i+1)%2])
+	}
+	stop.Store(true)
+	wg.Wait()
+	if wrong.Load() != 0 {
+		t.Errorf("%d of %d decisions mix generations", wrong.Load(), made.Load())
+	}
+}
+
+func TestNamingAGateway(t *testing.T) {
+	ask := func(g *policy.Generation, point policy.Point, host string) string {
+		d := g.Decide(&policy.Facts{Point: point, Host: host, Now: now})
+		return d.Rule
+	}
+	g := compile(t, "version: 1\noutside: [{point: push.send, hosts: [push.fr]}]\n", nil)
+	if ask(g, policy.PushRegister, "push.fr") != policy.RuleAllowed || ask(g, policy.PushRegister, "push.com") != policy.RuleHost {
+		t.Error("naming a gateway is not as sending to it")
+	}
+	g = compile(t, "version: 1\noutside: [{point: push.send, hosts: [push.fr, old.fr]}, {point: push.register, hosts: [push.fr]}]\n", nil)
+	if ask(g, policy.PushRegister, "old.fr") != policy.RuleHost || ask(g, policy.PushSend, "old.fr") != policy.RuleAllowed {
+		t.Error("a gateway that nobody may name any more")
+	}
+}
+
+// Whether a server can be refused at all decides how carefully rooms are entered.
+func TestCloses(t *testing.T) {
+	for text, want := range map[string]bool{
+		`partners: [{server: "*"}]`: false, `partners: [{server: "*"}, {server: a.fr, allow: [rooms]}]`: false,
+		``: true, `partners: [{server: a.fr}]`: true, `partners: [{server: "*", until: 2030-01-01}]`: true, `partners: [{server: "*", allow: [media]}]`: true,
+		"partners: [{server: \"*\"}]\ndeny: {servers: [a.fr]}":                  true,
+		"partners: [{server: \"*\"}]\nterritory: {within: [france], lab: true}": true,
+		`partners: [{server: "*"}, {server: a.fr, until: 2030-01-01}]`:          true,
+	} {
+		if got := compile(t, "version: 1\n"+text+"\n", nil).Closes(); got != want {
+			t.Errorf("%s: %v", text, got)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // admin makes what administrators do beside their own accounts, and the worker that does their long work.
-func (a *app) admin(ctx context.Context, g *ground, d clientapi.Deps, files *media.Service, f *outside) (adminapi.Deps, error) {
+func (a *app) admin(ctx context.Context, g *ground, d clientapi.Deps, files *media.Service, f *outside, rules policyAdmin) (adminapi.Deps, error) {
 	names, err := g.db.ListServerNames(ctx)
 	if err != nil {
 		return adminapi.Deps{}, err
@@ -21,5 +21,5 @@ func (a *app) admin(ctx context.Context, g *ground, d clientapi.Deps, files *med
 	}
 	s := admin.New(ctx, admin.Options{DB: g.db, Accounts: d.Users, Graph: d.Rooms, Files: files, Tenants: len(tenants), Retry: f.heard, Log: g.log})
 	a.onClose = append(a.onClose, closing(s.Close))
-	return adminapi.Deps{Admin: s, Users: d.Users, Rooms: d.Rooms, Ledger: g.ledger, Version: version()}, nil
+	return adminapi.Deps{Admin: s, Users: d.Users, Rooms: d.Rooms, Ledger: g.ledger, Policy: rules, Version: version()}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"time"
 
@@ -24,7 +23,7 @@ func policyCommands() []command {
 		{"policy init", "FILE", "write a policy file that explains itself and talks to nobody", policyInit},
 		{"policy points", "", "list what the policy decides about, in English and French", policyPoints},
 		{"policy lint", "[-config FILE] [-policy FILE]", "check a policy and say what deserves a second thought", policyLint},
-		{"policy explain", "[-config FILE] [-policy FILE] [-address IP] [-data KIND] POINT NAME", "say step by step how one thing is decided", policyExplain},
+		{"policy explain", "[-config FILE] [-policy FILE] [-address IP] [-data KIND] [-tenant SERVER] POINT NAME", "say step by step how one thing is decided", policyExplain},
 		{"policy what-if", "[-config FILE] FILE", "say what another policy would decide differently", policyWhatIf},
 		{"policy attest", "[-config FILE] STATEMENT", "sign what this server states of itself (JSON), for a partner", policyAttest},
 		{"policy countersign", "-name NAME -key FILE ATTESTATION", "sign a partner's statement as an authority; makes the key at first", policyCountersign},
@@ -90,6 +89,7 @@ func policyExplain(_ context.Context, args []string, c console) error {
 	f := flags("policy explain")
 	named, file := configFlag(f), f.String("policy", "", "policy file")
 	address, data := f.String("address", "", "address that would be dialled"), f.String("data", "", "kind of data")
+	tenant := f.String("tenant", "", "which of our servers asks")
 	words, err := parse(f, args, 2)
 	if err != nil {
 		return err
@@ -98,29 +98,11 @@ func policyExplain(_ context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	facts := policy.Facts{Point: policy.Point(words[0]), Data: *data, Now: time.Now()}
-	known := false
-	for _, p := range policy.Points() {
-		if p.Point != facts.Point {
-			continue
-		}
-		known = true
-		if p.Partner {
-			facts.Server = matrix.ServerName(words[1])
-		} else {
-			facts.Host = words[1]
-		}
+	facts, err := factsAbout(words[0], words[1], *address, *data)
+	if err != nil {
+		return err
 	}
-	if !known {
-		return fmt.Errorf("there is no decision point %q; `rempart policy points` lists them", words[0])
-	}
-	if *address != "" {
-		a, err := netip.ParseAddr(*address)
-		if err != nil {
-			return err
-		}
-		facts.Addr = netip.AddrPortFrom(a, 443)
-	}
+	facts.Tenant = matrix.ServerName(*tenant)
 	for _, line := range g.Explain(facts) {
 		c.say("%s", line)
 	}

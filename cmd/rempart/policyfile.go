@@ -29,10 +29,16 @@ type policies struct {
 	egress  *egress.Egress
 	rooms   *rooms.Warden // nil: nobody watches rooms
 	log     *slog.Logger
-	broken  atomic.Bool // the file of now has a mistake: an older one is in force
+	state   atomic.Pointer[policyState]
 	signals chan os.Signal
 	wg      sync.WaitGroup
 	mu      sync.Mutex // one reload at a time
+}
+
+// policyState is how the file was found when it was last read.
+type policyState struct {
+	at     time.Time // when the policy in force was taken
+	broken error     // what is wrong with the file of now: an older policy is in force
 }
 
 // loadPolicy reads the policy of a configuration: its file, or else the short settings.
@@ -49,21 +55,27 @@ func readPolicy(path string) (*policy.Generation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	g, err := policy.Compile(text, func(named string) ([]byte, error) {
-		if !filepath.IsAbs(named) {
-			named = filepath.Join(filepath.Dir(path), named)
-		}
-		return os.ReadFile(named) //nolint:gosec // likewise
-	})
+	g, err := policy.Compile(text, readerBeside(path))
 	if err != nil {
 		return nil, fmt.Errorf("the policy %s is not taken:\n%w", path, err)
 	}
 	return g, nil
 }
 
+// readerBeside reads the files that a policy names, which are found from where it is.
+func readerBeside(path string) policy.Reader {
+	return func(named string) ([]byte, error) {
+		if !filepath.IsAbs(named) {
+			named = filepath.Join(filepath.Dir(path), named)
+		}
+		return os.ReadFile(named) //nolint:gosec // the administrator names it
+	}
+}
+
 // watchPolicy begins to read the policy again at each SIGHUP, until close, and looks at the age of its data every hour.
 func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, log *slog.Logger) *policies {
 	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, log: log, signals: make(chan os.Signal, 1)}
+	p.state.Store(&policyState{at: time.Now()})
 	signal.Notify(p.signals, syscall.SIGHUP)
 	p.alarm()
 	p.wg.Go(func() {
@@ -90,12 +102,13 @@ func (p *policies) reload(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g, err := loadPolicy(p.cfg)
-	p.broken.Store(err != nil)
 	if err != nil {
+		p.state.Store(&policyState{at: p.state.Load().at, broken: err})
 		p.log.ErrorContext(ctx, "policy: ALARM: the file is not taken, the policy of before stays in force", "error", err, "generation", p.judge.policy.Current().Number)
 		return err
 	}
 	p.judge.policy.Replace(g)
+	p.state.Store(&policyState{at: time.Now()})
 	p.egress.Renew(ctx)
 	looked, err := p.rooms.Rejudge(ctx)
 	if err != nil {
@@ -124,7 +137,7 @@ func (p *policies) close() {
 func (p *policies) measure(r *metrics.Registry) {
 	r.Gauge("rempart_policy_generation", "Number of the policy in force, counted from the start.", func() float64 { return float64(p.judge.policy.Current().Number) })
 	r.Gauge("rempart_policy_broken", "1 while the policy file has a mistake and an older policy is in force.", func() float64 {
-		if p.broken.Load() {
+		if p.state.Load().broken != nil {
 			return 1
 		}
 		return 0

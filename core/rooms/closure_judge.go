@@ -30,8 +30,9 @@ func (n *inRoom) note(st storage.Stranger) {
 
 // judging judges one room after the other. The policy is asked once about each pair of servers.
 type judging struct {
-	w    *Warden
-	memo map[judgedPair]string
+	w      *Warden
+	policy core.RoomPolicy
+	memo   map[judgedPair]string
 }
 
 type judgedPair struct {
@@ -47,7 +48,7 @@ func (j *judging) rule(act core.RoomAct, ours, other matrix.ServerName) string {
 	k := judgedPair{act, ours, other}
 	rule, known := j.memo[k]
 	if !known {
-		if r := j.w.policy.Judge(act, ours, other); r != nil {
+		if r := j.policy.Judge(act, ours, other); r != nil {
 			rule = r.Rule
 		}
 		j.memo[k] = rule

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
 	"rempart/storage"
@@ -26,9 +27,8 @@ type Found struct {
 
 // Found lists what is in rooms against the policy, for one of our servers or, when it is "", for all.
 func (w *Warden) Found(ctx context.Context, tenant matrix.ServerName) ([]Found, error) {
-	out := []Found{}
 	if w == nil {
-		return out, nil
+		return []Found{}, nil
 	}
 	w.mu.Lock()
 	list := make([]storage.Closure, 0, len(w.known))
@@ -38,11 +38,29 @@ func (w *Warden) Found(ctx context.Context, tenant matrix.ServerName) ([]Found, 
 		}
 	}
 	w.mu.Unlock()
+	return w.s.foundOf(ctx, list)
+}
+
+// Would lists what another policy would not want in rooms.
+func (w *Warden) Would(ctx context.Context, p core.RoomPolicy) ([]Found, error) {
+	if w == nil {
+		return []Found{}, nil
+	}
+	list, _, err := w.find(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return w.s.foundOf(ctx, list)
+}
+
+// foundOf names the rooms of what was found.
+func (s *Service) foundOf(ctx context.Context, list []storage.Closure) ([]Found, error) {
 	slices.SortFunc(list, func(a, b storage.Closure) int {
 		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Subject, b.Subject))
 	})
+	out := []Found{}
 	for _, c := range list {
-		r, err := w.s.RoomByNID(ctx, c.Room)
+		r, err := s.RoomByNID(ctx, c.Room)
 		if isNotFound(err) {
 			continue
 		}
@@ -121,7 +139,7 @@ func (s *Service) Closure(ctx context.Context, r *Room, ours matrix.ServerName) 
 	}
 	e := frozen(shut)
 	out.EN, out.FR = e.Message, e.MessageFR
-	list, err := s.powerful(ctx, r, "")
+	list, err := s.powerful(ctx, r, ours)
 	if err != nil {
 		return out, err
 	}
@@ -178,16 +196,16 @@ func (w *Warden) showOut(ctx context.Context, r *Room, user matrix.UserID) strin
 	}
 	w.shownOut[key] = true
 	w.mu.Unlock()
-	act, err := w.s.remove(ctx, r, user, again)
+	act, err := w.s.remove(ctx, r, "", user, again)
 	if err != nil {
 		w.s.log.WarnContext(ctx, "nobody here can show a stranger out", "room", r.id, "user", user, "error", err)
 	}
 	return act
 }
 
-// remove kicks or bans a user in the name of the mightiest of ours.
-func (s *Service) remove(ctx context.Context, r *Room, user matrix.UserID, ban bool) (act string, err error) {
-	able, err := s.powerful(ctx, r, "")
+// remove kicks or bans a user in the name of the mightiest of ours, of one of our servers unless it is "".
+func (s *Service) remove(ctx context.Context, r *Room, ours matrix.ServerName, user matrix.UserID, ban bool) (act string, err error) {
+	able, err := s.powerful(ctx, r, ours)
 	if err != nil {
 		return "", err
 	}
@@ -206,9 +224,9 @@ func (s *Service) remove(ctx context.Context, r *Room, user matrix.UserID, ban b
 	return "", err
 }
 
-// Expel removes all members of a server from a room in the name of a user of ours who has the power, and counts them. It is what an
+// Expel removes all members of a server from a room in the name of a user of one of ours who has the power, and counts them. It is what an
 // administrator does about a frozen room.
-func (s *Service) Expel(ctx context.Context, r *Room, server matrix.ServerName, ban bool) (int, error) {
+func (s *Service) Expel(ctx context.Context, r *Room, ours, server matrix.ServerName, ban bool) (int, error) {
 	if s.isOurs(server) {
 		return 0, matrix.InvalidParam("That server is this one.")
 	}
@@ -224,7 +242,7 @@ func (s *Service) Expel(ctx context.Context, r *Room, server matrix.ServerName, 
 	}
 	n := 0
 	for _, u := range users {
-		if _, err := s.remove(ctx, r, u, ban); err != nil {
+		if _, err := s.remove(ctx, r, ours, u, ban); err != nil {
 			return n, err
 		}
 		n++

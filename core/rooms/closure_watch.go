@@ -210,7 +210,7 @@ func (w *Warden) judgeRoom(ctx context.Context, room int64) ([]storage.Closure, 
 	if err != nil {
 		return nil, err
 	}
-	j := judging{w: w, memo: map[judgedPair]string{}}
+	j := judging{w: w, policy: w.policy, memo: map[judgedPair]string{}}
 	return j.of(ctx, &at)
 }
 
@@ -221,11 +221,29 @@ func (w *Warden) Rejudge(ctx context.Context) (Judged, error) {
 	}
 	w.look.Lock()
 	defer w.look.Unlock()
-	begun := w.s.opts.Clock()
-	out := Judged{Generation: w.policy.Generation()}
+	begun, generation := w.s.opts.Clock(), w.policy.Generation()
+	found, out, err := w.find(ctx, w.policy)
+	if err != nil {
+		return out, err
+	}
+	out.Generation = generation
+	if err := w.settle(ctx, found, func(closureKey) bool { return true }); err != nil {
+		return out, err
+	}
+	out.Frozen = w.Frozen()
+	out.At = w.s.opts.Clock()
+	out.Took = out.At.Sub(begun)
+	w.mu.Lock()
+	w.last = out
+	w.mu.Unlock()
+	return out, nil
+}
+
+// find finds what is against a policy in all rooms.
+func (w *Warden) find(ctx context.Context, p core.RoomPolicy) (found []storage.Closure, out Judged, err error) {
 	var rooms []inRoom
 	servers := map[matrix.ServerName]bool{}
-	err := w.s.db.EachStranger(ctx, 0, true, func(st storage.Stranger) error {
+	err = w.s.db.EachStranger(ctx, 0, true, func(st storage.Stranger) error {
 		if n := len(rooms); n == 0 || rooms[n-1].room != st.Room {
 			rooms = append(rooms, inRoom{room: st.Room})
 		}
@@ -234,28 +252,18 @@ func (w *Warden) Rejudge(ctx context.Context) (Judged, error) {
 		return nil
 	})
 	if err != nil {
-		return out, err
+		return nil, out, err
 	}
-	out.Rooms = len(rooms)
-	j := judging{w: w, memo: map[judgedPair]string{}}
-	var found []storage.Closure
+	out.Rooms, out.Servers = len(rooms), len(servers)
+	j := judging{w: w, policy: p, memo: map[judgedPair]string{}}
 	for i := range rooms {
 		list, err := j.of(ctx, &rooms[i])
 		if err != nil {
-			return out, err
+			return nil, out, err
 		}
 		found = append(found, list...)
 	}
-	if err := w.settle(ctx, found, func(closureKey) bool { return true }); err != nil {
-		return out, err
-	}
-	out.Servers, out.Frozen = len(servers), w.Frozen()
-	out.At = w.s.opts.Clock()
-	out.Took = out.At.Sub(begun)
-	w.mu.Lock()
-	w.last = out
-	w.mu.Unlock()
-	return out, nil
+	return found, out, nil
 }
 
 // settle compares what was found with what was known of the same rooms, keeps the difference, and raises the alarm about it.

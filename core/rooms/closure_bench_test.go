@@ -1,0 +1,93 @@
+package rooms_test
+
+import (
+	"fmt"
+	"testing"
+
+	"rempart/core/rooms"
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
+
+// Size of the installation that is judged anew.
+const (
+	manyRooms    = 10_000
+	manyAccounts = 50_000
+	manyServers  = 100
+)
+
+// BenchmarkRejudge puts another policy in force over 50,000 accounts in 10,000 rooms with members of 100 other servers. The one freezes
+// a tenth of the rooms, the other opens them again.
+func BenchmarkRejudge(b *testing.B) {
+	p := &door{generation: 1}
+	r := newRig(b, memoryURL(b), func(o *rooms.Options) { o.Policy, o.Federated, o.Server = p, true, home })
+	b.Cleanup(func() { r.close(b) })
+	fill(b, r.db)
+	w, err := rooms.NewWarden(b.Context(), r.rooms)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Close()
+	refused := map[matrix.ServerName]string{}
+	for i := range manyServers / 10 {
+		refused[serverName(i)] = "deny.server"
+	}
+	for i := 0; b.Loop(); i++ {
+		want := 0
+		if p.change(nil); i%2 == 0 {
+			p.change(refused)
+			want = manyRooms / 10
+		}
+		j, err := w.Rejudge(b.Context())
+		if err != nil || j.Frozen != want || j.Rooms != manyRooms {
+			b.Fatalf("%v %+v", err, j)
+		}
+	}
+}
+
+func serverName(i int) matrix.ServerName { return matrix.ServerName(fmt.Sprintf("s%d.example", i)) }
+
+// fill writes the rows that say who is in which room: one of the hundred servers in each, and five of the accounts.
+func fill(b *testing.B, db *storage.DB) {
+	b.Helper()
+	must := func(err error) {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	names := make([]matrix.UserID, 0, manyAccounts+manyRooms)
+	for i := range manyAccounts {
+		names = append(names, matrix.UserID(fmt.Sprintf("@user%d:home.example", i)))
+	}
+	for i := range manyRooms {
+		names = append(names, matrix.UserID(fmt.Sprintf("@user%d:%s", i, serverName(i%manyServers))))
+	}
+	must(db.InternUsers(b.Context(), names))
+	nid := func(i int) int64 {
+		n, err := db.FindUserNID(b.Context(), names[i])
+		must(err)
+		return n
+	}
+	c := &storage.Change{}
+	flush := func(least int) {
+		if len(c.Rows)+len(c.Guards) > least {
+			must(db.Commit(b.Context(), c))
+			c = &storage.Change{}
+		}
+	}
+	for i := range manyAccounts {
+		c.Guard(storage.InsertUser(storage.User{NID: nid(i), ID: names[i], Tenant: 1}))
+		flush(1000)
+	}
+	for i := range manyRooms {
+		room, err := db.NewID(b.Context(), storage.RoomNIDs)
+		must(err)
+		c.Add(&storage.RoomRow{NID: room, RoomID: matrix.RoomID(fmt.Sprintf("!%d:home.example", i)), RoomVersion: "11"})
+		for k := range 5 {
+			c.Add(&storage.MembershipRow{User: nid((i*5 + k) % manyAccounts), Room: room, Membership: storage.MemberJoin, Event: 1})
+		}
+		c.Add(&storage.MembershipRow{User: nid(manyAccounts + i), Room: room, Membership: storage.MemberJoin, Event: 1})
+		flush(1000)
+	}
+	flush(0)
+}
