@@ -14,7 +14,7 @@ import (
 var browserFiles embed.FS
 
 // TestBrowser plays the first hour of two people at a web client in Chromium: they register, talk in an encrypted room,
-// send a picture, and reload. REMPART_SCREENSHOTS names a folder that keeps the screenshots.
+// send a picture, reload, and one of them leaves. REMPART_SCREENSHOTS names a folder that keeps the screenshots.
 func TestBrowser(t *testing.T) {
 	wanted(t)
 	chromium := chromiumPath(t)

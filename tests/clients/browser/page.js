@@ -50,6 +50,11 @@ at("picture").onchange = (event) => act(event, async () => {
     });
 });
 
+at("leave").onclick = (event) => act(event, async () => {
+    await client.leave(current);
+    draw();
+});
+
 const base64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/=+$/, "");
 const bytesOf = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
@@ -76,7 +81,8 @@ async function enter() {
 function draw() {
     const state = client.getSyncState();
     at("me").textContent = `${client.getUserId()}, ${client.getDeviceId()}: ${state}`;
-    at("rooms").replaceChildren(...client.getRooms().map((room) => {
+    const here = client.getRooms().filter((room) => ["join", "invite"].includes(room.getMyMembership()));
+    at("rooms").replaceChildren(...here.map((room) => {
         const button = document.createElement("button");
         const invited = room.getMyMembership() === "invite";
         button.textContent = invited ? `${room.name}: join` : room.name;
@@ -87,8 +93,12 @@ function draw() {
         });
         return button;
     }));
-    const room = client.getRoom(current);
-    if (!room) return;
+    const room = here.find((one) => one.roomId === current);
+    if (!room) {
+        at("title").textContent = "";
+        at("timeline").replaceChildren();
+        return;
+    }
     const encrypted = room.hasEncryptionStateEvent() ? "encrypted" : "readable by the server";
     at("title").textContent = `${room.name} (${room.getJoinedMemberCount()} in it, ${encrypted})`;
     const shown = room.getLiveTimeline().getEvents().filter((e) => ["m.room.message", "m.room.encrypted"].includes(e.getType()));

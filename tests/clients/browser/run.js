@@ -94,6 +94,16 @@ async function play(browser) {
     await reads(bob, "After a reload, yes");
     await shows(alice, "3-reloaded-alice");
     await shows(bob, "3-reloaded-bob");
+
+    await bob.click("text=Leave this room");
+    await bob.locator("#rooms button").waitFor({ state: "detached" });
+    await alice.getByText("Kitchen (1 in it, encrypted)").waitFor();
+    await says(alice, "He has gone");
+    await bob.reload();
+    await bob.getByText("@bob:").filter({ hasText: /PREPARED|SYNCING/ }).waitFor();
+    assert.equal(await bob.locator("#rooms button").count(), 0);
+    await shows(bob, "4-left-bob");
+    await shows(alice, "4-left-alice");
     for (const page of [alice, bob]) {
         assert.equal(await page.textContent("#error"), "");
         // Chromium complains of what is asked for on purpose: the flows of a registration (401), optional endpoints (404).
