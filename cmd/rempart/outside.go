@@ -119,6 +119,11 @@ func (o *outside) messenger() core.Messenger {
 	return o.sender
 }
 
+// lookFor dials a server, so that it is known where it is now.
+func (o *outside) lookFor(ctx context.Context, server matrix.ServerName) {
+	_, _, _ = o.client.Version(ctx, server) // what it says does not matter
+}
+
 // heard tells the sender that a server is there.
 func (o *outside) heard(server matrix.ServerName) {
 	if o.sender != nil {

@@ -170,7 +170,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	}
 	j := &judge{policy: policy.NewJudge(first), log: slog.New(slog.DiscardHandler)}
 	out := egress.New(egress.Options{Judge: j, Resolver: w, Connect: w.connect})
-	rules := watchPolicy(cfg, j, out, nil, j.log)
+	rules := watchPolicy(cfg, j, out, nil, nil, j.log)
 	defer rules.close()
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup

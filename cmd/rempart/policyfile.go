@@ -18,6 +18,7 @@ import (
 	"rempart/config"
 	"rempart/core/rooms"
 	"rempart/internal/egress"
+	"rempart/internal/matrix"
 	"rempart/internal/metrics"
 	"rempart/policy"
 )
@@ -30,6 +31,8 @@ type policies struct {
 	rooms   *rooms.Warden // nil: nobody watches rooms
 	log     *slog.Logger
 	state   atomic.Pointer[policyState]
+	probe   func(context.Context, matrix.ServerName) // dials a server; nil: nobody does
+	cancel  context.CancelFunc
 	signals chan os.Signal
 	wg      sync.WaitGroup
 	mu      sync.Mutex // one reload at a time
@@ -73,8 +76,11 @@ func readerBeside(path string) policy.Reader {
 }
 
 // watchPolicy begins to read the policy again at each SIGHUP, until close, and looks at the age of its data every hour.
-func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, log *slog.Logger) *policies {
-	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, log: log, signals: make(chan os.Signal, 1)}
+// Servers that were last found out of place are looked for by probe then: one that moved back opens rooms again.
+func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, probe func(context.Context, matrix.ServerName), log *slog.Logger) *policies {
+	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, probe: probe, log: log, signals: make(chan os.Signal, 1)}
+	var run context.Context
+	run, p.cancel = context.WithCancel(context.Background())
 	p.state.Store(&policyState{at: time.Now()})
 	signal.Notify(p.signals, syscall.SIGHUP)
 	p.alarm()
@@ -90,6 +96,11 @@ func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden
 				_ = p.reload(context.Background()) // logged, and seen by rempart_policy_broken
 			case <-hourly.C:
 				p.alarm()
+				for _, server := range j.places.refused() {
+					if p.probe != nil && run.Err() == nil {
+						p.probe(run, server)
+					}
+				}
 			}
 		}
 	})
@@ -129,6 +140,7 @@ func (p *policies) alarm() {
 
 func (p *policies) close() {
 	signal.Stop(p.signals)
+	p.cancel()
 	close(p.signals)
 	p.wg.Wait()
 }

@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"rempart/core"
@@ -29,9 +30,27 @@ type verdict struct {
 
 // shutFor are the servers for whose sake users of one of ours may not write into a room. Only joined members count: whoever is
 // merely invited or knocks freezes nothing, else any stranger could silence a room.
-func (s *Service) shutFor(in *servers, ours matrix.ServerName) []Shut {
+func (s *Service) shutFor(room int64, in *servers, ours matrix.ServerName) []Shut {
 	p := s.opts.Policy
-	if p == nil || in == nil || in.set == nil {
+	if p == nil {
+		return nil
+	}
+	shut := s.shutMembers(in, ours)
+	for name, n := range s.claims.of(room) {
+		if shuts(shut, name) {
+			continue
+		}
+		if r := p.Judge(core.ActClosure, ours, name); r != nil {
+			shut = append(slices.Clip(shut), Shut{name, n, r})
+		}
+	}
+	return shut
+}
+
+// shutMembers is shutFor for those whom our own state of the room shows.
+func (s *Service) shutMembers(in *servers, ours matrix.ServerName) []Shut {
+	p := s.opts.Policy
+	if in == nil || in.set == nil {
 		return nil
 	}
 	now, generation := s.nowMS(), p.Generation()
@@ -62,9 +81,9 @@ func frozen(shut []Shut) *matrix.Error {
 	first, who := shut[0].Refusal, strings.Join(names, ", ")
 	r := core.Refusal{Rule: first.Rule, Decision: first.Decision,
 		EN: "Nothing can be written into this room while " + who + " is in it. " + first.EN +
-			" Remove its members from the room, leave it, or go on in a new room.",
+			" Ban its members from the room, leave it, or go on in a new room.",
 		FR: "Rien ne peut être écrit dans ce salon tant que " + who + " y participe. " + first.FR +
-			" Retirez ses membres du salon, quittez-le, ou continuez dans un nouveau salon."}
+			" Bannissez ses membres du salon, quittez-le, ou continuez dans un nouveau salon."}
 	return r.Error(map[string]any{"frozen_by": names, "remedies": remedyWords()})
 }
 
@@ -81,7 +100,7 @@ func (b *builder) passClosure(d *Draft) error {
 	if err := b.s.mayAsk(d); err != nil {
 		return err
 	}
-	shut := b.s.shutFor(b.snap.servers, d.Sender.Server())
+	shut := b.s.shutFor(b.r.nid, b.snap.servers, d.Sender.Server())
 	if len(shut) == 0 || d.remedies(shut) {
 		return nil
 	}
@@ -155,7 +174,7 @@ func (s *Service) Held(ctx context.Context, e *Stored) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	shut := s.shutFor(in, e.Sender.Server())
+	shut := s.shutFor(r.nid, in, e.Sender.Server())
 	if len(shut) == 0 {
 		return false, nil
 	}
@@ -177,7 +196,7 @@ func (s *Service) Open(ctx context.Context, user matrix.UserID, id matrix.RoomID
 		return err
 	}
 	for _, ours := range s.oursFor(in, user.Server()) {
-		if shut := s.shutFor(in, ours); len(shut) > 0 {
+		if shut := s.shutFor(r.nid, in, ours); len(shut) > 0 {
 			return frozen(shut)
 		}
 	}
@@ -213,7 +232,7 @@ func (s *Service) letIn(ctx context.Context, r *Room, act core.RoomAct, server m
 		if refused := s.opts.Policy.Judge(act, ours, server); refused != nil {
 			return refused.Error(nil)
 		}
-		if shut := s.shutFor(in, ours); len(shut) > 0 {
+		if shut := s.shutFor(r.nid, in, ours); len(shut) > 0 {
 			return frozen(shut)
 		}
 	}
@@ -232,7 +251,7 @@ func (s *Service) passElsewhere(ctx context.Context, r *Room, d *Draft) error {
 	if err != nil {
 		return err
 	}
-	if shut := s.shutFor(in, d.Sender.Server()); len(shut) > 0 {
+	if shut := s.shutFor(r.nid, in, d.Sender.Server()); len(shut) > 0 {
 		return frozen(shut)
 	}
 	return nil

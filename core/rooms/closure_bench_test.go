@@ -22,7 +22,7 @@ func BenchmarkRejudge(b *testing.B) {
 	p := &door{generation: 1}
 	r := newRig(b, memoryURL(b), func(o *rooms.Options) { o.Policy, o.Federated, o.Server = p, true, home })
 	b.Cleanup(func() { r.close(b) })
-	fill(b, r.db)
+	fill(b, r)
 	w, err := rooms.NewWarden(b.Context(), r.rooms)
 	if err != nil {
 		b.Fatal(err)
@@ -48,8 +48,9 @@ func BenchmarkRejudge(b *testing.B) {
 func serverName(i int) matrix.ServerName { return matrix.ServerName(fmt.Sprintf("s%d.example", i)) }
 
 // fill writes the rows that say who is in which room: one of the hundred servers in each, and five of the accounts.
-func fill(b *testing.B, db *storage.DB) {
+func fill(b *testing.B, r *rig) {
 	b.Helper()
+	db := r.db
 	must := func(err error) {
 		if err != nil {
 			b.Fatal(err)
@@ -80,13 +81,15 @@ func fill(b *testing.B, db *storage.DB) {
 		flush(1000)
 	}
 	for i := range manyRooms {
-		room, err := db.NewID(b.Context(), storage.RoomNIDs)
-		must(err)
-		c.Add(&storage.RoomRow{NID: room, RoomID: matrix.RoomID(fmt.Sprintf("!%d:home.example", i)), RoomVersion: "11"})
-		for k := range 5 {
-			c.Add(&storage.MembershipRow{User: nid((i*5 + k) % manyAccounts), Room: room, Membership: storage.MemberJoin, Event: 1})
+		room := r.publicRoom(b, "11").NID()
+		member := func(user int64) {
+			live := 1 + c.Live(storage.Live{Kind: storage.KindMembership, Room: room, User: user})
+			c.Add(&storage.MembershipRow{At: storage.At{Live: live}, User: user, Room: room, Membership: storage.MemberJoin, Event: 1})
 		}
-		c.Add(&storage.MembershipRow{User: nid(manyAccounts + i), Room: room, Membership: storage.MemberJoin, Event: 1})
+		for k := range 5 {
+			member(nid((i*5 + k) % manyAccounts))
+		}
+		member(nid(manyAccounts + i))
 		flush(1000)
 	}
 	flush(0)

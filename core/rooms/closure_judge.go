@@ -68,6 +68,11 @@ func (j *judging) of(ctx context.Context, in *inRoom) (out []storage.Closure, er
 				out = append(out, storage.Closure{Room: in.room, Tenant: name, Subject: string(server), Kind: foundJoined, Server: server, Rule: rule})
 			}
 		}
+		for _, user := range j.w.s.claims.users(in.room) {
+			if rule := j.rule(core.ActClosure, name, user.Server()); rule != "" {
+				out = append(out, storage.Closure{Room: in.room, Tenant: name, Subject: string(user), Kind: foundClaimed, Server: user.Server(), Rule: rule})
+			}
+		}
 		for _, st := range in.strangers {
 			if rule := j.rule(core.ActInvite, name, st.User.Server()); rule != "" {
 				out = append(out, storage.Closure{Room: in.room, Tenant: name, Subject: string(st.User), Kind: kindOf(st), Server: st.User.Server(), Rule: rule})

@@ -14,7 +14,7 @@ import (
 // Found is something in a room that the policy does not want there.
 type Found struct {
 	Room matrix.RoomID `json:"room_id"`
-	// Kind is joined, which freezes the room, invite or knock.
+	// Kind is joined or, on the word of a server in the room alone, claimed, which freeze the room, or invite or knock.
 	Kind   string            `json:"kind"`
 	Server matrix.ServerName `json:"server"`
 	// User is who is invited or knocks.
@@ -85,7 +85,7 @@ func (w *Warden) Frozen() int {
 	defer w.mu.Unlock()
 	rooms := map[int64]bool{}
 	for k, c := range w.known {
-		if c.Kind == foundJoined {
+		if c.Kind == foundJoined || c.Kind == foundClaimed {
 			rooms[k.room] = true
 		}
 	}
@@ -129,7 +129,7 @@ func (s *Service) Closure(ctx context.Context, r *Room, ours matrix.ServerName) 
 	if err != nil {
 		return out, err
 	}
-	shut := s.shutFor(in, ours)
+	shut := s.shutFor(r.nid, in, ours)
 	if len(shut) == 0 {
 		return out, nil
 	}
@@ -240,9 +240,15 @@ func (s *Service) Expel(ctx context.Context, r *Room, ours, server matrix.Server
 	if err != nil {
 		return 0, err
 	}
+	claimed := map[matrix.UserID]bool{}
+	for _, u := range s.claims.users(r.nid) {
+		if u.Server() == server {
+			users, claimed[u] = append(users, u), true
+		}
+	}
 	n := 0
 	for _, u := range users {
-		if _, err := s.remove(ctx, r, ours, u, ban); err != nil {
+		if _, err := s.remove(ctx, r, ours, u, ban || claimed[u]); err != nil {
 			return n, err
 		}
 		n++

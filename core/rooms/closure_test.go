@@ -329,3 +329,64 @@ func (r *rig) named(t *testing.T, user matrix.UserID, name string) {
 		t.Fatal(err)
 	}
 }
+
+// unknowing is a wire on which nobody has the keys of the refused server.
+type unknowing struct{ *wire }
+
+func (u unknowing) VerifyEvents(ctx context.Context, events []*matrix.Event) []error {
+	out := u.wire.VerifyEvents(ctx, events)
+	for i, e := range events {
+		if e.Sender.Server() == bad {
+			out[i] = matrix.Forbidden("no key of " + string(bad))
+		}
+	}
+	return out
+}
+
+// The join of a refused server's user cannot be checked, since that server is not asked for its keys: the word of a server in the room is
+// enough to freeze it, also over a restart, and a ban opens it again.
+func TestAMemberThatCannotBeCheckedFreezesARoom(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		p, w, a, d, e := threeServers(t, url)
+		policed := func(o *rooms.Options) {
+			o.Keys, o.Peers, o.Policy, o.Federated, o.Server = own{matrix.SigningKey{}}, unknowing{w}, p, true, home
+		}
+		room := a.publicRoom(t, "11")
+		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+		e.enters(t, rooms.Entry{Room: room.ID(), User: eve, Via: []matrix.ServerName{there}})
+		key := w.keys[home]
+		a.close(t)
+		a = newRig(t, url, func(o *rooms.Options) { policed(o); o.Keys = own{key} })
+		watch := a.warden(t)
+		join := json.RawMessage(d.member(t, room.ID(), eve).JSON)
+		if _, err := a.inboxOf(t).Take(t.Context(), "elsewhere.example", []json.RawMessage{join}); err != nil {
+			t.Fatal(err)
+		}
+		if rejudge(t, watch) != 0 {
+			t.Fatal("the word of a server outside the room froze it")
+		}
+		if _, err := a.inboxOf(t).Take(t.Context(), there, []json.RawMessage{join}); err != nil {
+			t.Fatal(err)
+		}
+		if rejudge(t, watch) != 1 || p.told() != "frozen bad.example" {
+			t.Fatalf("alarms: %s", p.told())
+		}
+		watch.Close()
+		a.close(t)
+		a = newRig(t, url, func(o *rooms.Options) { policed(o); o.Keys = own{key} })
+		watch = a.warden(t)
+		room = a.known(t, room.ID())
+		_, err := a.send(t.Context(), room, text(alice, "secret"))
+		reasonOf(t, err)
+		if n, err := a.rooms.Expel(t.Context(), room, home, bad, false); err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		if out := a.member(t, room.ID(), eve); out.Membership() != "ban" {
+			t.Errorf("she is %s", out.Membership())
+		}
+		a.must(t, room, text(alice, "open again"))
+		if rejudge(t, watch) != 0 {
+			t.Error("still frozen")
+		}
+	})
+}

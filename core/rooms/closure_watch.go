@@ -82,6 +82,9 @@ func NewWarden(ctx context.Context, s *Service) (*Warden, error) {
 	for _, c := range list {
 		w.known[closureOf(&c)] = c
 		w.inRooms[c.Room]++
+		if c.Kind == foundClaimed {
+			s.claims.put(c.Room, matrix.UserID(c.Subject), true)
+		}
 	}
 	s.opts.Bus.Subscribe(w.hear)
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -125,10 +128,8 @@ func (w *Warden) hear(b storage.Batch) {
 // concerns reports whether an entry may mean that a server came into a room, or left it; mu is held.
 func (w *Warden) concerns(l *storage.Live) bool {
 	switch l.Kind {
-	case storage.KindMembership:
+	case storage.KindMembership, storage.KindRoom:
 		return true
-	case storage.KindRoom:
-		return w.inRooms[l.Room] > 0
 	case storage.KindEvent:
 		if l.User == 0 {
 			return false
@@ -254,6 +255,11 @@ func (w *Warden) find(ctx context.Context, p core.RoomPolicy) (found []storage.C
 	if err != nil {
 		return nil, out, err
 	}
+	for _, room := range w.s.claims.rooms() {
+		if !slices.ContainsFunc(rooms, func(n inRoom) bool { return n.room == room }) {
+			rooms = append(rooms, inRoom{room: room})
+		}
+	}
 	out.Rooms, out.Servers = len(rooms), len(servers)
 	j := judging{w: w, policy: p, memo: map[judgedPair]string{}}
 	for i := range rooms {
@@ -319,7 +325,7 @@ func (w *Warden) alarm(ctx context.Context, c *storage.Closure) {
 		return
 	}
 	a := core.RoomAlarm{What: c.Kind, Room: r.id, Server: c.Server, Rule: c.Rule}
-	if c.Kind == foundJoined {
+	if c.Kind == foundJoined || c.Kind == foundClaimed {
 		a.What = "frozen"
 	} else {
 		a.User = matrix.UserID(c.Subject)
@@ -335,12 +341,12 @@ func (w *Warden) alarm(ctx context.Context, c *storage.Closure) {
 // over tells that a room is open again.
 func (w *Warden) over(ctx context.Context, c *storage.Closure) {
 	r, err := w.s.RoomByNID(ctx, c.Room)
-	if err != nil || c.Kind != foundJoined {
+	if err != nil || c.Kind != foundJoined && c.Kind != foundClaimed {
 		return
 	}
 	w.mu.Lock()
 	for _, k := range w.known {
-		if k.Room == c.Room && k.Kind == foundJoined {
+		if k.Room == c.Room && (k.Kind == foundJoined || k.Kind == foundClaimed) {
 			w.mu.Unlock()
 			return
 		}

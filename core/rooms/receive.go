@@ -166,7 +166,7 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 func (s *Service) collapse(ctx context.Context, r *Room) {
 	for heads := math.MaxInt; ; {
 		v, err := s.Current(ctx, r)
-		if err != nil || len(v.snap.heads) <= maxHeads || len(v.snap.heads) >= heads || len(s.shutFor(v.snap.servers, s.opts.Server)) > 0 {
+		if err != nil || len(v.snap.heads) <= maxHeads || len(v.snap.heads) >= heads || len(s.shutFor(r.nid, v.snap.servers, s.opts.Server)) > 0 {
 			return
 		}
 		heads = len(v.snap.heads)

@@ -41,6 +41,7 @@ func (s *Service) verified(ctx context.Context, events []*matrix.Event) []*matri
 	for i, e := range events {
 		if errs[i] != nil {
 			s.log.Debug("event of another server is not signed as it must be", "room", e.RoomID, "event", e.ID, "error", errs[i])
+			s.claim(ctx, e)
 			continue
 		}
 		kept = append(kept, e)

@@ -44,6 +44,9 @@ func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []jso
 		case err != nil:
 			s.log.Info("event of another server is not signed as it must be", "room", a.event.RoomID, "event", a.event.ID, "server", origin, "error", err)
 			refused[a.event.ID] = matrix.Forbidden("The event is not signed as it must be.").Wrap(err)
+			if in, err := s.joinedFrom(ctx, a.room, origin); in && err == nil {
+				s.claim(ctx, a.event)
+			}
 		case a.here:
 			rows = append(rows, &storage.InboxRow{Room: a.room.nid, Origin: origin, Event: a.event.ID, JSON: a.event.JSON, TS: s.nowMS()})
 		default:

@@ -83,6 +83,8 @@ type Service struct {
 	spaces      spaceCache
 	serverLists serverLists
 	resets      atomic.Int64
+	// claims are members of whom others told us, and whose events nobody here can check.
+	claims claims
 	// hopeless are events of gaps that nobody could fill.
 	hopeless hopeless
 }
@@ -167,6 +169,9 @@ func (s *Service) hear(b storage.Batch) {
 			if r := s.rooms.byNID(l.Room); r != nil {
 				r.renamed.Store(true)
 			}
+		}
+		if e, ok := l.Value.(*Stored); ok && l.User != 0 {
+			s.settled(e)
 		}
 		if b.Remote {
 			if r := s.rooms.byNID(l.Room); r != nil && movesGraph(l.Kind) {

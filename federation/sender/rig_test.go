@@ -155,8 +155,10 @@ func (p *peer) until(t *testing.T, ok func() bool) {
 // world is the outside and the time, which nodes share.
 type world struct {
 	*fakenet.Net
-	key matrix.SigningKey
-	ms  atomic.Int64
+	// policy decides about servers in rooms; nil admits all.
+	policy core.RoomPolicy
+	key    matrix.SigningKey
+	ms     atomic.Int64
 }
 
 func newWorld(t *testing.T) *world {
@@ -207,7 +209,7 @@ func (w *world) node(t *testing.T, url string, ahead time.Duration) *node {
 	if n.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish, Signal: signals.Publish}); err != nil {
 		t.Fatal(err)
 	}
-	if n.rooms, err = rooms.New(t.Context(), rooms.Options{DB: n.db, Bus: b, Keys: w, Federated: true, Server: home}); err != nil {
+	if n.rooms, err = rooms.New(t.Context(), rooms.Options{DB: n.db, Bus: b, Keys: w, Federated: true, Policy: w.policy, Server: home}); err != nil {
 		t.Fatal(err)
 	}
 	n.sender = sender.New(sender.Options{

@@ -25,8 +25,10 @@ type flight struct {
 func (p *dispatch) start(ctx, calls context.Context) error {
 	p.ts = p.Clock().UnixMilli()
 	var go1 []*destination
-	later := p.ready[:0:0]
-	for _, d := range p.ready {
+	ready := p.ready
+	later := ready[:0:0]
+	p.ready = nil // Why: preparing one may mark it again
+	for _, d := range ready {
 		d.marked = false
 		switch {
 		case d.inFlight || d.Since != 0 && d.Retry > p.Clock().UnixMilli():
@@ -49,7 +51,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 		d.inFlight = true
 		go1 = append(go1, d)
 	}
-	p.ready = later
+	p.ready = append(later, p.ready...)
 	recorded := p.record(ctx, go1)
 	if err := p.save(ctx, go1); err != nil {
 		_, _ = recorded()
