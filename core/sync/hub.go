@@ -232,7 +232,7 @@ func (h *hub) hearEvent(l *storage.Live) {
 func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 	r.notify, r.tnotify, r.counted = e.Row.Notify, e.Row.TNotify, true
 	if sender := h.users[e.Row.Sender]; sender != nil {
-		sender.unmark(r.nid) // what he sends he has read
+		sender.readOwn(r.nid, pos, e)
 	}
 	if e.Row.Flags&storage.FlagHits != 0 {
 		r.hits = pos
@@ -308,6 +308,19 @@ func (h *hub) spreadList(room, pos int64) {
 func (u *hubUser) unmark(room int64) {
 	delete(u.marks, room)
 	u.unmarked++
+}
+
+// readOwn notes that the user has read what he sends: the same as the receipt of his own that is stored with it, so that nothing need be
+// read again for who talks.
+func (u *hubUser) readOwn(room, pos int64, e *rooms.Stored) {
+	m := u.marks[room]
+	u.unmark(room) // also for whoever reads a mark right now, without this event
+	if m == nil || e.Row.Thread != 0 || e.Type == "m.room.member" || e.Row.Flags&storage.FlagLocal == 0 {
+		return
+	}
+	on := *m
+	on.main = later(m.main, reading{pos, e.Row.Notify, e.Row.TNotify})
+	u.marks[room] = &on
 }
 
 func (r *hubRoom) dropSummary() {
