@@ -20,7 +20,11 @@ const (
 // a tenth of the rooms, the other opens them again.
 func BenchmarkRejudge(b *testing.B) {
 	p := &door{generation: 1}
-	r := newRig(b, memoryURL(b), func(o *rooms.Options) { o.Policy, o.Federated, o.Server = p, true, home })
+	key, err := matrix.GenerateSigningKey(home)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := newRig(b, memoryURL(b), func(o *rooms.Options) { o.Keys, o.Policy, o.Federated, o.Server = own{key}, p, true, home })
 	b.Cleanup(func() { r.close(b) })
 	fill(b, r)
 	w, err := rooms.NewWarden(b.Context(), r.rooms)
