@@ -62,6 +62,7 @@ func (c *Client) deliver(ctx context.Context, from, to matrix.ServerName, uri st
 		c.discovery.failed(to)
 		return nil, err
 	}
+	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode/100 != http.StatusOK/100 {
 		return nil, remoteError(to, res)
 	}

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"rempart/core/ledger"
-	"rempart/internal/matrix"
 	"rempart/core/rooms"
+	"rempart/internal/matrix"
 )
 
 // manifest is what the record says of a transaction.
