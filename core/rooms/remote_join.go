@@ -53,8 +53,13 @@ func (s *Service) JoinVia(ctx context.Context, e Entry) error {
 		if !matrix.HasCode(err, matrix.CodeUnableToGrantJoin) && !matrix.HasCode(err, matrix.CodeUnableToAuthoriseJoin) {
 			return err
 		}
-		if others := s.candidates(ctx, r, e); len(others) > 0 {
-			return s.joinThrough(ctx, e, others, true)
+		others := s.candidates(ctx, r, e)
+		if len(others) == 0 {
+			return err
+		}
+		// Why once more by ourselves: while others were asked, the room may have told us of what lets him in.
+		if err = s.joinThrough(ctx, e, others, true); err != nil && s.Join(ctx, e.change(r)) == nil {
+			return nil
 		}
 		return err
 	}
