@@ -83,7 +83,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	rules := watchPolicy(cfg, g.judge, g.egress, f.warden, f.lookFor, logger)
+	rules := watchPolicy(cfg, g.judge, g.egress, f.warden, f.lookFor, d.Pushers.Rejudge, logger)
 	rules.measure(registry)
 	a.onClose = append(a.onClose, closing(rules.close))
 	if f.inbox, err = rooms.NewInbox(ctx, d.Rooms); err != nil {

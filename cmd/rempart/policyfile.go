@@ -32,6 +32,7 @@ type policies struct {
 	log     *slog.Logger
 	state   atomic.Pointer[policyState]
 	probe   func(context.Context, matrix.ServerName) // dials a server; nil: nobody does
+	renewed func()                                   // is told that another policy is in force; nil: nobody is
 	cancel  context.CancelFunc
 	signals chan os.Signal
 	wg      sync.WaitGroup
@@ -76,9 +77,9 @@ func readerBeside(path string) policy.Reader {
 }
 
 // watchPolicy begins to read the policy again at each SIGHUP, until close, and looks at the age of its data every hour.
-// Servers that were last found out of place are looked for by probe then: one that moved back opens rooms again.
-func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, probe func(context.Context, matrix.ServerName), log *slog.Logger) *policies {
-	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, probe: probe, log: log, signals: make(chan os.Signal, 1)}
+// renewed, which may be nil, is called for each policy that comes into force.
+func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden, probe func(context.Context, matrix.ServerName), renewed func(), log *slog.Logger) *policies {
+	p := &policies{cfg: cfg, judge: j, egress: e, rooms: w, probe: probe, renewed: renewed, log: log, signals: make(chan os.Signal, 1)}
 	var run context.Context
 	run, p.cancel = context.WithCancel(context.Background())
 	p.state.Store(&policyState{at: time.Now()})
@@ -96,15 +97,20 @@ func watchPolicy(cfg *config.Config, j *judge, e *egress.Egress, w *rooms.Warden
 				_ = p.reload(context.Background()) // logged, and seen by rempart_policy_broken
 			case <-hourly.C:
 				p.alarm()
-				for _, server := range j.places.refused() {
-					if p.probe != nil && run.Err() == nil {
-						p.probe(run, server)
-					}
-				}
+				p.lookAgain(run)
 			}
 		}
 	})
 	return p
+}
+
+// lookAgain looks for servers that were last found out of place: one that moved back opens rooms again.
+func (p *policies) lookAgain(ctx context.Context) {
+	for _, server := range p.judge.places.refused() {
+		if p.probe != nil && ctx.Err() == nil {
+			p.probe(ctx, server)
+		}
+	}
 }
 
 // reload puts the policy of now in force. A mistake leaves the old one, and raises an alarm. When reload returns, nothing more
@@ -121,6 +127,9 @@ func (p *policies) reload(ctx context.Context) error {
 	p.judge.policy.Replace(g)
 	p.state.Store(&policyState{at: time.Now()})
 	p.egress.Renew(ctx)
+	if p.renewed != nil {
+		p.renewed()
+	}
 	looked, err := p.rooms.Rejudge(ctx)
 	if err != nil {
 		p.log.ErrorContext(ctx, "policy: ALARM: not all rooms could be judged by the policy in force; whoever writes into one is judged then", "error", err)

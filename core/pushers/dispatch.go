@@ -98,7 +98,7 @@ func (d *dispatch) load(ctx context.Context) error {
 	}
 	first := head
 	for i := range rows {
-		p := d.enter(&rows[i])
+		p := d.enter(ctx, &rows[i])
 		p.done = max(rows[i].Pos, rows[i].Behind)
 		p.behind, p.stored = rows[i].Behind, rows[i].Since
 		if p.lost = p.behind != 0; p.lost {
@@ -114,14 +114,14 @@ func (d *dispatch) load(ctx context.Context) error {
 }
 
 // enter takes in a pusher.
-func (d *dispatch) enter(row *storage.ActivePusher) *pusher {
-	p := &pusher{nid: row.NID, user: row.User, gate: d.gate(row.URL, row.AppID), setAt: row.SetAt, told: -1, since: row.Since, retry: row.Retry,
+func (d *dispatch) enter(ctx context.Context, row *storage.ActivePusher) *pusher {
+	p := &pusher{nid: row.NID, user: row.User, gate: d.gate(ctx, row.URL, row.AppID), setAt: row.SetAt, told: -1, since: row.Since, retry: row.Retry,
 		success: row.Success, reason: row.Reason}
 	d.users[p.user] = append(d.users[p.user], p)
 	return p
 }
 
-func (d *dispatch) gate(address, app string) *gate {
+func (d *dispatch) gate(ctx context.Context, address, app string) *gate {
 	key := [2]string{address, app}
 	g := d.gates[key]
 	if g == nil {
@@ -129,9 +129,19 @@ func (d *dispatch) gate(address, app string) *gate {
 		if u, err := url.Parse(address); err == nil {
 			g.host = u.Host
 		}
+		d.judge(ctx, g)
 		d.gates[key] = g
 	}
 	return g
+}
+
+// judge asks whether a gateway may be told anything. Requests that are under way are ended by the way out.
+func (d *dispatch) judge(ctx context.Context, g *gate) {
+	err := d.Gateway.Admit(ctx, g.url)
+	if shut := err != nil; shut != g.shut {
+		g.shut = shut
+		d.Log.Warn("the policy decides otherwise about a push gateway", "gateway", g.host, "refused", shut, "error", err)
+	}
 }
 
 // step does all that can be done now.
@@ -140,6 +150,11 @@ func (d *dispatch) step(ctx, calls context.Context) error {
 	if n.all {
 		for user := range d.users {
 			n.changed[user] = true
+		}
+	}
+	if n.rejudge {
+		for _, g := range d.gates {
+			d.judge(ctx, g)
 		}
 	}
 	for user := range n.changed {
@@ -171,7 +186,7 @@ func (d *dispatch) reload(ctx context.Context, user int64) error {
 		row := &rows[i]
 		p := had[row.NID]
 		if p == nil {
-			p = d.enter(row)
+			p = d.enter(ctx, row)
 			p.done = row.Pos
 			if p.lost = row.Pos < d.pos; p.lost {
 				d.mark(p)
@@ -179,7 +194,7 @@ func (d *dispatch) reload(ctx context.Context, user int64) error {
 			continue
 		}
 		d.users[user] = append(d.users[user], p)
-		p.gone, p.gate = false, d.gate(row.URL, row.AppID)
+		p.gone, p.gate = false, d.gate(ctx, row.URL, row.AppID)
 		if p.setAt != row.SetAt { // it is there again: no reason to wait
 			p.setAt, p.retry, p.count = row.SetAt, 0, true
 			d.mark(p)

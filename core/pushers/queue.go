@@ -43,6 +43,7 @@ type gate struct {
 	underWay     int
 	since, retry int64 // milliseconds; since 0: it does not fail
 	waiting      []*pusher
+	shut         bool // the policy refuses it
 }
 
 // failed leaves the gateway alone for a while.
@@ -58,6 +59,9 @@ func (g *gate) failed(now time.Time, atLeast time.Duration) {
 
 // open reports whether another request may go to the gateway: one while it fails, to see whether it is back.
 func (g *gate) open(now int64) bool {
+	if g.shut {
+		return false
+	}
 	if g.since != 0 {
 		return g.retry <= now && g.underWay == 0
 	}

@@ -64,6 +64,7 @@ type Service struct {
 	upto    int64 // Why not the database's: subscribers hear of a batch before it moves
 	changed map[int64]bool
 	all     bool // all pushers are to be read again
+	rejudge bool // gateways are to be judged again
 }
 
 // New makes a service and lets it tell until Close. Rooms, rules and sync must have subscribed to the bus before.
@@ -113,6 +114,19 @@ func (s *Service) hear(b storage.Batch) {
 	s.mu.Lock()
 	s.moved, s.upto = true, max(s.upto, b.To)
 	s.mu.Unlock()
+	s.poke()
+}
+
+// Rejudge has all gateways judged again, by another policy: those that it refuses are told nothing more, and their pushers wait for a policy that
+// admits them.
+func (s *Service) Rejudge() {
+	s.mu.Lock()
+	s.rejudge = true
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *Service) poke() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -136,13 +150,14 @@ type news struct {
 	upto    int64
 	changed map[int64]bool
 	all     bool
+	rejudge bool
 }
 
 func (s *Service) news() news {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := news{s.moved, max(s.upto, s.DB.Position()), s.changed, s.all}
-	s.moved, s.all, s.changed = false, false, map[int64]bool{} // Why a new one though it may be empty: the old one is handed out
+	n := news{s.moved, max(s.upto, s.DB.Position()), s.changed, s.all, s.rejudge}
+	s.moved, s.all, s.rejudge, s.changed = false, false, false, map[int64]bool{} // Why a new one though it may be empty: the old one is handed out
 	return n
 }
 

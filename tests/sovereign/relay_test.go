@@ -33,7 +33,7 @@ func invitation(e *matrix.Event) client.Invitation {
 	return client.Invitation{RoomVersion: "11", Event: json.RawMessage(e.JSON)}
 }
 
-// TestNoRelay has a partner hand on what servers say that are none, and invite in their names.
+// TestNoRelay has a partner hand on what servers say that are none, and invite in their names: nobody is asked, and nobody comes in.
 func TestNoRelay(t *testing.T) {
 	l := newLab(t)
 	ctx := t.Context()
@@ -61,6 +61,14 @@ func TestNoRelay(t *testing.T) {
 		if _, err := other.Invite(ctx, other.name, "mairie.lab", matrixRoom(room), e.ID, invitation(e)); status(err) != 403 {
 			t.Errorf("an invitation of %s: %v", name, err)
 		}
+	}
+	// A partner in the room says that they are in it: nobody can check that, so nothing is said there until they are banned.
+	for _, name := range []string{"stranger.lab", "abroad.lab"} {
+		_, err = w.alice.Send(ctx, room, "secret "+name, "secret")
+		if e := refused(err); e == nil || e.Code != "M_FORBIDDEN" || !strings.Contains(e.Message, name) {
+			t.Errorf("a message beside %s: %v", name, err)
+		}
+		mx.Must(t, w.alice.Do(ctx, "POST", "/_matrix/client/v3/rooms/"+url.PathEscape(room)+"/ban", object{"user_id": "@eve:" + name}, nil))
 	}
 	_, err = w.alice.Send(ctx, room, "still", "the room goes on")
 	mx.Must(t, err)

@@ -46,6 +46,8 @@ type Options struct {
 	At string
 	// Env are further variables of its environment, such as "HTTPS_PROXY=...".
 	Env []string
+	// Binary is a build to run, for comparisons; "" builds the tree as it is.
+	Binary string
 }
 
 // Server is one running process. Its methods are for one goroutine, but URL and Alive may be read by many.
@@ -68,7 +70,10 @@ var build = sync.OnceValues(buildBinary)
 // Start runs a server and waits until it answers.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	binary, err := build()
+	binary, err := o.Binary, error(nil)
+	if binary == "" {
+		binary, err = build()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
