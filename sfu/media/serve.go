@@ -9,6 +9,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -128,6 +131,7 @@ func (c *child) idle(ctx context.Context) {
 func (c *child) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.stats()) })
+	mux.HandleFunc("GET /profile", profile)
 	if c.node == nil {
 		return mux
 	}
@@ -243,10 +247,27 @@ type Stats struct {
 	BytesOutRate float64 `json:"bytes_out_rate"`
 	Relays       int64   `json:"relays"`
 	RelaysDenied int64   `json:"relays_denied"`
+	Goroutines   int     `json:"goroutines"`
+}
+
+// profile tells what the process is doing or holds ("goroutine", "heap"), in the form of go tool pprof. What nobody holds any
+// more is given back first.
+func profile(w http.ResponseWriter, r *http.Request) {
+	p := pprof.Lookup(r.FormValue("name"))
+	if p == nil {
+		http.Error(w, "no such profile", http.StatusNotFound)
+		return
+	}
+	debug.FreeOSMemory()
+	form := 0
+	if r.FormValue("text") != "" {
+		form = 1
+	}
+	_ = p.WriteTo(w, form) // who asks notices
 }
 
 func (c *child) stats() Stats {
-	var s Stats
+	s := Stats{Goroutines: runtime.NumGoroutine()}
 	if c.relay != nil {
 		s.Relays, s.RelaysDenied = c.relay.open.Load(), c.relay.denied.Load()
 	}

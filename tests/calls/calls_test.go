@@ -96,6 +96,8 @@ func TestTokensAreForMembers(t *testing.T) {
 		"bad OpenID":      {base + "/sfu/get", map[string]any{"room": room, "openid_token": map[string]string{"access_token": "x", "matrix_server_name": "localhost"}, "device_id": "D"}, 401},
 		"another's name":  {base + "/get_token", map[string]any{"room_id": room, "slot_id": "s", "openid_token": openid, "member": lies}, 403},
 		"delegated leave": {base + "/delegate_delayed_leave", map[string]any{}, 404},
+		"leave, at home":  {"/_matrix/client/unstable/io.element.msc4195/rtc/livekit/delegate_delayed_leave", map[string]any{}, 404},
+		"leave, later":    {"/_matrix/client/v1/rtc/livekit/delegate_delayed_leave", map[string]any{}, 404},
 	} {
 		if status, out := bob.call("POST", c.path, c.body); status != c.want {
 			t.Errorf("%s: %d %v, want %d", name, status, out, c.want)

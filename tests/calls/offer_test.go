@@ -42,9 +42,11 @@ func foreign(t *testing.T) (port int, packets *atomic.Int64) {
 // liar stands between a participant and the signalling, and adds an address to all that the participant offers.
 type liar struct {
 	to    string // the server
-	lie   string // the candidate
+	lie   string // the candidate; "": none is added
 	told  atomic.Int64
 	async websocket.Upgrader
+	// hear, if it is not nil, changes what the server says.
+	hear func([]byte) []byte
 }
 
 // ServeHTTP passes on what both say.
@@ -66,6 +68,9 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer func() { _ = client.Close() }()
 		for {
 			kind, b, err := server.ReadMessage()
+			if err == nil && l.hear != nil {
+				b = l.hear(b)
+			}
 			if err != nil || client.WriteMessage(kind, b) != nil {
 				return
 			}
@@ -87,7 +92,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // add puts the lie into a message, and behind it.
 func (l *liar) add(b []byte) [][]byte {
 	q := &livekit.SignalRequest{}
-	if proto.Unmarshal(b, q) != nil {
+	if l.lie == "" || proto.Unmarshal(b, q) != nil {
 		return [][]byte{b}
 	}
 	target := livekit.SignalTarget_PUBLISHER

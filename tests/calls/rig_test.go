@@ -29,9 +29,15 @@ func start(t *testing.T) *live.Server {
 // startWith is start with further options and the address that clients are told.
 func startWith(t *testing.T, o live.Options, public string) *live.Server {
 	t.Helper()
+	return startSet(t, o, public, "  tcp_port: 0\n")
+}
+
+// startSet is startWith with settings of calls, and sections behind them.
+func startSet(t *testing.T, o live.Options, public, settings string) *live.Server {
+	t.Helper()
 	t.Setenv("REMPART_SERVER_PUBLIC_URL", public)
 	lksdk.SetLogger(logger.GetDiscardLogger())
-	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n  tcp_port: 0\n", freePort(t))
+	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n%s", freePort(t), settings)
 	return live.Start(t, o)
 }
 
@@ -116,9 +122,14 @@ func (p *person) join(jwt string) (*lksdk.Room, *heard, error) {
 }
 
 // joinAt is join at a server that need not be one's own.
-func (p *person) joinAt(url, jwt string) (*lksdk.Room, *heard, error) {
+func (p *person) joinAt(url, jwt string, how ...lksdk.ConnectOption) (*lksdk.Room, *heard, error) {
+	return p.connect("ws"+url[len("http"):]+base, jwt, how...)
+}
+
+// connect is joinAt at an address for websockets.
+func (p *person) connect(url, jwt string, how ...lksdk.ConnectOption) (*lksdk.Room, *heard, error) {
 	h := &heard{make(chan struct{}, 10_000), make(chan struct{}, 10_000), make(chan struct{}, 1)}
-	room, err := lksdk.ConnectToRoomWithToken("ws"+url[len("http"):]+base, jwt, &lksdk.RoomCallback{
+	room, err := lksdk.ConnectToRoomWithToken(url, jwt, &lksdk.RoomCallback{
 		OnDisconnected: func() { h.gone <- struct{}{} },
 		ParticipantCallback: lksdk.ParticipantCallback{OnTrackSubscribed: func(track *webrtc.TrackRemote, _ *lksdk.RemoteTrackPublication, _ *lksdk.RemoteParticipant) {
 			to := h.audio
@@ -135,7 +146,7 @@ func (p *person) joinAt(url, jwt string) (*lksdk.Room, *heard, error) {
 				}
 			}
 		}},
-	}, lksdk.WithConnectTimeout(25*time.Second))
+	}, append(how, lksdk.WithConnectTimeout(25*time.Second))...)
 	if err == nil {
 		p.t.Cleanup(room.Disconnect)
 	}
