@@ -40,6 +40,22 @@ func (c *Client) SendTransaction(ctx context.Context, from, to matrix.ServerName
 	return refused, nil
 }
 
+// Ready opens a connection to a server for the next transaction, unless one is kept: what is to be stored before it can be stored meanwhile.
+func (c *Client) Ready(ctx context.Context, from, to matrix.ServerName) error {
+	ctx, cancel := context.WithTimeout(ctx, longTime)
+	defer cancel()
+	place, err := c.discovery.find(ctx, from, to)
+	if err == nil {
+		if err = c.egress.Ready(egress.To(ctx, place.target), place.pool); err != nil {
+			c.discovery.failed(to)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reach %s: %w", to, err)
+	}
+	return nil
+}
+
 // deliver puts a body and reads the answer, on a connection that is kept for the next. Who cannot be reached costs no signature.
 func (c *Client) deliver(ctx context.Context, from, to matrix.ServerName, uri string, body []byte) ([]byte, error) {
 	key, ok := c.keys.SigningKey(from)

@@ -24,9 +24,10 @@ type destination struct {
 	order     []string
 
 	inFlight, marked bool
-	retrying         bool  // it had failed when its request was made
-	spoke            bool  // it spoke to us since its request was made
-	wave             *wave // that it is on; nil: what is under way is in its own row
+	retrying         bool         // it had failed when its request was made
+	spoke            bool         // it spoke to us since its request was made
+	opened           <-chan error // tells when there is a connection for what is under way; nil: nobody opens one
+	wave             *wave        // that it is on; nil: what is under way is in its own row
 	body             []byte
 	manifest         manifest // what is in body
 }

@@ -49,6 +49,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 			p.failing++
 		}
 		d.inFlight = true
+		p.open(calls, d)
 		go1 = append(go1, d)
 	}
 	p.ready = append(later, p.ready...)
@@ -80,7 +81,22 @@ func (p *dispatch) tell(ctx context.Context, d *destination) (map[matrix.EventID
 	if p.within(d) {
 		return nil, nil
 	}
+	if d.opened != nil {
+		if err := <-d.opened; err != nil {
+			return nil, err
+		}
+	}
 	return p.Client.SendTransaction(ctx, d.Origin, d.Server, d.Txn, d.body)
+}
+
+// open connects to a destination while its transaction is stored. Not to one that failed: most of these are still gone.
+func (p *dispatch) open(ctx context.Context, d *destination) {
+	if d.opened = nil; d.retrying || p.within(d) {
+		return
+	}
+	opened := make(chan error, 1)
+	d.opened = opened
+	p.wg.Go(func() { opened <- p.Client.Ready(ctx, d.Origin, d.Server) })
 }
 
 // within reports whether a destination is a server of this installation.

@@ -49,20 +49,39 @@ func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, 
 			return res, err
 		}
 	}
-	target, ok := ctx.Value(targetKey{}).(Target)
-	if !ok {
-		return nil, errors.New("no target to dial")
-	}
-	generation := e.lines.now()
-	plain, err := e.dialFirst(ctx, Intent{Kind: Federation, Server: target.Server, Tenant: target.Tenant}, target.Endpoints)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := e.handshake(ctx, plain, target.TLSName)
+	conn, generation, err := e.line(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return e.exchangeOn(ctx, conn, pool, generation, ask, limit)
+}
+
+// Ready opens a connection for the next [Egress.Exchange] with the context's target, unless one is kept.
+func (e *Egress) Ready(ctx context.Context, pool string) error {
+	if e.lines.has(pool) {
+		return nil
+	}
+	conn, generation, err := e.line(ctx)
+	if err != nil {
+		return err
+	}
+	e.lines.keep(pool, conn, generation)
+	return nil
+}
+
+// line opens a connection to the context's target.
+func (e *Egress) line(ctx context.Context) (net.Conn, uint64, error) {
+	target, ok := ctx.Value(targetKey{}).(Target)
+	if !ok {
+		return nil, 0, errors.New("no target to dial")
+	}
+	generation := e.lines.now()
+	plain, err := e.dialFirst(ctx, Intent{Kind: Federation, Server: target.Server, Tenant: target.Tenant}, target.Endpoints)
+	if err != nil {
+		return nil, 0, err
+	}
+	conn, err := e.handshake(ctx, plain, target.TLSName)
+	return conn, generation, err
 }
 
 // errNoWord says that a connection ended before the other side said anything.
@@ -172,6 +191,14 @@ func (l *lines) take(pool string) (net.Conn, uint64) {
 		return nil, 0
 	}
 	return line.conn, l.generation
+}
+
+// has reports whether a connection is kept for a pool.
+func (l *lines) has(pool string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line, ok := l.idle[pool]
+	return ok && time.Since(line.since) <= lineTime
 }
 
 func (l *lines) now() uint64 {
