@@ -16,6 +16,7 @@ const (
 	takeInTime    = 10 * time.Minute // for what a room that was entered holds
 	candidateTime = 40 * time.Second
 	maxCandidates = 12
+	joinAgain     = 300 * time.Millisecond
 )
 
 // Entry is a user's wish to enter, knock at or leave a room that may be elsewhere.
@@ -49,6 +50,19 @@ func (s *Service) JoinVia(ctx context.Context, e Entry) error {
 		return err
 	}
 	if here {
+		return s.joinHere(ctx, r, e)
+	}
+	others := s.candidates(ctx, r, e)
+	if len(others) == 0 && r != nil && len(s.headsOf(ctx, r)) > 0 {
+		return s.Join(ctx, e.change(r)) // the room is nowhere else
+	}
+	return s.joinThrough(ctx, e, others, false)
+}
+
+// joinHere lets a user into a room that this installation is in, where it can do so; otherwise through others. Whom these refuse though we know
+// him in a room whose members may join is looked at once more a little later: of that room, or of who may let him in here, one of us has not heard yet.
+func (s *Service) joinHere(ctx context.Context, r *Room, e Entry) error {
+	for again := false; ; again = true {
 		err := s.Join(ctx, e.change(r))
 		if !matrix.HasCode(err, matrix.CodeUnableToGrantJoin) && !matrix.HasCode(err, matrix.CodeUnableToAuthoriseJoin) {
 			return err
@@ -57,17 +71,15 @@ func (s *Service) JoinVia(ctx context.Context, e Entry) error {
 		if len(others) == 0 {
 			return err
 		}
-		// Why once more by ourselves: while others were asked, the room may have told us of what lets him in.
-		if err = s.joinThrough(ctx, e, others, true); err != nil && s.Join(ctx, e.change(r)) == nil {
-			return nil
+		if err = s.joinThrough(ctx, e, others, true); again || !matrix.HasCode(err, matrix.CodeForbidden) {
+			return err
 		}
-		return err
+		select {
+		case <-time.After(joinAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	others := s.candidates(ctx, r, e)
-	if len(others) == 0 && r != nil && len(s.headsOf(ctx, r)) > 0 {
-		return s.Join(ctx, e.change(r)) // the room is nowhere else
-	}
-	return s.joinThrough(ctx, e, others, false)
 }
 
 // standsIn finds a room, nil when it is not known, and whether this installation is in it.
