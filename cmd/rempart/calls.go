@@ -45,7 +45,7 @@ func (a *app) calls(ctx context.Context, cfg *config.Config, g *ground, own sign
 		}
 		c.process, err = media.Start(ctx, media.ProcessOptions{
 			Settings: mediaSettings(cfg, own), Program: program, Args: []string{"sfu-child"},
-			Transport: g.egress.Socket(egress.Calls, callSocket(cfg)), Log: g.log,
+			Transport: g.egress.Socket(egress.Calls, callSocket(cfg)), Reach: g.judge.reaches, Log: g.log,
 		})
 		if err != nil {
 			return nil, err

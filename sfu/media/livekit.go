@@ -1,10 +1,13 @@
 package media
 
 import (
+	"errors"
 	"net/netip"
+	"reflect"
 
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/rtc"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/livekit-server/pkg/telemetry"
 	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
@@ -94,7 +97,7 @@ type node struct {
 }
 
 // newNode wires LiveKit. Why not its own server: that opens listeners of its own, and reflects tokens in its errors.
-func newNode(s Settings) (*node, error) {
+func newNode(s Settings, by *judged) (*node, error) {
 	c, err := s.livekitConfig()
 	if err != nil {
 		return nil, err
@@ -115,7 +118,25 @@ func newNode(s Settings) (*node, error) {
 		}
 		bus, n.store = psrpc.NewRedisMessageBus(shared), service.NewRedisStore(shared)
 	}
-	return n, n.connect(bus, shared)
+	if err := n.connect(bus, shared); err != nil {
+		return nil, err
+	}
+	return n, judge(n.rooms, by)
+}
+
+// judge has media go to admitted addresses only: whoever checks from another one is not answered at all.
+// Why by reflection: pion has this setting, and LiveKit keeps pion's settings to itself. Its version is pinned, and with another
+// that has no such field the process does not start.
+func judge(rooms *service.RoomManager, by *judged) error {
+	if by == nil {
+		return nil
+	}
+	f := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[*rtc.WebRTCConfig]() || f.IsNil() {
+		return errors.New("this version of LiveKit cannot be told which addresses are admitted")
+	}
+	(*rtc.WebRTCConfig)(f.UnsafePointer()).SettingEngine.SetRemoteIPFilter(by.mayIP)
+	return nil
 }
 
 // connect makes what speaks over the bus.

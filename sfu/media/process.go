@@ -11,9 +11,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +31,9 @@ type ProcessOptions struct {
 	Args    []string
 	// Transport reaches the child's socket.
 	Transport Transport
-	Log       *slog.Logger
+	// Reach judges an address before the child sends anything there: nil, or why it must not. Where it is nil everything is admitted.
+	Reach func(ctx context.Context, to netip.Addr) error
+	Log   *slog.Logger
 }
 
 // Transport carries requests to a socket; *http.Transport is one.
@@ -67,6 +71,7 @@ func Start(ctx context.Context, o ProcessOptions) (*Process, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Settings.Judged = o.Reach != nil
 	p := &Process{ProcessOptions: o, up: make(chan struct{})}
 	p.signal = &httputil.ReverseProxy{Transport: o.Transport, ErrorHandler: p.unreachable, FlushInterval: -1,
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -165,17 +170,37 @@ func (p *Process) run(ctx context.Context, serving func()) error {
 	}
 	_, err = in.Write(append(settings, '\n'))
 	timeout := time.AfterFunc(startTime, func() { _ = cmd.Process.Kill() })
-	if line, _ := bufio.NewReader(out).ReadString('\n'); err == nil && line == ready {
-		timeout.Stop()
-		serving()
-		p.serving(true)
-	}
-	_, _ = io.Copy(io.Discard, out)
+	p.answer(ctx, out, in, func() {
+		if timeout.Stop() && err == nil {
+			serving()
+			p.serving(true)
+		}
+	})
 	err = cmd.Wait()
 	timeout.Stop()
 	p.serving(false)
 	p.Transport.CloseIdleConnections()
 	return fmt.Errorf("%w: %s", errOr(err, "ended"), last.text())
+}
+
+// answer notes when the child serves, and answers what it asks about addresses, until it has ended.
+func (p *Process) answer(ctx context.Context, asked io.Reader, to io.Writer, serves func()) {
+	for lines := bufio.NewScanner(asked); lines.Scan(); {
+		if lines.Text()+"\n" == ready {
+			serves()
+			continue
+		}
+		a, err := netip.ParseAddr(strings.TrimPrefix(lines.Text(), question))
+		if err != nil || p.Reach == nil {
+			continue
+		}
+		word := yes
+		if err := p.Reach(ctx, a); err != nil {
+			word = no
+		}
+		_, _ = io.WriteString(to, word+a.String()+"\n") // a child that has ended needs none
+	}
+	_, _ = io.Copy(io.Discard, asked)
 }
 
 func errOr(err error, text string) error {

@@ -33,6 +33,7 @@ func Password(secret, username string) string {
 type relay struct {
 	*turn.Server
 	settings     Settings
+	by           *judged
 	now          func() time.Time
 	open, denied atomic.Int64
 
@@ -41,8 +42,8 @@ type relay struct {
 }
 
 // openRelay starts to listen.
-func openRelay(ctx context.Context, s Settings) (*relay, error) {
-	r := &relay{settings: s, now: time.Now, users: map[string]int{}}
+func openRelay(ctx context.Context, s Settings, by *judged) (*relay, error) {
+	r := &relay{settings: s, by: by, now: time.Now, users: map[string]int{}}
 	c := turn.ServerConfig{
 		Realm: s.TURN.Realm, AuthHandler: r.authenticate, QuotaHandler: r.within, EventHandler: r.events(),
 		LoggerFactory: pionlogger.NewLoggerFactory(logger.GetLogger()),
@@ -64,12 +65,12 @@ func (r *relay) listen(ctx context.Context, c *turn.ServerConfig) error {
 		if err != nil {
 			return err
 		}
-		c.PacketConnConfigs = append(c.PacketConnConfigs, turn.PacketConnConfig{PacketConn: packets, RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
+		c.PacketConnConfigs = append(c.PacketConnConfigs, turn.PacketConnConfig{PacketConn: judgedPackets{packets, r.by}, RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
 		streams, err := lc.Listen(ctx, "tcp", ":"+strconv.Itoa(t.Port))
 		if err != nil {
 			return err
 		}
-		c.ListenerConfigs = append(c.ListenerConfigs, turn.ListenerConfig{Listener: streams, RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
+		c.ListenerConfigs = append(c.ListenerConfigs, turn.ListenerConfig{Listener: judgedListener{streams, r.by}, RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
 	}
 	if t.TLSPort == 0 {
 		return nil
@@ -83,7 +84,7 @@ func (r *relay) listen(ctx context.Context, c *turn.ServerConfig) error {
 	if err != nil {
 		return err
 	}
-	c.ListenerConfigs = append(c.ListenerConfigs, turn.ListenerConfig{Listener: tls.NewListener(streams, secure), RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
+	c.ListenerConfigs = append(c.ListenerConfigs, turn.ListenerConfig{Listener: tls.NewListener(judgedListener{streams, r.by}, secure), RelayAddressGenerator: r.ports(), PermissionHandler: r.permit})
 	return nil
 }
 
@@ -138,12 +139,12 @@ func (r *relay) permit(_ net.Addr, ip net.IP) bool {
 	return false
 }
 
-// admits refuses this machine, private networks and whatever is nobody's, but for what the configuration names, and this
-// server's own address: to that only the media port is open, see [fenced].
-func (r *relay) admits(a netip.Addr) bool {
-	if r.own(a) {
-		return true
-	}
+// admits refuses what the policy does, and what [relay.peer] does, but for this server's own address: to that only the media port
+// is open, see [fenced].
+func (r *relay) admits(a netip.Addr) bool { return r.own(a) || r.peer(a) && r.by.may(a) }
+
+// peer refuses this machine, private networks and whatever is nobody's, but for what the configuration names.
+func (r *relay) peer(a netip.Addr) bool {
 	for _, p := range r.settings.TURN.Peers {
 		if p.Contains(a) {
 			return true

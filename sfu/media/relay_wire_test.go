@@ -1,17 +1,23 @@
 package media
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/logging"
+	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
 
 	"rempart/internal/testkit/fakenet"
@@ -24,7 +30,7 @@ type wire struct {
 	echo     net.Addr
 }
 
-func newWire(t *testing.T) *wire {
+func newWire(t *testing.T, by *judged) *wire {
 	t.Helper()
 	ca, ports := fakenet.NewCA(t), make([]int, 2)
 	for i := range ports {
@@ -43,7 +49,7 @@ func newWire(t *testing.T) *wire {
 	}
 	w.settings = Settings{NodeIP: []string{"127.0.0.1"}, SFU: SFU{UDPPort: w.echo.(*net.UDPAddr).Port}, //nolint:forcetypeassert // it is one
 		TURN: TURN{Port: ports[0], TLSPort: ports[1], CertFile: cert, KeyFile: key, Realm: "test", Secret: "t", RelayMin: 40000, RelayMax: 40400, Quota: 2}}
-	r, err := openRelay(t.Context(), w.settings)
+	r, err := openRelay(t.Context(), w.settings, by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +135,7 @@ func name(user string, life time.Duration) string {
 // TestTheRelayOnTheWire: packets pass by UDP, TCP and TLS, to the media port and back, and to no other port of this machine nor
 // to a private network.
 func TestTheRelayOnTheWire(t *testing.T) {
-	w := newWire(t)
+	w := newWire(t, nil)
 	var leaked atomic.Int64
 	other := listening(t, func(net.PacketConn, []byte, net.Addr) { leaked.Add(1) })
 	for _, way := range []string{"udp", "tcp", "tls"} {
@@ -164,7 +170,7 @@ func TestTheRelayOnTheWire(t *testing.T) {
 }
 
 func TestTheRelayRefuses(t *testing.T) {
-	w := newWire(t)
+	w := newWire(t, nil)
 	good, over := name("@a:test", time.Hour), name("@a:test", -time.Minute)
 	for what, c := range map[string][2]string{"a wrong password": {good, "x"}, "a name that is over": {over, Password("t", over)}, "no time": {"@a:test", Password("t", "@a:test")}} {
 		if _, err := w.client(t, "udp", c[0], c[1]).Allocate(); err == nil {
@@ -176,5 +182,55 @@ func TestTheRelayRefuses(t *testing.T) {
 		if (err == nil) != (i < 2) {
 			t.Errorf("relay %d of a user who may have two: %v", i+1, err)
 		}
+	}
+}
+
+// TestTheRelayAsksThePolicy: whom the policy refuses is no peer, and as a client he gets no answer, though no network of the
+// configuration is in the way.
+func TestTheRelayAsksThePolicy(t *testing.T) {
+	asked, questions := io.Pipe()
+	answers, out := io.Pipe()
+	by := newJudged(questions)
+	var done sync.WaitGroup
+	done.Go(func() { by.hear(answers) })
+	done.Go(func() {
+		p := &Process{ProcessOptions: ProcessOptions{Reach: func(_ context.Context, to netip.Addr) error {
+			if netip.MustParsePrefix("127.9.0.0/16").Contains(to) || to == netip.MustParseAddr("9.9.9.9") {
+				return errors.New("abroad")
+			}
+			return nil
+		}}}
+		p.answer(t.Context(), asked, out, func() {})
+	})
+	defer func() {
+		_, _ = questions.Close(), out.Close()
+		done.Wait()
+	}()
+	w := newWire(t, by)
+	user := name("@a:test", time.Hour)
+	c := w.client(t, "udp", user, Password("t", user))
+	if _, err := c.Allocate(); err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]bool{"9.9.9.9": false, "8.8.4.4": true} {
+		if err := c.CreatePermission(&net.UDPAddr{IP: net.ParseIP(to), Port: 9}); (err == nil) != want {
+			t.Errorf("%s as a peer: %v", to, err)
+		}
+	}
+	refused, err := net.ListenPacket("udp4", "127.9.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = refused.Close() }()
+	asking := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
+	if _, err := refused.WriteTo(asking.Raw, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: w.settings.TURN.Port}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.SendBindingRequest(); err != nil { // which comes after it at the same socket
+		t.Fatal(err)
+	}
+	_ = refused.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if n, _, err := refused.ReadFrom(make([]byte, 2000)); err == nil {
+		t.Errorf("%d bytes to a refused address", n)
 	}
 }

@@ -41,18 +41,24 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	logger.InitFromConfig(&logger.Config{JSON: true, Level: "error", ComponentLevels: map[string]string{"pion": "error", "transport.pion": "error"}}, "media")
 	c := &child{}
+	if s.Judged {
+		c.by = newJudged(out)
+	}
 	defer c.close()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if rest := io.MultiReader(d.Buffered(), in); c.by != nil {
+			c.by.hear(rest)
+		}
+		_, _ = io.Copy(io.Discard, in) // ends with the parent
+	}()
 	if err := c.open(ctx, s); err != nil {
 		return err
 	}
 	if _, err := io.WriteString(out, ready); err != nil {
 		return err
 	}
-	gone := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, in) // ends with the parent
-		close(gone)
-	}()
 	select {
 	case <-gone:
 	case <-ctx.Done():
@@ -64,18 +70,19 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 type child struct {
 	node   *node // nil when there is only TURN
 	relay  *relay
+	by     *judged // nil: the parent is not asked
 	server *http.Server
 }
 
 func (c *child) open(ctx context.Context, s Settings) error {
 	var err error
 	if s.TURN.Enabled() {
-		if c.relay, err = openRelay(ctx, s); err != nil {
+		if c.relay, err = openRelay(ctx, s, c.by); err != nil {
 			return err
 		}
 	}
 	if s.SFU.Enabled {
-		if c.node, err = newNode(s); err != nil {
+		if c.node, err = newNode(s, c.by); err != nil {
 			return err
 		}
 		if err = c.node.start(); err != nil {

@@ -14,8 +14,10 @@ type Settings struct {
 	NodeIP []string `json:"node_ip"`
 	// BindIP are the addresses of this machine at which packets for these arrive, where they are not its own.
 	BindIP []string `json:"bind_ip"`
-	SFU    SFU      `json:"sfu"`
-	TURN   TURN     `json:"turn"`
+	// Judged says that the parent is asked about each address before anything is sent there.
+	Judged bool `json:"judged"`
+	SFU    SFU  `json:"sfu"`
+	TURN   TURN `json:"turn"`
 }
 
 // SFU says how media is forwarded.

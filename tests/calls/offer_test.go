@@ -6,13 +6,21 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/livekit/protocol/livekit"
+	lksdk "github.com/livekit/server-sdk-go/v2"
 	"google.golang.org/protobuf/proto"
+
+	"rempart/internal/testkit/live"
 )
 
 // foreign counts packets that arrive at an address abroad.
@@ -134,5 +142,106 @@ func TestNoPacketGoesToAnOfferedAddress(t *testing.T) {
 	wait(t, "pictures", 101, h.video)
 	if l.told.Load() == 0 || packets.Load() != 0 {
 		t.Errorf("offered %d times; %d packets went there", l.told.Load(), packets.Load())
+	}
+}
+
+// passage carries packets between participants and the media server by an address abroad, and counts those of the server.
+type passage struct {
+	net.PacketConn
+	to           *net.UDPAddr
+	asked, given atomic.Int64
+}
+
+func newPassage(t *testing.T, port int) *passage {
+	t.Helper()
+	// Two sockets: one that participants send to, and one abroad, where the server sees them come from.
+	near, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := net.ListenPacket("udp4", "127.12.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &passage{PacketConn: near, to: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}}
+	var last atomic.Pointer[net.Addr]
+	var done sync.WaitGroup
+	carry := func(from, by net.PacketConn, n *atomic.Int64, to func(net.Addr) net.Addr) {
+		b := make([]byte, 2000)
+		for {
+			size, sender, err := from.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			n.Add(1)
+			if at := to(sender); at != nil {
+				_, _ = by.WriteTo(b[:size], at)
+			}
+		}
+	}
+	done.Go(func() {
+		carry(near, far, &p.asked, func(a net.Addr) net.Addr {
+			last.Store(&a)
+			return p.to
+		})
+	})
+	done.Go(func() { carry(far, near, &p.given, func(net.Addr) net.Addr { return *last.Load() }) })
+	t.Cleanup(func() {
+		_, _ = near.Close(), far.Close()
+		done.Wait()
+	})
+	return p
+}
+
+// hear has participants send through the passage only.
+func (p *passage) hear(b []byte) []byte {
+	port := fmt.Sprintf(" %d typ", p.to.Port)
+	with := fmt.Sprintf(" %d typ", p.LocalAddr().(*net.UDPAddr).Port) //nolint:forcetypeassert // it is one
+	r := &livekit.SignalResponse{}
+	if proto.Unmarshal(b, r) != nil {
+		return b
+	}
+	switch m := r.Message.(type) {
+	case *livekit.SignalResponse_Offer:
+		m.Offer.Sdp = strings.ReplaceAll(m.Offer.Sdp, port, with)
+	case *livekit.SignalResponse_Answer:
+		m.Answer.Sdp = strings.ReplaceAll(m.Answer.Sdp, port, with)
+	case *livekit.SignalResponse_Trickle:
+		m.Trickle.CandidateInit = strings.ReplaceAll(m.Trickle.CandidateInit, port, with)
+	}
+	out, _ := proto.Marshal(r) // what was read can be written
+	return out
+}
+
+// TestARefusedAddressHearsNothing: who comes from an address that the policy refuses gets no packet at all, not even an answer to
+// his first, though he has a token and the right password. From an admitted address the same way works.
+func TestARefusedAddressHearsNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	write := func(more string) {
+		if err := os.WriteFile(file, []byte(policyFor+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("deny: {networks: [127.12.0.0/16]}\n")
+	port := freePort(t)
+	s := startSet(t, live.Options{Extra: fmt.Sprintf("policy:\n  file: %q\n", file)}, "http://calls.invalid", port, "  tcp_port: 0\n")
+	_, bob, room := twoIn(t, s)
+	p := newPassage(t, port)
+	between := httptest.NewServer(&liar{to: bob.url, hear: p.hear})
+	defer between.Close()
+	if _, _, err := bob.joinAt(between.URL, bob.member(room), lksdk.WithConnectTimeout(5*time.Second)); err == nil {
+		t.Error("a refused address is in the call")
+	}
+	if p.asked.Load() == 0 || p.given.Load() != 0 {
+		t.Errorf("%d packets from a refused address, %d there", p.asked.Load(), p.given.Load())
+	}
+	write("")
+	s.Signal(syscall.SIGHUP)
+	until(t, "the admitted address is in the call", func() bool {
+		_, _, err := bob.joinAt(between.URL, bob.member(room), lksdk.WithConnectTimeout(8*time.Second))
+		return err == nil
+	})
+	if p.given.Load() == 0 {
+		t.Error("no packet went to the admitted address: the test sees none")
 	}
 }

@@ -29,15 +29,15 @@ func start(t *testing.T) *live.Server {
 // startWith is start with further options and the address that clients are told.
 func startWith(t *testing.T, o live.Options, public string) *live.Server {
 	t.Helper()
-	return startSet(t, o, public, "  tcp_port: 0\n")
+	return startSet(t, o, public, freePort(t), "  tcp_port: 0\n")
 }
 
-// startSet is startWith with settings of calls, and sections behind them.
-func startSet(t *testing.T, o live.Options, public, settings string) *live.Server {
+// startSet is startWith with the port of media, settings of calls, and sections behind them.
+func startSet(t *testing.T, o live.Options, public string, port int, settings string) *live.Server {
 	t.Helper()
 	t.Setenv("REMPART_SERVER_PUBLIC_URL", public)
 	lksdk.SetLogger(logger.GetDiscardLogger())
-	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n%s", freePort(t), settings)
+	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n%s", port, settings)
 	return live.Start(t, o)
 }
 
@@ -146,7 +146,7 @@ func (p *person) connect(url, jwt string, how ...lksdk.ConnectOption) (*lksdk.Ro
 				}
 			}
 		}},
-	}, append(how, lksdk.WithConnectTimeout(25*time.Second))...)
+	}, append([]lksdk.ConnectOption{lksdk.WithConnectTimeout(25 * time.Second)}, how...)...)
 	if err == nil {
 		p.t.Cleanup(room.Disconnect)
 	}

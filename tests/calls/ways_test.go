@@ -160,7 +160,7 @@ func (w *wrapped) hear(b []byte) []byte {
 // TestMediaByTCP: who reaches the server by TCP alone is in the call.
 func TestMediaByTCP(t *testing.T) {
 	port := freePort(t)
-	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", fmt.Sprintf("  tcp_port: %d\n", port)))
+	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: %d\n", port)))
 	w := wrap(t, port)
 	between := httptest.NewServer(&liar{to: bob.url, hear: w.hear})
 	defer between.Close()
@@ -186,7 +186,7 @@ func TestMediaByTCP(t *testing.T) {
 // addresses (STUN).
 func TestMediaByRelay(t *testing.T) {
 	port := freePort(t)
-	s := startSet(t, live.Options{}, "http://calls.invalid", fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", port))
+	s := startSet(t, live.Options{}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", port))
 	alice, bob, room := twoIn(t, s)
 	var urls []string
 	var mu sync.Mutex
@@ -237,7 +237,7 @@ func TestMediaByRelay(t *testing.T) {
 
 // TestNoTokenInTheLog: neither tokens nor the passwords of relays are in the log, whatever is done with them.
 func TestNoTokenInTheLog(t *testing.T) {
-	s := startSet(t, live.Options{Env: []string{"REMPART_LOG_LEVEL=debug"}}, "http://calls.invalid", fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", freePort(t)))
+	s := startSet(t, live.Options{Env: []string{"REMPART_LOG_LEVEL=debug"}}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", freePort(t)))
 	alice, bob, room := twoIn(t, s)
 	jwt := bob.member(room)
 	_, h, err := bob.join(jwt)

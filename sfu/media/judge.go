@@ -1,0 +1,161 @@
+package media
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of what the child knows of addresses.
+const (
+	verdictLife = time.Second     // how long an answer is good: a policy may change
+	verdictTime = 2 * time.Second // how long one is waited for
+	maxVerdicts = 10_000
+)
+
+// judged asks the parent whether packets may go to an address. Nothing is sent there before the answer, nor without one.
+// The question is a line on standard output, the answer one on standard input, since these two are there and nobody else has them.
+type judged struct {
+	out io.Writer
+	now func() time.Time
+
+	mu    sync.Mutex
+	known map[netip.Addr]*verdict
+}
+
+// verdict is an answer, once done is closed.
+type verdict struct {
+	asked time.Time
+	done  chan struct{}
+	yes   bool
+}
+
+func newJudged(out io.Writer) *judged {
+	return &judged{out: out, now: time.Now, known: map[netip.Addr]*verdict{}}
+}
+
+// question and answers, as the two processes write them.
+const (
+	question = "may "
+	yes, no  = "yes ", "no "
+)
+
+// may reports whether packets may go to an address; a nil one asks nobody.
+func (j *judged) may(a netip.Addr) bool {
+	if j == nil {
+		return true
+	}
+	a = a.Unmap().WithZone("")
+	v, first := j.find(a)
+	if first {
+		_, _ = fmt.Fprintf(j.out, "%s%s\n", question, a) // a parent that is gone does not answer
+	}
+	select {
+	case <-v.done:
+		return v.yes
+	default:
+	}
+	late := time.NewTimer(verdictTime)
+	defer late.Stop()
+	select {
+	case <-v.done:
+		return v.yes
+	case <-late.C:
+		return false
+	}
+}
+
+// find gives the verdict about an address, and reports whether it is to be asked for.
+func (j *judged) find(a netip.Addr) (*verdict, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	now := j.now()
+	if v := j.known[a]; v != nil && now.Sub(v.asked) < verdictLife {
+		return v, false
+	}
+	if len(j.known) >= maxVerdicts {
+		for old, v := range j.known {
+			if now.Sub(v.asked) >= verdictLife {
+				delete(j.known, old)
+			}
+		}
+	}
+	v := &verdict{asked: now, done: make(chan struct{})}
+	j.known[a] = v
+	return v, true
+}
+
+// hear reads answers until there are no more.
+func (j *judged) hear(in io.Reader) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		text, admitted := strings.CutPrefix(lines.Text(), yes)
+		a, err := netip.ParseAddr(strings.TrimPrefix(text, no))
+		if err != nil {
+			continue
+		}
+		j.mu.Lock()
+		if v := j.known[a]; v != nil {
+			select {
+			case <-v.done: // it was answered before
+			default:
+				v.yes = admitted
+				close(v.done)
+			}
+		}
+		j.mu.Unlock()
+	}
+}
+
+// mayIP is may for an address in the older form.
+func (j *judged) mayIP(ip net.IP) bool {
+	a, ok := netip.AddrFromSlice(ip)
+	return ok && j.may(a)
+}
+
+func (j *judged) mayAddr(to net.Addr) bool {
+	switch a := to.(type) {
+	case *net.UDPAddr:
+		return j.mayIP(a.IP)
+	case *net.TCPAddr:
+		return j.mayIP(a.IP)
+	}
+	return false
+}
+
+// judgedPackets does not hear those whom it may not answer.
+type judgedPackets struct {
+	net.PacketConn
+	by *judged
+}
+
+// ReadFrom implements [net.PacketConn].
+func (c judgedPackets) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := c.PacketConn.ReadFrom(b)
+		if err != nil || c.by.mayAddr(from) {
+			return n, from, err
+		}
+	}
+}
+
+// judgedListener takes no connection of those whom it may not answer. Its system has answered them, before anybody could be asked.
+type judgedListener struct {
+	net.Listener
+	by *judged
+}
+
+// Accept implements [net.Listener].
+func (l judgedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || l.by.mayAddr(c.RemoteAddr()) {
+			return c, err
+		}
+		_ = c.Close()
+	}
+}
