@@ -160,7 +160,9 @@ func (p *partner) name(host string, f *Facts) string {
 		return RulePartnerOver
 	case f.Data != "" && !slices.Contains(p.data, f.Data):
 		return RulePartnerData
-	case f.Point == FedDial && host != "" && len(p.endpoints) > 0 && !slices.Contains(p.endpoints, host):
+	// Why not its own name while no address is known: it must be asked where it is, before a host that was agreed upon can be found.
+	case f.Point == FedDial && host != "" && len(p.endpoints) > 0 && !slices.Contains(p.endpoints, host) &&
+		(f.Addr.IsValid() || !strings.EqualFold(host, f.Server.Host())):
 		return RulePartnerPlace
 	}
 	return RuleAllowed

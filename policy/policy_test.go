@@ -90,6 +90,8 @@ func TestDecisions(t *testing.T) {
 		"agreed host":                {dialled("pinned.fr", "matrix.pinned.fr", "127.10.1.1:443"), policy.RuleAllowed},
 		"another host":               {dialled("pinned.fr", "evil.fr", ""), policy.RulePartnerPlace},
 		"another network":            {dialled("pinned.fr", "matrix.pinned.fr", "127.10.2.1:443"), policy.RulePartnerNetwork},
+		"where it is may be asked":   {dialled("pinned.fr", "Pinned.fr", ""), policy.RuleAllowed},
+		"but it is not there":        {dialled("pinned.fr", "pinned.fr", "127.10.1.1:443"), policy.RulePartnerPlace},
 		"usual data":                 {with(dialled("a.fr", "", ""), func(f *policy.Facts) { f.Point, f.Data = policy.FedOutEDU, policy.DataReceipts }), policy.RuleAllowed},
 		"presence not granted":       {with(dialled("a.fr", "", ""), func(f *policy.Facts) { f.Point, f.Data = policy.FedOutEDU, policy.DataPresence }), policy.RulePartnerData},
 		"presence granted":           {with(dialled("rich.fr", "", ""), func(f *policy.Facts) { f.Point, f.Data = policy.FedOutEDU, policy.DataPresence }), policy.RuleAllowed},
