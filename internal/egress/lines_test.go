@@ -16,9 +16,8 @@ import (
 // exchange makes one request to a.org and gives the answer's status and body.
 func exchange(t *testing.T, e *egress.Egress, limit int64) (int, string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(toA(t), 10*time.Second)
 	defer cancel()
-	ctx = egress.To(ctx, egress.Target{Server: "a.org", Endpoints: []egress.Endpoint{{Host: "a.org", Port: 443}}, TLSName: "a.org"})
 	res, err := e.Exchange(ctx, "a.org:0", func() ([]byte, error) {
 		return []byte("PUT /x HTTP/1.1\r\nHost: a.org\r\nContent-Length: 2\r\n\r\n{}"), nil
 	}, limit)
@@ -27,6 +26,32 @@ func exchange(t *testing.T, e *egress.Egress, limit int64) (int, string, error) 
 	}
 	body, err := io.ReadAll(res.Body)
 	return res.StatusCode, string(body), err
+}
+
+func toA(t *testing.T) context.Context {
+	return egress.To(t.Context(), egress.Target{Server: "a.org", Endpoints: []egress.Endpoint{{Host: "a.org", Port: 443}}, TLSName: "a.org"})
+}
+
+// What is opened ahead serves the next exchange, and is opened once.
+func TestReady(t *testing.T) {
+	n := fakenet.New(t)
+	n.Host("a.org", "9.9.9.9")
+	var calls atomic.Int64
+	n.Serve("9.9.9.9:443", hello(&calls), "a.org")
+	judge := &moody{}
+	e := n.Egress(judge, nil)
+	for range 2 {
+		if err := e.Ready(toA(t), "a.org:0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := exchange(t, e, 50); err != nil || len(n.Dialled()) != 1 {
+		t.Errorf("%v, dialled %d times", err, len(n.Dialled()))
+	}
+	judge.refuses.Store(true)
+	if err := e.Ready(toA(t), "a.org:1"); err == nil || len(n.Dialled()) != 1 {
+		t.Errorf("%v, dialled %d times, though it is refused", err, len(n.Dialled()))
+	}
 }
 
 func TestExchange(t *testing.T) {
