@@ -26,6 +26,7 @@ type judged struct {
 
 	mu    sync.Mutex
 	known map[netip.Addr]*verdict
+	swept time.Time // when old verdicts were forgotten
 }
 
 // verdict is an answer, once done is closed.
@@ -78,16 +79,28 @@ func (j *judged) find(a netip.Addr) (*verdict, bool) {
 	if v := j.known[a]; v != nil && now.Sub(v.asked) < verdictLife {
 		return v, false
 	}
-	if len(j.known) >= maxVerdicts {
-		for old, v := range j.known {
-			if now.Sub(v.asked) >= verdictLife {
-				delete(j.known, old)
-			}
-		}
-	}
 	v := &verdict{asked: now, done: make(chan struct{})}
+	if len(j.known) >= maxVerdicts && !j.sweep(now) {
+		close(v.done)
+		return v, false
+	}
 	j.known[a] = v
 	return v, true
+}
+
+// sweep forgets old verdicts, and reports whether there is room for one more. Whoever sends from very many addresses, which he can
+// invent, makes it neither grow nor search at each packet.
+func (j *judged) sweep(now time.Time) bool {
+	if now.Sub(j.swept) < verdictLife {
+		return false
+	}
+	j.swept = now
+	for old, v := range j.known {
+		if now.Sub(v.asked) >= verdictLife {
+			delete(j.known, old)
+		}
+	}
+	return len(j.known) < maxVerdicts
 }
 
 // hear reads answers until there are no more.

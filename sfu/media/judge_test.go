@@ -1,0 +1,43 @@
+package media
+
+import (
+	"io"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestVerdicts: an answer is good for a while and then asked for again; too many questions are answered with no.
+func TestVerdicts(t *testing.T) {
+	var asked strings.Builder
+	j := newJudged(&asked)
+	now := time.Unix(1000, 0)
+	j.now = func() time.Time { return now }
+	a := netip.MustParseAddr("192.0.2.1")
+	for _, word := range []string{yes, no} {
+		v, first := j.find(a)
+		if !first {
+			t.Fatal("it is not asked again")
+		}
+		j.hear(strings.NewReader("\nnonsense\nyes 192.0.2.9\n" + word + "192.0.2.1\n" + yes + "192.0.2.1\n"))
+		if <-v.done; v.yes != (word == yes) || j.may(netip.MustParseAddr("::ffff:192.0.2.1")) != v.yes {
+			t.Errorf("%s: %v", word, v.yes)
+		}
+		now = now.Add(verdictLife)
+	}
+	if asked.Len() != 0 {
+		t.Errorf("asked: %s", asked.String())
+	}
+	j.out = io.Discard
+	for i := range maxVerdicts {
+		j.find(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}))
+	}
+	if v, first := j.find(a.Next()); first || v.yes {
+		t.Error("there is no end of questions")
+	}
+	now = now.Add(verdictLife)
+	if _, first := j.find(a.Next()); !first || len(j.known) != 1 {
+		t.Error("old verdicts are kept")
+	}
+}
