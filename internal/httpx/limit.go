@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"hash/maphash"
 	"net/netip"
 	"sync"
@@ -151,5 +152,27 @@ func (s *limiterShard) makeRoom(now int64) {
 			return
 		}
 		delete(s.until, key)
+	}
+}
+
+// Bounds of holding back a refusal.
+const (
+	refusalTime = 250 * time.Millisecond
+	maxHeld     = 2000
+)
+
+// holdBack keeps whoever asks too often waiting for his refusal a little: a client that heeds none and asks again at once would otherwise
+// cost more by its refusals than by its requests.
+func (r *Router) holdBack(ctx context.Context, refusal error) {
+	if !matrix.HasCode(refusal, matrix.CodeLimitExceeded) || r.held.Load() >= maxHeld {
+		return
+	}
+	r.held.Add(1)
+	defer r.held.Add(-1)
+	t := time.NewTimer(refusalTime)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rempart/internal/matrix"
@@ -94,4 +95,26 @@ func TestLimitIsAnswered429(t *testing.T) {
 			t.Errorf("%v: no time to wait in %v %s", c, w.Header(), w.Body)
 		}
 	}
+}
+
+// Who asks too often waits for his refusal, unless too many do; all others are answered at once.
+func TestRefusalsAreHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New(Options{})
+		took := func(err error) time.Duration {
+			start := time.Now()
+			r.holdBack(t.Context(), err)
+			return time.Since(start)
+		}
+		limit := matrix.LimitExceeded(time.Second)
+		if d := took(limit); d != refusalTime {
+			t.Errorf("a refusal was held back for %v", d)
+		}
+		if d := took(matrix.Forbidden("no")); d != 0 {
+			t.Errorf("another error was held back for %v", d)
+		}
+		if r.held.Store(maxHeld); took(limit) != 0 {
+			t.Error("more refusals are held back than may be")
+		}
+	})
 }

@@ -60,6 +60,7 @@ type Router struct {
 	buffers sync.Pool // of *bytes.Buffer, for answers
 	ids     requestIDs
 	open    atomic.Int64 // requests under way
+	held    atomic.Int64 // refusals that are held back
 }
 
 // New makes a router without routes.
@@ -94,6 +95,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if err := r.dispatch(x, req); err != nil {
+		r.holdBack(req.Context(), err)
 		x.fail(req, err)
 	}
 }
