@@ -3,6 +3,7 @@ package media
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -68,14 +69,30 @@ func (p *Process) unreachable(w http.ResponseWriter, _ *http.Request, err error)
 	http.Error(w, "the media server is starting", http.StatusServiceUnavailable)
 }
 
-// ask puts a question to the child.
+// errProcess marks that the media process could not be asked.
+var errProcess = errors.New("media process")
+
+// askPause is between two attempts to ask a child that has just ended.
+const askPause = 50 * time.Millisecond
+
+// ask puts a question to the child. All of them may be put twice: when the child ends meanwhile, the next one is asked.
 func (p *Process) ask(ctx context.Context, method, path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	if err := p.await(ctx); err != nil {
-		return err
+	for {
+		if err := p.await(ctx); err != nil {
+			return err
+		}
+		err := Ask(ctx, p.Transport, method, path, query, into)
+		if !errors.Is(err, errProcess) {
+			return err
+		}
+		select { // Why a pause: that the child has ended is known a little later
+		case <-ctx.Done():
+			return err
+		case <-time.After(askPause):
+		}
 	}
-	return Ask(ctx, p.Transport, method, path, query, into)
 }
 
 // Ask puts one question to a media process by its socket, as the commands of the operator do too.
@@ -86,12 +103,12 @@ func Ask(ctx context.Context, by http.RoundTripper, method, path string, query u
 	}
 	a, err := by.RoundTrip(q)
 	if err != nil {
-		return fmt.Errorf("media process: %w", err)
+		return fmt.Errorf("%w: %w", errProcess, err)
 	}
 	defer func() { _ = a.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(a.Body, maxAnswer))
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errProcess, err)
 	}
 	if a.StatusCode/100 != 2 {
 		return fmt.Errorf("media process: %s: %s", a.Status, body)
