@@ -22,7 +22,7 @@ run: ## build and run the server on ./data
 build: ## the binary, without cgo: bin/rempart
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/rempart
 
-setup: ## install what the tests need (PostgreSQL, gcc, Node, Chromium)
+setup: ## install what the tests need (PostgreSQL, Redis, gcc, Node, Chromium)
 	@tests/setup/setup.sh
 
 test: setup ## vet, the laws, and all tests on SQLite and PostgreSQL

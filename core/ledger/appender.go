@@ -129,7 +129,7 @@ func (a *appender) write(batch []*group) (err error) {
 		if !errors.Is(err, storage.ErrLedgerMoved) {
 			break
 		}
-		time.Sleep(rand.N(time.Duration(try+1) * time.Millisecond)) // Why: whoever is always a little slower would never get his turn
+		time.Sleep(rand.N(time.Duration(try+1) * time.Millisecond)) //nolint:forbidigo // Why: whoever is always a little slower would never get his turn
 	}
 	a.s.names.forget()
 	return fmt.Errorf("append to the ledger: %w", err)

@@ -74,7 +74,7 @@ func TestAFrozenRoomIsHeldBack(t *testing.T) {
 		good.answers(nil)
 		w.pass(time.Hour)
 		n = w.node(t, url, 0)
-		frozen, other = n.again(frozen), n.again(other)
+		other = n.again(other)
 		n.say(other, set(good), "other")
 		good.until(t, func() bool { w.pass(time.Minute); return len(good.bodies()) > 0 })
 		if got := slices.Compact(good.bodies()); !slices.Equal(got, []string{"other"}) { // Why compact: say tells its room's members twice

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Go, once, on Debian as root or by sudo: a PostgreSQL server (each test process
-# starts its own), gcc for the race detector, and Node and Chromium for the real clients. Says loudly what it could not
+# starts its own), Redis for two nodes in a call, gcc for the race detector, Node and Chromium for the real clients. Says loudly what it could not
 # do; the tests that need it then fail.
 set -eu
 
@@ -16,6 +16,7 @@ wanted=""
 if [ -z "${REMPART_TEST_POSTGRES:-}" ] && [ "${REMPART_TEST_ENGINES:-}" != sqlite ] && ! server; then
 	wanted="$wanted postgresql"
 fi
+command -v redis-server >/dev/null 2>&1 || wanted="$wanted redis-server"
 command -v gcc >/dev/null 2>&1 || wanted="$wanted gcc libc6-dev"
 if [ "${REMPART_TEST_CLIENTS:-}" != off ]; then
 	command -v npm >/dev/null 2>&1 || wanted="$wanted nodejs npm"

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"image"
 	"math/bits"
+	"slices"
 )
 
 // allZeros is more than a block has: no coefficient comes any more.
@@ -81,12 +82,7 @@ func (p *progressive) parse(b []byte) (s scan, err error) {
 	}
 	n := int(b[0])
 	for k := range n {
-		at := -1
-		for i := range p.components {
-			if p.components[i].id == b[1+2*k] {
-				at = i
-			}
-		}
+		at := p.component(b[1+2*k])
 		if at < 0 || len(s.components) > 0 && at <= s.components[len(s.components)-1] {
 			return s, ErrFormat
 		}
@@ -98,16 +94,26 @@ func (p *progressive) parse(b []byte) (s scan, err error) {
 	}
 	rest := b[1+2*n:]
 	s.from, s.to, s.first, s.low = int(rest[0]), int(rest[1]), rest[2]>>4 == 0, uint(rest[2]&15)
-	if n == 0 || s.from > s.to || s.to > 63 || s.low > 13 || s.from == 0 && s.to != 0 || s.from > 0 && n > 1 {
+	if n == 0 || s.from > s.to || s.to > 63 || s.low > 13 || s.from == 0 && s.to != 0 || s.from > 0 && n > 1 || !p.coded(&s) {
 		return s, ErrFormat
 	}
+	return s, nil
+}
+
+// component finds a component by its id; -1 for none.
+func (p *progressive) component(id byte) int {
+	return slices.IndexFunc(p.components, func(c jpegComponent) bool { return c.id == id })
+}
+
+// coded reports whether the codes that a scan uses were told.
+func (p *progressive) coded(s *scan) bool {
 	for _, i := range s.components {
 		c := &p.components[i]
 		if s.from == 0 && s.first && p.huff[0][c.td] == nil || s.from > 0 && p.huff[1][c.ta] == nil {
-			return s, ErrFormat
+			return false
 		}
 	}
-	return s, nil
+	return true
 }
 
 // run reads the data of a scan. Where only the first coefficient is kept, it skips those of the others.
