@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"rempart/internal/testkit/live"
 )
@@ -21,9 +23,13 @@ var callFiles embed.FS
 
 // TestElementCall plays a call of two people by Element Call in Chromium, in an encrypted room, in both of its modes: each sees
 // the other's moving picture and hears him; the browser of one is killed, and he is out of the call. REMPART_SCREENSHOTS names
-// a folder that keeps the screenshots.
+// a folder that keeps the screenshots. It runs in make prove: in one of about ten runs, on a busy machine, the browsers' page never went
+// on to the call, and nothing there has a deadline (docs/gaps.md).
 func TestElementCall(t *testing.T) {
 	wanted(t)
+	if os.Getenv("REMPART_PROVE") == "" {
+		t.Skip("set REMPART_PROVE=1")
+	}
 	chromium := chromiumPath(t)
 	dir := project(t, callFiles, "call")
 	shots := os.Getenv("REMPART_SCREENSHOTS")
@@ -34,7 +40,9 @@ func TestElementCall(t *testing.T) {
 	address := callServer(t)
 	for _, mode := range []string{"compatibility", "matrix_2_0"} {
 		t.Run(mode, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "node", "run.js", address, shots, mode, chromium)
+			ctx, done := context.WithTimeout(t.Context(), 4*time.Minute)
+			defer done()
+			cmd := exec.CommandContext(ctx, "node", "run.js", address, shots, mode, chromium)
 			cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
