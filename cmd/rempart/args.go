@@ -54,4 +54,15 @@ func loadConfig(named string) (*config.Config, error) {
 	return config.Load(configPath(named))
 }
 
+// configured reads the arguments of a command that takes n words, and the configuration that they name.
+func configured(f *flag.FlagSet, args []string, n int) (*config.Config, []string, error) {
+	named := configFlag(f)
+	words, err := parse(f, args, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg, err := loadConfig(*named)
+	return cfg, words, err
+}
+
 func fields(s string) []string { return strings.Fields(s) }

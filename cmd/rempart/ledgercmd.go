@@ -39,12 +39,7 @@ func (s *several) Set(v string) error { *s = append(*s, v); return nil } //nolin
 
 // withLedger opens the ledger of a configuration beside the server.
 func withLedger(ctx context.Context, f *flag.FlagSet, args []string, n int, fn func(l *ledger.Service, words []string) error) (err error) {
-	named := configFlag(f)
-	words, err := parse(f, args, n)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, n)
 	if err != nil {
 		return err
 	}
@@ -141,12 +136,7 @@ func ledgerProve(ctx context.Context, args []string, c console) error {
 
 func ledgerExport(ctx context.Context, args []string, c console) error {
 	f := flags("ledger export")
-	named := configFlag(f)
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}

@@ -111,12 +111,7 @@ func policyExplain(_ context.Context, args []string, c console) error {
 
 func policyWhatIf(ctx context.Context, args []string, c console) error {
 	f := flags("policy what-if")
-	named := configFlag(f)
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}
@@ -164,12 +159,7 @@ func knownServers(ctx context.Context, cfg *config.Config) (names []string, err 
 // policyAttest signs a statement with this server's key, which it adds to it.
 func policyAttest(_ context.Context, args []string, c console) error {
 	f := flags("policy attest")
-	named := configFlag(f)
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}

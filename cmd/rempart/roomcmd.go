@@ -44,12 +44,7 @@ func roomRepair(ctx context.Context, args []string, c console) error {
 
 // withRoom finds a room of a configuration. Who writes must be alone on a SQLite database: a server that runs would not hear of it.
 func withRoom(ctx context.Context, f *flag.FlagSet, args []string, writes bool, fn func(*rooms.Service, *rooms.Room) error) error {
-	named := configFlag(f)
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,7 @@ import (
 
 // onAccount reads the name of an account and opens the accounts for what is to be done with it.
 func onAccount(ctx context.Context, f *flag.FlagSet, args []string, fn func(*config.Config, *users.Service, matrix.UserID) error) error {
-	named := configFlag(f)
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}

@@ -116,38 +116,19 @@ func (s *Service) WithinOf(ctx context.Context, user int64, own matrix.ServerNam
 	if s.opts.Border == nil {
 		return nil, nil
 	}
-	rows, err := s.db.ListMembershipsOf(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	all := map[matrix.ServerName]bool{}
-	for _, m := range rows {
-		if m.Membership != storage.MemberJoin {
-			continue
-		}
-		r, err := s.RoomByNID(ctx, m.Room)
-		if err != nil {
-			return nil, err
-		}
-		names, err := s.Within(ctx, r, own)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			all[n] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(all)), nil
+	return s.serversAround(ctx, user, func(ctx context.Context, r *Room) ([]matrix.ServerName, error) { return s.Within(ctx, r, own) })
 }
 
 // AllServersOf are all servers with whose users a user shares a room, of this installation too.
 func (s *Service) AllServersOf(ctx context.Context, user int64) ([]matrix.ServerName, error) {
-	others, err := s.ServersOf(ctx, user)
-	if err != nil || s.opts.Border == nil {
-		return others, err
-	}
-	within, err := s.WithinOf(ctx, user, "")
-	return append(others, within...), err
+	return s.serversAround(ctx, user, func(ctx context.Context, r *Room) ([]matrix.ServerName, error) {
+		others, err := s.Servers(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		within, err := s.Within(ctx, r, "")
+		return slices.Concat(others, within), err
+	})
 }
 
 // ownListed keeps of the published rooms those of the server that is asked for, where this installation has several, and lets another

@@ -198,6 +198,11 @@ func (s *Service) Servers(ctx context.Context, r *Room) ([]matrix.ServerName, er
 
 // ServersOf are the other servers with whose users a user shares a room.
 func (s *Service) ServersOf(ctx context.Context, user int64) ([]matrix.ServerName, error) {
+	return s.serversAround(ctx, user, s.Servers)
+}
+
+// serversAround are the servers that of names for the rooms in which a user is.
+func (s *Service) serversAround(ctx context.Context, user int64, of func(context.Context, *Room) ([]matrix.ServerName, error)) ([]matrix.ServerName, error) {
 	rows, err := s.db.ListMembershipsOf(ctx, user)
 	if err != nil {
 		return nil, err
@@ -211,7 +216,7 @@ func (s *Service) ServersOf(ctx context.Context, user int64) ([]matrix.ServerNam
 		if err != nil {
 			return nil, err
 		}
-		names, err := s.Servers(ctx, r)
+		names, err := of(ctx, r)
 		if err != nil {
 			return nil, err
 		}
