@@ -11,55 +11,65 @@ import (
 
 // Interning may happen while a room is held: new names go to the committer without a slot.
 
-// internCache remembers interned names in both directions. Each map is dropped as a whole when it is full: that
-// costs some look-ups and needs no bookkeeping on the hot path.
+// internCache remembers names of user ids and of state keys.
 type internCache struct {
-	mu     sync.RWMutex
-	users  map[matrix.UserID]int64
-	userOf map[int64]matrix.UserID
-	keys   map[matrix.StateTuple]int64
-	keyOf  map[int64]matrix.StateTuple
+	users internMap[matrix.UserID]
+	keys  internMap[matrix.StateTuple]
+}
+
+// internMap remembers numbers and what they stand for, in both directions. It is dropped as a whole when it is full:
+// that costs some look-ups and needs no bookkeeping on the hot path.
+type internMap[T comparable] struct {
+	mu   sync.RWMutex
+	nids map[T]int64
+	back map[int64]T
 }
 
 const internLimit = 200_000
 
 func newInternCache() *internCache {
-	return &internCache{users: map[matrix.UserID]int64{}, userOf: map[int64]matrix.UserID{},
-		keys: map[matrix.StateTuple]int64{}, keyOf: map[int64]matrix.StateTuple{}}
+	c := &internCache{}
+	c.users.drop()
+	c.keys.drop()
+	return c
 }
 
-func (c *internCache) user(id matrix.UserID) (int64, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	n, ok := c.users[id]
+func (m *internMap[T]) drop() { m.nids, m.back = map[T]int64{}, map[int64]T{} }
+
+func (m *internMap[T]) nid(what T) (int64, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n, ok := m.nids[what]
 	return n, ok
 }
 
-func (c *internCache) putUser(nid int64, id matrix.UserID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.users) >= internLimit {
-		clear(c.users)
-		clear(c.userOf)
-	}
-	c.users[id], c.userOf[nid] = nid, id
+func (m *internMap[T]) of(nid int64) (T, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	what, ok := m.back[nid]
+	return what, ok
 }
 
-func (c *internCache) key(t matrix.StateTuple) (int64, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	n, ok := c.keys[t]
-	return n, ok
+func (m *internMap[T]) put(nid int64, what T) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.nids) >= internLimit {
+		m.drop()
+	}
+	m.nids[what], m.back[nid] = nid, what
 }
 
-func (c *internCache) putKey(nid int64, t matrix.StateTuple) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.keys) >= internLimit {
-		clear(c.keys)
-		clear(c.keyOf)
+// unknown are those of the numbers that it does not remember.
+func (m *internMap[T]) unknown(nids []int64) []int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []int64
+	for _, nid := range nids {
+		if _, ok := m.back[nid]; !ok {
+			out = append(out, nid)
+		}
 	}
-	c.keys[t], c.keyOf[nid] = nid, t
+	return out
 }
 
 // UserNID interns a user id, local or remote.
@@ -81,35 +91,33 @@ func (db *DB) UserNID(ctx context.Context, id matrix.UserID) (int64, error) {
 	if err := db.commitDirect(c); err != nil {
 		return 0, err
 	}
-	db.names.putUser(nid, id)
+	db.names.users.put(nid, id)
 	return nid, nil
 }
 
 // FindUserNID is the number of a user id that is already known; ErrNotFound otherwise.
 func (db *DB) FindUserNID(ctx context.Context, id matrix.UserID) (int64, error) {
-	if nid, ok := db.names.user(id); ok {
+	if nid, ok := db.names.users.nid(id); ok {
 		return nid, nil
 	}
 	var nid int64
 	if err := db.row(ctx, `SELECT nid FROM user_ids WHERE user_id = $1`, []any{string(id)}, &nid); err != nil {
 		return 0, err
 	}
-	db.names.putUser(nid, id)
+	db.names.users.put(nid, id)
 	return nid, nil
 }
 
 // GetUserID is the id behind a number.
 func (db *DB) GetUserID(ctx context.Context, nid int64) (matrix.UserID, error) {
-	db.names.mu.RLock()
-	id, ok := db.names.userOf[nid]
-	db.names.mu.RUnlock()
-	if ok {
+	if id, ok := db.names.users.of(nid); ok {
 		return id, nil
 	}
+	var id matrix.UserID
 	if err := db.row(ctx, `SELECT user_id FROM user_ids WHERE nid = $1`, []any{nid}, &id); err != nil {
 		return "", err
 	}
-	db.names.putUser(nid, id)
+	db.names.users.put(nid, id)
 	return id, nil
 }
 
@@ -132,13 +140,13 @@ func (db *DB) StateKeyNID(ctx context.Context, t matrix.StateTuple) (int64, erro
 	if err := db.commitDirect(c); err != nil {
 		return 0, err
 	}
-	db.names.putKey(nid, t)
+	db.names.keys.put(nid, t)
 	return nid, nil
 }
 
 // FindStateKeyNID is the number of a pair that is already known; ErrNotFound otherwise.
 func (db *DB) FindStateKeyNID(ctx context.Context, t matrix.StateTuple) (int64, error) {
-	if nid, ok := db.names.key(t); ok {
+	if nid, ok := db.names.keys.nid(t); ok {
 		return nid, nil
 	}
 	var nid int64
@@ -146,22 +154,20 @@ func (db *DB) FindStateKeyNID(ctx context.Context, t matrix.StateTuple) (int64, 
 	if err != nil {
 		return 0, err
 	}
-	db.names.putKey(nid, t)
+	db.names.keys.put(nid, t)
 	return nid, nil
 }
 
 // GetStateTuple is the pair behind a number.
 func (db *DB) GetStateTuple(ctx context.Context, nid int64) (matrix.StateTuple, error) {
-	db.names.mu.RLock()
-	t, ok := db.names.keyOf[nid]
-	db.names.mu.RUnlock()
-	if ok {
+	if t, ok := db.names.keys.of(nid); ok {
 		return t, nil
 	}
+	var t matrix.StateTuple
 	if err := db.row(ctx, `SELECT type, skey FROM state_keys WHERE nid = $1`, []any{nid}, &t.Type, &t.Key); err != nil {
 		return t, err
 	}
-	db.names.putKey(nid, t)
+	db.names.keys.put(nid, t)
 	return t, nil
 }
 

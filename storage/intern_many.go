@@ -80,36 +80,24 @@ func internMany[T any](ctx context.Context, db *DB, counter Counter, names []T,
 
 // LoadUserIDs reads many ids at once, so that [DB.GetUserID] finds them in memory.
 func (db *DB) LoadUserIDs(ctx context.Context, nids []int64) error {
-	return db.eachIn(ctx, `SELECT nid, user_id FROM user_ids WHERE nid IN`, unknownOf(db.names, db.names.userOf, nids), ``,
+	return db.eachIn(ctx, `SELECT nid, user_id FROM user_ids WHERE nid IN`, db.names.users.unknown(nids), ``,
 		func(r *sql.Rows) error {
 			var nid int64
 			var id matrix.UserID
 			err := r.Scan(&nid, &id)
-			db.names.putUser(nid, id)
+			db.names.users.put(nid, id)
 			return err
 		})
 }
 
 // LoadStateTuples reads many pairs at once, so that [DB.GetStateTuple] finds them in memory.
 func (db *DB) LoadStateTuples(ctx context.Context, nids []int64) error {
-	return db.eachIn(ctx, `SELECT nid, type, skey FROM state_keys WHERE nid IN`, unknownOf(db.names, db.names.keyOf, nids), ``,
+	return db.eachIn(ctx, `SELECT nid, type, skey FROM state_keys WHERE nid IN`, db.names.keys.unknown(nids), ``,
 		func(r *sql.Rows) error {
 			var nid int64
 			var t matrix.StateTuple
 			err := r.Scan(&nid, &t.Type, &t.Key)
-			db.names.putKey(nid, t)
+			db.names.keys.put(nid, t)
 			return err
 		})
-}
-
-func unknownOf[T any](c *internCache, known map[int64]T, nids []int64) []int64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var unknown []int64
-	for _, nid := range nids {
-		if _, ok := known[nid]; !ok {
-			unknown = append(unknown, nid)
-		}
-	}
-	return unknown
 }

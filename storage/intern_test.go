@@ -52,8 +52,8 @@ func TestNamesAreInternedOnce(t *testing.T) {
 		if err := errors.Join(fresh.LoadUserIDs(t.Context(), nids), fresh.LoadStateTuples(t.Context(), keys)); err != nil {
 			t.Fatal(err)
 		}
-		if len(fresh.names.userOf) != 1500 || len(fresh.names.keyOf) != 1500 {
-			t.Errorf("%d users and %d pairs in memory", len(fresh.names.userOf), len(fresh.names.keyOf))
+		if len(fresh.names.users.back) != 1500 || len(fresh.names.keys.back) != 1500 {
+			t.Errorf("%d users and %d pairs in memory", len(fresh.names.users.back), len(fresh.names.keys.back))
 		}
 		if id, err := fresh.GetUserID(t.Context(), nids[9]); err != nil || id != users[9] {
 			t.Errorf("%d is %q, %v; want %q", nids[9], id, err, users[9])
