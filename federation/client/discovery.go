@@ -48,6 +48,8 @@ type entry struct {
 	place place
 	until time.Time // when place must be found again
 	wk    delegation
+	// found is the generation of the judge in which all this was found out.
+	found uint64
 }
 
 func newDiscovery(e *egress.Egress, now func() time.Time, agent string) *discovery {
@@ -85,6 +87,10 @@ func (d *discovery) findFor(ctx context.Context, from, server matrix.ServerName)
 	}
 	defer func() { e.lock <- struct{}{} }()
 	now := d.now()
+	// Why: the judge may have refused then what it admits now, and where a server says that it is leads to whom it trusts.
+	if generation := d.egress.Generation(); e.found != generation {
+		e.found, e.wk, e.until = generation, delegation{}, time.Time{}
+	}
 	if now.Before(e.until) {
 		return e.place, nil
 	}

@@ -20,6 +20,7 @@ import (
 type rig struct {
 	*fakenet.Net
 	client *client.Client
+	egress *egress.Egress
 	key    matrix.SigningKey
 	mu     sync.Mutex
 	now    time.Time
@@ -31,7 +32,8 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{Net: fakenet.New(t), key: key, now: time.Now()}
-	r.client = client.New(client.Options{Egress: r.Egress(egress.AllowNames([]string{"*"}, false), nil), Keys: r, Agent: "test", Clock: r.clock})
+	r.egress = r.Egress(egress.AllowNames([]string{"*"}, false), nil)
+	r.client = client.New(client.Options{Egress: r.egress, Keys: r, Agent: "test", Clock: r.clock})
 	return r
 }
 
@@ -244,6 +246,41 @@ func TestDelegationOutlivesAnOutage(t *testing.T) {
 		r.pass(c.pass)
 		if _, _, err := r.client.Version(t.Context(), "a.org"); (err == nil) != c.ok {
 			t.Errorf("status %d, %v later: %v", c.status, c.pass, err)
+		}
+	}
+}
+
+// What was found out about a server belongs to the policy that was in force: files are kept for days, records for minutes.
+func TestPlacesBelongToAGeneration(t *testing.T) {
+	r := newRig(t)
+	r.Host("a.org", "9.9.9.9")
+	r.Host("b.org", "9.9.9.10")
+	r.Host("c.org", "9.9.9.11")
+	r.Host("d.org", "9.9.9.12")
+	var asked count
+	r.Serve("9.9.9.9:443", asked.of(delegates("b.org:99", "Cache-Control", "max-age=86400")), "a.org")
+	r.Serve("9.9.9.10:99", here("target"), "b.org")
+	r.Service("_matrix-fed._tcp.c.org", "d.org.", 98)
+	r.Serve("9.9.9.12:98", here("target"), "c.org")
+	records := func() (n int) {
+		for _, name := range r.Asked() {
+			if strings.HasPrefix(name, "_matrix-fed._tcp.c.org") {
+				n++
+			}
+		}
+		return n
+	}
+	for i, c := range []struct{ renewed, files, records int }{{0, 1, 1}, {0, 1, 1}, {1, 2, 2}, {0, 2, 2}} {
+		if c.renewed > 0 {
+			r.egress.Renew(t.Context())
+		}
+		for _, name := range []matrix.ServerName{"a.org", "c.org"} {
+			if _, _, err := r.client.Version(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked.get() != c.files || records() != c.records {
+			t.Errorf("round %d: files were asked for %d times, records %d times; want %+v", i, asked.get(), records(), c)
 		}
 	}
 }

@@ -189,6 +189,10 @@ func (e *Egress) Close() error {
 	return nil
 }
 
+// Generation counts the changes of the judge's mind, as far as [Egress.Renew] was told: what was found out for one of them is to be found out
+// again for the next.
+func (e *Egress) Generation() uint64 { return e.lines.now() }
+
 // Renew makes a change of the judge's mind take effect: connections that would be refused now are closed and dials under way
 // that would be are given up; kept connections of before are not used for another request. When it returns, nothing more is
 // sent to whoever is refused now.
