@@ -30,7 +30,7 @@ type Policy interface {
 	// Decisions lists refusals, the newest first, of one point unless it is "".
 	Decisions(point string, most int) []Decision
 	// Alarms lists what is wrong now, and what was found in rooms lately.
-	Alarms(most int) PolicyAlarms
+	Alarms(ctx context.Context, most int) (PolicyAlarms, error)
 	// Closures lists what is in rooms against the policy, for one of our servers.
 	Closures(ctx context.Context, tenant matrix.ServerName) ([]rooms.Found, error)
 	// Points are the decision points.
@@ -159,9 +159,12 @@ func policyRoutes(r *httpx.Router, d Deps) {
 	ofPolicy(r, p, "GET", "/policy/points", func(context.Context, matrix.Caller, httpx.Path, httpx.Empty) (map[string][]PolicyPoint, error) {
 		return map[string][]PolicyPoint{"points": p.Points()}, nil
 	})
-	ofPolicy(r, p, "GET", "/policy/alarms", func(_ context.Context, _ matrix.Caller, path httpx.Path, _ httpx.Empty) (PolicyAlarms, error) {
+	ofPolicy(r, p, "GET", "/policy/alarms", func(ctx context.Context, _ matrix.Caller, path httpx.Path, _ httpx.Empty) (PolicyAlarms, error) {
 		most, err := natural(path, "limit", usualLimit)
-		return p.Alarms(int(min(most, longestPage))), err
+		if err != nil {
+			return PolicyAlarms{}, err
+		}
+		return p.Alarms(ctx, int(min(most, longestPage)))
 	})
 	ofPolicy(r, p, "POST", "/policy/reload", func(ctx context.Context, c matrix.Caller, _ httpx.Path, _ httpx.Empty) (PolicyStatus, error) {
 		if err := d.Admin.Note(ctx, c, "policy.reload", p.Status().File, nil); err != nil {

@@ -79,6 +79,7 @@ type Push struct {
 	Allow        []string `key:"allow"`
 	AllowPrivate bool     `key:"allow_private"`
 	Content      bool     `key:"content"`
+	Notices      bool     `key:"notices"`
 }
 
 // Previews says whether previews of web pages are made, and of which hosts.
@@ -166,6 +167,7 @@ func Default() *Config {
 		Rooms:    Rooms{DefaultVersion: "12"},
 		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
 		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
+		Push:     Push{Notices: true},
 		Ledger:   Ledger{Strict: true, Reads: true, RetentionDays: 366},
 		Log:      Log{Level: "info", Format: "text"},
 		Calls:    Calls{Mode: CallsOff, UDPPort: 7882, TCPPort: 7881, TokenMinutes: 10, MaxParticipants: 100},

@@ -36,6 +36,20 @@ func (db *DB) ListActivePushers(ctx context.Context, user int64) ([]ActivePusher
 	return out, err
 }
 
+// CountPushersFailing counts the enabled pushers that fail for a reason, by the address of their gateways.
+func (db *DB) CountPushersFailing(ctx context.Context, reason string) (map[string]int64, error) {
+	out := map[string]int64{}
+	err := db.each(ctx, `SELECT p.url, COUNT(*) FROM pusher_progress g JOIN pushers p ON p.nid = g.pusher
+		WHERE g.reason = $1 AND p.enabled = 1 GROUP BY p.url`, []any{reason}, func(r *sql.Rows) error {
+		var address string
+		var n int64
+		err := r.Scan(&address, &n)
+		out[address] = n
+		return err
+	})
+	return out, err
+}
+
 // FindPushCursor is how far the stream was read for all pushers; 0 when it never was.
 func (db *DB) FindPushCursor(ctx context.Context) (pos int64, err error) {
 	err = db.row(ctx, `SELECT pos FROM push_cursor WHERE id = 1`, nil, &pos)

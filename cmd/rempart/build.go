@@ -103,7 +103,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	ad, err := a.admin(ctx, g, d, m.Media, f, policyAdmin{rules, g.db, matrix.ServerName(cfg.Server.Name)})
+	ad, err := a.admin(ctx, g, d, m.Media, f, policyAdmin{rules, g.db, matrix.ServerName(cfg.Server.Name), d.Pushers.Refused})
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,8 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 		Border: g.border, Watch: f.services.watcher()})
 	a.onDrain = append(a.onDrain, d.Sync.Close)
 	d.Pushers = pushers.New(pushers.Options{DB: g.db, Bus: g.bus, Rooms: d.Rooms, Rules: d.Push, Sync: d.Sync,
-		Gateway: namedGateways{pushgateway.New(f.egress, "Rempart/"+version()), g.judge}, Plain: cfg.Push.AllowPrivate, Content: cfg.Push.Content, Log: g.log})
+		Gateway: namedGateways{pushgateway.New(f.egress, "Rempart/"+version()), g.judge}, Plain: cfg.Push.AllowPrivate, Content: cfg.Push.Content,
+		Tell: f.notices.teller(cfg.Push.Notices), Log: g.log})
 	a.onClose = append(a.onClose, closing(d.Pushers.Close))
 	return d, nil
 }

@@ -29,3 +29,15 @@ func (g namedGateways) Admit(ctx context.Context, address string) error {
 	}
 	return g.PushGateway.Admit(ctx, address)
 }
+
+// refusesGateway reports whether the policy refuses a push gateway by its name, "host" or "host:port". Nothing is recorded.
+func (j *judge) refusesGateway(host string) bool {
+	u := url.URL{Host: host}
+	for _, point := range []policy.Point{policy.PushRegister, policy.PushSend} {
+		f := policy.Facts{Point: point, Host: u.Hostname(), Now: time.Now()}
+		if d := j.policy.Decide(&f); !d.Allowed {
+			return true
+		}
+	}
+	return false
+}

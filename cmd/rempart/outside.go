@@ -33,6 +33,8 @@ type outside struct {
 	media  *media.Service
 	sender *sender.Sender // nil when no other server is admitted
 	warden *rooms.Warden
+	// notices tells people what the policy means for them.
+	notices *notices
 	// services are the application services.
 	services services
 	// calls is what other servers ask about calls; nil without a media server.
@@ -43,7 +45,7 @@ type outside struct {
 
 // federate makes the way out, the client that uses it, and the key ring.
 func (a *app) federate(cfg *config.Config, g *ground, own signingKeyRing) (*outside, error) {
-	o := &outside{judge: g.judge, open: mayOpen(cfg), address: cfg.Federation.Address, services: g.services, egress: g.egress}
+	o := &outside{judge: g.judge, notices: newNotices(g.log), open: mayOpen(cfg), address: cfg.Federation.Address, services: g.services, egress: g.egress}
 	o.services.connect(o.egress)
 	o.client = client.New(client.Options{Egress: o.egress, Keys: own, Log: g.log, Agent: "Rempart/" + version()})
 	old, err := oldKeys(cfg)

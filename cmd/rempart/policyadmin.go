@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,6 +22,8 @@ type policyAdmin struct {
 	*policies
 	db     *storage.DB
 	origin matrix.ServerName
+	// shutGateways counts the pushers that wait for a policy which admits their gateways.
+	shutGateways func(context.Context) (map[string]int64, error)
 }
 
 var _ adminapi.Policy = policyAdmin{}
@@ -182,13 +186,20 @@ func (p policyAdmin) Decisions(point string, most int) []adminapi.Decision {
 }
 
 // Alarms implements [adminapi.Policy].
-func (p policyAdmin) Alarms(most int) adminapi.PolicyAlarms {
+func (p policyAdmin) Alarms(ctx context.Context, most int) (adminapi.PolicyAlarms, error) {
 	out := adminapi.PolicyAlarms{Now: p.alarms(), Rooms: []adminapi.RoomAlarm{}}
+	shut, err := p.shutGateways(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, host := range slices.Sorted(maps.Keys(shut)) {
+		out.Now = append(out.Now, fmt.Sprintf("the policy refuses the push gateway %s: %d pushers wait.", host, shut[host]))
+	}
 	for _, r := range p.judge.recent.raised(most) {
 		a := r.alarm
 		out.Rooms = append(out.Rooms, adminapi.RoomAlarm{TS: r.at.UnixMilli(), What: a.What, Room: a.Room, Server: a.Server, User: a.User, Rule: a.Rule, Answer: a.Answer})
 	}
-	return out
+	return out, nil
 }
 
 // Closures implements [adminapi.Policy].

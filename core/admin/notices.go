@@ -61,6 +61,32 @@ func (s *Service) Notify(ctx context.Context, admin matrix.Caller, n Notice) (ma
 	return s.Graph.Send(ctx, q)
 }
 
+// Tell says something to a user without being asked by an administrator: what his server has to tell him about itself.
+func (s *Service) Tell(ctx context.Context, userNID int64, text string) error {
+	id, err := s.DB.GetUserID(ctx, userNID)
+	if err != nil {
+		return err
+	}
+	user, err := s.DB.FindUser(ctx, id)
+	if err != nil || user.Is(storage.UserDeactivated) {
+		return err
+	}
+	by, err := s.speaker(ctx, matrix.Caller{Tenant: user.Tenant, Server: id.Server()})
+	if err != nil {
+		return err
+	}
+	room, err := s.noticeRoom(ctx, by, user)
+	if err != nil {
+		return err
+	}
+	content, err := json.Marshal(map[string]string{"msgtype": "m.text", "body": text})
+	if err != nil {
+		return err
+	}
+	_, err = s.Graph.Send(ctx, rooms.SendRequest{Room: room, Sender: by.User, Type: "m.room.message", Content: content})
+	return err
+}
+
 // speaker is the server's own account, made at its first notice: nobody can log in to it.
 func (s *Service) speaker(ctx context.Context, admin matrix.Caller) (matrix.Caller, error) {
 	id := matrix.UserID("@" + speaker + ":" + string(admin.Server))

@@ -118,6 +118,7 @@ func (d *dispatch) enter(ctx context.Context, row *storage.ActivePusher) *pusher
 	p := &pusher{nid: row.NID, user: row.User, gate: d.gate(ctx, row.URL, row.AppID), setAt: row.SetAt, told: -1, since: row.Since, retry: row.Retry,
 		success: row.Success, reason: row.Reason}
 	d.users[p.user] = append(d.users[p.user], p)
+	d.compare(p, map[News]bool{})
 	return p
 }
 
@@ -125,14 +126,20 @@ func (d *dispatch) gate(ctx context.Context, address, app string) *gate {
 	key := [2]string{address, app}
 	g := d.gates[key]
 	if g == nil {
-		g = &gate{url: address, app: app}
-		if u, err := url.Parse(address); err == nil {
-			g.host = u.Host
-		}
+		g = &gate{url: address, app: app, host: hostOf(address)}
 		d.judge(ctx, g)
 		d.gates[key] = g
 	}
 	return g
+}
+
+// hostOf is the host of a gateway's address, "" when it has none.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // judge asks whether a gateway may be told anything. Requests that are under way are ended by the way out.
@@ -153,9 +160,7 @@ func (d *dispatch) step(ctx, calls context.Context) error {
 		}
 	}
 	if n.rejudge {
-		for _, g := range d.gates {
-			d.judge(ctx, g)
-		}
+		d.judgeAll(ctx)
 	}
 	for user := range n.changed {
 		if err := d.reload(ctx, user); err != nil {

@@ -30,7 +30,9 @@ type Options struct {
 	Plain bool
 	// Content sends what an event says to pushers that ask for it. Otherwise notifications name events only.
 	Content bool
-	Log     *slog.Logger
+	// Tell is handed what owners of pushers should know about the policy, and must not block; nil tells nobody.
+	Tell func(News)
+	Log  *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
 }

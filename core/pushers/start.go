@@ -140,6 +140,9 @@ func (d *dispatch) failed(r result) {
 	p, now := r.p, d.Clock()
 	p.count = p.count || r.about == nil
 	d.unsaved[p] = true
+	if p.gate.shut {
+		return // it waits for another policy, and was cut off by this one
+	}
 	if p.since == 0 {
 		p.since = now.UnixMilli()
 	}

@@ -1,6 +1,9 @@
 package sovereign
 
 import (
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,7 +45,53 @@ func TestPushersAreJudgedAtAReload(t *testing.T) {
 	if n, _ := w.refusals2("push.lab"); n != before || strings.Contains(struck.told(), second) {
 		t.Errorf("%d refusals are recorded, %d before anything was said: it was tried; or told", n, before)
 	}
+	l.until("administrators are told", func() bool {
+		var alarms struct{ Now []string }
+		mx.Must(t, w.boss.Do(ctx, "GET", "/_rempart/admin/v1/policy/alarms", nil, &alarms))
+		return slices.ContainsFunc(alarms.Now, func(s string) bool { return strings.Contains(s, "push.lab") && strings.Contains(s, "1 pushers") })
+	})
+	l.until("the owner of the pusher is asked into the room of notices", func() bool { return len(invited(t, w.alice)) == 1 })
+	notice := invited(t, w.alice)[0]
+	mx.Must(t, w.alice.Join(ctx, notice))
+	l.until("its owner is told", func() bool { return len(said(t, w.alice, notice)) == 1 })
+	w.Stop()
+	w.Restart() // nobody is told twice
 	w.adopt(french)
 	l.until("what waited is told", func() bool { return strings.Contains(struck.told(), second) && strings.Contains(struck.told(), third) })
+	l.until("its owner is told again", func() bool { return len(said(t, w.alice, notice)) > 1 })
+	if said := said(t, w.alice, notice); len(said) != 2 || !strings.Contains(said[0], "n'est plus notifiée") || !strings.Contains(said[1], "de nouveau notifiée") {
+		t.Errorf("the owner of the pusher was told %q", said)
+	}
+	if invited(t, bob) != nil {
+		t.Error("whose gateway is admitted was told something")
+	}
 	w.nothingLeft()
+}
+
+// invited are the rooms that somebody is asked into.
+func invited(t *testing.T, c *mx.Client) []string {
+	t.Helper()
+	var sync struct {
+		Rooms struct{ Invite map[string]any }
+	}
+	mx.Must(t, c.Do(t.Context(), "GET", "/_matrix/client/v3/sync", nil, &sync))
+	return slices.Collect(maps.Keys(sync.Rooms.Invite))
+}
+
+// said are the messages of a room, the oldest first.
+func said(t *testing.T, c *mx.Client, room string) (out []string) {
+	t.Helper()
+	var page struct {
+		Chunk []struct {
+			Type    string
+			Content struct{ Body string }
+		}
+	}
+	mx.Must(t, c.Do(t.Context(), "GET", "/_matrix/client/v3/rooms/"+url.PathEscape(room)+"/messages?dir=b&limit=100", nil, &page))
+	for _, e := range slices.Backward(page.Chunk) {
+		if e.Type == "m.room.message" {
+			out = append(out, e.Content.Body)
+		}
+	}
+	return out
 }
