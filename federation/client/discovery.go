@@ -45,6 +45,7 @@ type discovery struct {
 // that others wait for the answer instead of asking too.
 type entry struct {
 	lock  chan struct{} // holds a token while free
+	host  string        // of the server's name, as it is judged
 	place place
 	until time.Time // when place must be found again
 	wk    delegation
@@ -62,24 +63,45 @@ func newDiscovery(e *egress.Egress, now func() time.Time, agent string) *discove
 // find says where a server is for one of ours, "" for whoever asks in nobody's name. Connections of different servers of ours are kept
 // apart, since each may have a policy of its own.
 func (d *discovery) find(ctx context.Context, from, server matrix.ServerName) (place, error) {
-	p, err := d.findFor(egress.For(ctx, from), from, server)
+	p, err := d.findFor(ctx, from, server)
+	return p.of(from), err
+}
+
+// of is the place as one of our servers goes there.
+func (p place) of(from matrix.ServerName) place {
 	p.target.Tenant = from
 	p.pool += "." + hex.EncodeToString([]byte(from)) + ":0"
-	return p, err
+	return p
+}
+
+// known is find of what need not be looked for; it waits for nobody.
+func (d *discovery) known(ctx context.Context, from, server matrix.ServerName) (place, bool) {
+	e, err := d.entryOf(server)
+	if err != nil || d.egress.Admit(ctx, e.intent(from, server)) != nil {
+		return place{}, false
+	}
+	select {
+	case <-e.lock:
+		defer func() { e.lock <- struct{}{} }()
+	default:
+		return place{}, false
+	}
+	return e.place.of(from), e.found == d.egress.Generation() && d.now().Before(e.until)
+}
+
+func (e *entry) intent(from, server matrix.ServerName) egress.Intent {
+	return egress.Intent{Kind: egress.Federation, Server: server, Tenant: from, Host: e.host}
 }
 
 // findFor is find. Spec: server-server-api/#resolving-server-names
 func (d *discovery) findFor(ctx context.Context, from, server matrix.ServerName) (place, error) {
-	if _, err := matrix.ParseServerName(string(server)); err != nil {
+	e, err := d.entryOf(server)
+	if err != nil {
 		return place{}, err
 	}
-	if err := d.egress.Admit(ctx, egress.Intent{Kind: egress.Federation, Server: server, Tenant: from, Host: bare(server.Host())}); err != nil {
+	if err := d.egress.Admit(ctx, e.intent(from, server)); err != nil {
 		return place{}, err
 	}
-	if p, ok := fixed(server, server); ok {
-		return p, nil
-	}
-	e := d.entryOf(server)
 	select {
 	case <-e.lock:
 	case <-ctx.Done():
@@ -94,6 +116,11 @@ func (d *discovery) findFor(ctx context.Context, from, server matrix.ServerName)
 	if now.Before(e.until) {
 		return e.place, nil
 	}
+	if p, ok := fixed(server, server); ok {
+		e.place, e.until = p, now.Add(placeTime)
+		return p, nil
+	}
+	ctx = egress.For(ctx, from)
 	if !now.Before(e.wk.until) {
 		e.wk = d.wk.fetch(ctx, server, e.wk)
 	}
@@ -174,11 +201,15 @@ func pool(server, delegated matrix.ServerName) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func (d *discovery) entryOf(server matrix.ServerName) *entry {
+// entryOf is what is known about a server; an error when that is no name of one.
+func (d *discovery) entryOf(server matrix.ServerName) (*entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if e := d.places[server]; e != nil {
-		return e
+		return e, nil
+	}
+	if _, err := matrix.ParseServerName(string(server)); err != nil {
+		return nil, err
 	}
 	for name := range d.places { // Go's map order is random, so anyone may be forgotten
 		if len(d.places) < maxPlaces {
@@ -186,10 +217,10 @@ func (d *discovery) entryOf(server matrix.ServerName) *entry {
 		}
 		delete(d.places, name)
 	}
-	e := &entry{lock: make(chan struct{}, 1)}
+	e := &entry{lock: make(chan struct{}, 1), host: bare(server.Host())}
 	e.lock <- struct{}{}
 	d.places[server] = e
-	return e
+	return e, nil
 }
 
 // failed forgets the records of a server that could not be reached; what its well-known file said stays.

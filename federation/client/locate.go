@@ -29,7 +29,10 @@ func (c *Client) Locate(ctx context.Context, server matrix.ServerName) (Location
 		l.Addresses = append(l.Addresses, net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))))
 	}
 	if _, known := fixed(server, server); !known {
-		e := c.discovery.entryOf(server)
+		e, err := c.discovery.entryOf(server)
+		if err != nil {
+			return l, err
+		}
 		select {
 		case <-e.lock:
 			l.Delegated = e.wk.to

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"rempart/core"
+	"rempart/federation/client"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -24,9 +25,10 @@ type destination struct {
 	order     []string
 
 	inFlight, marked bool
-	retrying         bool         // it had failed when its request was made
-	spoke            bool         // it spoke to us since its request was made
-	opened           <-chan error // tells when there is a connection for what is under way; nil: nobody opens one
+	retrying         bool // it had failed when its request was made
+	spoke            bool // it spoke to us since its request was made
+	delivery         *client.Delivery
+	opened           <-chan error // tells when there is a connection for the delivery; nil: nobody opens one
 	wave             *wave        // that it is on; nil: what is under way is in its own row
 	body             []byte
 	manifest         manifest // what is in body

@@ -18,7 +18,7 @@ func (p *dispatch) finished(r result) {
 		p.failing--
 	}
 	spoke := d.spoke
-	d.inFlight, d.retrying, d.spoke, d.body, d.manifest = false, false, false, nil, manifest{}
+	d.inFlight, d.retrying, d.spoke, d.delivery, d.body, d.manifest = false, false, false, nil, nil, manifest{}
 	switch {
 	case r.err == nil:
 		p.arrived(d)

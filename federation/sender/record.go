@@ -73,7 +73,7 @@ func (p *dispatch) unrecorded(list []*destination, err error) error {
 		if d.retrying {
 			p.failing--
 		}
-		d.inFlight, d.retrying, d.body, d.manifest = false, false, nil, manifest{}
+		d.inFlight, d.retrying, d.delivery, d.body, d.manifest = false, false, nil, nil, manifest{}
 		p.failed(d, err)
 	}
 	return nil

@@ -70,6 +70,7 @@ type Sender struct {
 	back   chan matrix.ServerName // who has returned
 	lease  *lease.Lease
 	stats  stats
+	crew   *crew
 
 	mu        sync.Mutex
 	heard     map[matrix.ServerName]bool
@@ -98,7 +99,7 @@ func New(o Options) *Sender {
 		o.Clock = time.Now
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan matrix.ServerName, maxReturned), heard: map[matrix.ServerName]bool{}}
+	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan matrix.ServerName, maxReturned), heard: map[matrix.ServerName]bool{}, crew: newCrew()}
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.signalled)
@@ -117,6 +118,7 @@ func New(o Options) *Sender {
 func (s *Sender) Close() {
 	s.cancel()
 	s.wg.Wait()
+	s.crew.close()
 }
 
 // hear looks whether a batch holds something for the outbox.

@@ -9,6 +9,7 @@ import (
 
 	"rempart/core"
 	"rempart/core/rooms"
+	"rempart/federation/client"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -49,22 +50,22 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 			p.failing++
 		}
 		d.inFlight = true
-		p.open(calls, d)
 		go1 = append(go1, d)
 	}
 	p.ready = append(later, p.ready...)
-	recorded := p.record(ctx, go1)
-	if err := p.save(ctx, go1); err != nil {
-		_, _ = recorded()
+	prepared, recorded := p.preparing(calls, go1), p.record(ctx, go1)
+	err := p.save(ctx, go1)
+	<-prepared
+	permits, refused := recorded()
+	if err != nil {
 		return err
 	}
-	permits, err := recorded()
-	if err != nil {
+	if err = refused; err != nil {
 		return p.unrecorded(go1, err)
 	}
 	for i, d := range go1 {
 		p.underWay++
-		p.wg.Go(func() {
+		p.crew.do(func() {
 			refused, err := p.tell(calls, d)
 			permits[i].End(outcomeOf(d, err))
 			for id, why := range refused {
@@ -86,17 +87,29 @@ func (p *dispatch) tell(ctx context.Context, d *destination) (map[matrix.EventID
 			return nil, err
 		}
 	}
-	return p.Client.SendTransaction(ctx, d.Origin, d.Server, d.Txn, d.body)
+	return p.Client.Deliver(ctx, d.delivery)
 }
 
-// open connects to a destination while its transaction is stored. Not to one that failed: most of these are still gone.
-func (p *dispatch) open(ctx context.Context, d *destination) {
-	if d.opened = nil; d.retrying || p.within(d) {
-		return
+// preparing signs transactions, or opens connections for them, while they are stored. Not to who failed: most of these are still gone.
+func (p *dispatch) preparing(ctx context.Context, list []*destination) <-chan struct{} {
+	done := make(chan struct{})
+	if len(list) == 0 {
+		close(done)
+		return done
 	}
-	opened := make(chan error, 1)
-	d.opened = opened
-	p.wg.Go(func() { opened <- p.Client.Ready(ctx, d.Origin, d.Server) })
+	p.crew.do(func() {
+		defer close(done)
+		for _, d := range list {
+			d.delivery = &client.Delivery{From: d.Origin, To: d.Server, TxnID: d.Txn, Body: d.body}
+			if d.opened = nil; d.retrying || p.within(d) || p.Client.Prepare(ctx, d.delivery) {
+				continue
+			}
+			opened := make(chan error, 1)
+			d.opened = opened
+			p.crew.do(func() { opened <- p.Client.Open(ctx, d.delivery) })
+		}
+	})
+	return done
 }
 
 // within reports whether a destination is a server of this installation.

@@ -69,6 +69,9 @@ func (e *Egress) Ready(ctx context.Context, pool string) error {
 	return nil
 }
 
+// Kept reports whether a connection is kept for the next [Egress.Exchange] of a pool.
+func (e *Egress) Kept(pool string) bool { return e.lines.has(pool) }
+
 // line opens a connection to the context's target.
 func (e *Egress) line(ctx context.Context) (net.Conn, uint64, error) {
 	target, ok := ctx.Value(targetKey{}).(Target)
@@ -211,7 +214,7 @@ func (l *lines) now() uint64 {
 func (l *lines) keep(pool string, conn net.Conn, generation uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, there := l.idle[pool]; there || l.closed || generation != l.generation || conn.SetDeadline(time.Time{}) != nil {
+	if _, there := l.idle[pool]; there || l.closed || generation != l.generation {
 		_ = conn.Close()
 		return
 	}
