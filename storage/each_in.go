@@ -63,3 +63,48 @@ func int64Array(ids []int64) []byte {
 	}
 	return appendArray(make([]byte, 0, 20+12*len(ids)), intCol, flat, 0, 1, len(ids))
 }
+
+// RoomFrom is a room and a position in it, as statements look at many rooms, each from its own place on.
+type RoomFrom struct{ Room, From int64 }
+
+// eachFrom runs a read for many rooms and calls fn for every row found. The text joins them by the name w (room, place);
+// its own parameters are numbered from $1 on.
+func (db *DB) eachFrom(ctx context.Context, list []RoomFrom, text string, args []any, fn func(*sql.Rows) error) error {
+	for len(list) > 0 {
+		n := min(inListMax, len(list))
+		with, all := db.withRooms(list[:n], args)
+		if err := db.each(ctx, with+text, all, fn); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+func (db *DB) withRooms(list []RoomFrom, args []any) (string, []any) {
+	all := append(make([]any, 0, len(args)+2*len(list)), args...)
+	if db.dialect.arrays {
+		rooms, places := make([]int64, len(list)), make([]int64, len(list))
+		for i, x := range list {
+			rooms[i], places[i] = x.Room, x.From
+		}
+		n := len(args)
+		return `WITH w (room, place) AS (SELECT * FROM unnest($` + strconv.Itoa(n+1) + `::bigint[], $` + strconv.Itoa(n+2) + `::bigint[])) `,
+			append(all, int64Array(rooms), int64Array(places))
+	}
+	var sb strings.Builder
+	sb.WriteString(`WITH w (room, place) AS (VALUES `)
+	for size, i := 1, 0; i < size; i++ {
+		for size < len(list) {
+			size *= 2
+		}
+		x := RoomFrom{} // no room fills up the list
+		if i < len(list) {
+			x = list[i]
+		}
+		sb.WriteString(comma(i) + "($" + strconv.Itoa(len(args)+2*i+1) + ", $" + strconv.Itoa(len(args)+2*i+2) + ")")
+		all = append(all, x.Room, x.From)
+	}
+	sb.WriteString(") ")
+	return sb.String(), all
+}

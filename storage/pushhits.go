@@ -51,6 +51,20 @@ func (db *DB) ListPushHits(ctx context.Context, user, room, after int64) ([]Push
 	return out, nil
 }
 
+// ListPushHitsIn lists for each of some rooms what ListPushHits does for one.
+func (db *DB) ListPushHitsIn(ctx context.Context, user int64, list []RoomFrom) (map[int64][]PushHit, error) {
+	out := map[int64][]PushHit{}
+	err := db.eachFrom(ctx, list, `SELECT h.room, h.usr, h.pos, h.thread, h.notify, h.highlight FROM w
+		JOIN push_hits h ON h.usr IN ($1, $2) AND h.room = w.room AND h.pos > w.place`, []any{user, Everybody}, func(r *sql.Rows) error {
+		var room int64
+		var h PushHit
+		err := r.Scan(&room, &h.User, &h.Pos, &h.Thread, &h.Notify, &h.Highlight)
+		out[room] = append(out[room], h)
+		return err
+	})
+	return out, err
+}
+
 // ListThreadCounts counts, for each thread of a room, the events behind a position that notify by default.
 func (db *DB) ListThreadCounts(ctx context.Context, room, after int64) (map[int64]int64, error) {
 	out := map[int64]int64{}

@@ -162,6 +162,21 @@ func (db *DB) ListAccountDataOfType(ctx context.Context, user int64, typ string)
 
 // ListReceiptsBehind lists the receipts of a room that point to events from a position on.
 func (db *DB) ListReceiptsBehind(ctx context.Context, room, from int64) ([]ReceiptRow, error) {
-	return db.receipts(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE room = $1 AND event_pos >= $2 AND pos > 0 ORDER BY pos`,
-		room, from)
+	// Why both: a receipt comes after its event, so that the index leads past those that were sent long ago.
+	return db.receipts(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE room = $1 AND event_pos >= $2 AND pos > $2 AND pos > 0
+		ORDER BY pos`, room, from)
+}
+
+// ListReceiptsBehindIn lists for each of some rooms what ListReceiptsBehind does for one.
+func (db *DB) ListReceiptsBehindIn(ctx context.Context, list []RoomFrom) (map[int64][]ReceiptRow, error) {
+	out := map[int64][]ReceiptRow{}
+	err := db.eachFrom(ctx, list, `SELECT r.room, r.usr, r.type, r.thread, r.event_id, r.event_pos, r.notify, r.tnotify, r.ts, r.pos
+		FROM w JOIN receipts r ON r.room = w.room AND r.event_pos >= w.place AND r.pos > w.place AND r.pos > 0 ORDER BY r.pos`, nil,
+		func(rows *sql.Rows) error {
+			var r ReceiptRow
+			err := r.scan(rows)
+			out[r.Room] = append(out[r.Room], r)
+			return err
+		})
+	return out, err
 }

@@ -42,6 +42,19 @@ func (db *DB) GetRoomCounts(ctx context.Context, room int64) (RoomCounts, error)
 	return c, err
 }
 
+// ListRoomCounts reads the running counts of some rooms.
+func (db *DB) ListRoomCounts(ctx context.Context, rooms []int64) (map[int64]RoomCounts, error) {
+	out := make(map[int64]RoomCounts, len(rooms))
+	err := db.eachIn(ctx, `SELECT nid, notify, tnotify, last_pos FROM rooms WHERE nid IN`, rooms, ``, func(r *sql.Rows) error {
+		var room int64
+		var c RoomCounts
+		err := r.Scan(&room, &c.Notify, &c.TNotify, &c.LastPos)
+		out[room] = c
+		return err
+	})
+	return out, err
+}
+
 // ListMovedRooms lists the rooms of a user in which events, receipts or the user's own data came in (after, upto].
 func (db *DB) ListMovedRooms(ctx context.Context, user, after, upto int64) ([]int64, error) {
 	return db.listNIDs(ctx, `SELECT m.room FROM memberships m WHERE m.usr = $1 AND m.membership = $2 AND (

@@ -37,7 +37,7 @@ type build struct {
 	sent     []lazyKey                       // members that this answer brings
 	received int64                           // position of the last message to the device in this answer
 	parted   bool                            // the user has left a room since the token
-	early    *earlyReads                     // nil: nothing was read ahead
+	early    map[int64]*earlyRoom            // what was read ahead, by room
 
 	buf   *[]byte
 	out   []byte

@@ -56,12 +56,12 @@ func (b *build) readMark(v *roomView) (*mark, error) {
 	}
 	m := &mark{at: b.head}
 	threads := map[int64]int64{}
-	found := false
+	var found bool
+	m.all, found = readAll(rows)
 	for i := range rows {
-		r := reading{rows[i].EventPos, rows[i].Notify, rows[i].TNotify}
+		r := readingAt(&rows[i])
 		switch thread := rows[i].Thread; thread {
 		case "":
-			m.all, found = later(m.all, r), true
 		case "main":
 			m.main = later(m.main, r)
 		default:
@@ -83,8 +83,20 @@ func (b *build) readMark(v *roomView) (*mark, error) {
 	if err := b.readThreads(v, m, threads); err != nil {
 		return nil, err
 	}
-	m.hits, err = b.s.db.ListPushHits(b.ctx, b.u.nid, v.room, m.all.pos)
+	m.hits, err = b.hitsBehind(v.room, m.all.pos)
 	return m, err
+}
+
+func readingAt(r *storage.ReceiptRow) reading { return reading{r.EventPos, r.Notify, r.TNotify} }
+
+// readAll is how far the receipts outside of threads say that a room is read; false: there is none.
+func readAll(own []storage.ReceiptRow) (all reading, found bool) {
+	for i := range own {
+		if own[i].Thread == "" {
+			all, found = later(all, readingAt(&own[i])), true
+		}
+	}
+	return all, found
 }
 
 func later(a, b reading) reading {
@@ -195,7 +207,7 @@ func (b *build) countsOf(v *roomView) (n roomUnread, err error) {
 		return n, err
 	}
 	if !v.counted {
-		c, err := b.s.db.GetRoomCounts(b.ctx, v.room)
+		c, err := b.roomCounts(v.room)
 		if err != nil {
 			return n, err
 		}

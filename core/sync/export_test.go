@@ -10,7 +10,7 @@ import (
 // BuildAfter begins as a sync does and lets something happen at the narrowest point: after the user's rooms were found to
 // be known and before the position is noted. It reports whether a build would go on with what was known.
 func (s *Service) BuildAfter(ctx context.Context, c *matrix.Caller, happen func()) (goesOn bool, err error) {
-	u, err := s.follow(ctx, c)
+	u, err := s.follow(ctx, c, false)
 	if err != nil {
 		return false, err
 	}

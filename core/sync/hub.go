@@ -87,11 +87,12 @@ type hubUser struct {
 	used                                           time.Time
 	ignored                                        map[matrix.UserID]bool // nil: to be read
 	marks                                          map[int64]*mark
-	unmarked                                       int64     // grows each time a mark is dropped
-	stirs                                          *stirs    // nil: he does not use sliding sync
-	slide                                          *slide    // likewise
-	kept                                           int64     // position at which his list of rooms was last stored from here
-	keptAt                                         time.Time // and when
+	unmarked                                       int64      // grows each time a mark is dropped
+	stirs                                          *stirs     // nil: he does not use sliding sync
+	slide                                          *slide     // likewise
+	standings                                      *standings // read with the rooms for the list that is about to be made
+	kept                                           int64      // position at which his list of rooms was last stored from here
+	keptAt                                         time.Time  // and when
 	devices                                        map[int64]*device
 }
 

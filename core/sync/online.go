@@ -10,8 +10,8 @@ import (
 	"rempart/storage"
 )
 
-// follow makes a user's rooms known to the hub and keeps them so while he syncs.
-func (s *Service) follow(ctx context.Context, c *matrix.Caller) (*hubUser, error) {
+// follow makes a user's rooms known to the hub and keeps them so while he syncs. listed: his list of rooms is wanted next.
+func (s *Service) follow(ctx context.Context, c *matrix.Caller, listed bool) (*hubUser, error) {
 	h := s.hub
 	h.mu.Lock()
 	u := h.users[c.UserNID]
@@ -25,11 +25,12 @@ func (s *Service) follow(ctx context.Context, c *matrix.Caller) (*hubUser, error
 	if ready {
 		return u, nil
 	}
-	return u, s.loadRooms(ctx, u)
+	return u, s.loadRooms(ctx, u, listed)
 }
 
-// loadRooms reads which rooms the user is in and enters him among their followers.
-func (s *Service) loadRooms(ctx context.Context, u *hubUser) error {
+// loadRooms reads which rooms the user is in and enters him among their followers. listed: how he stands to all of them is
+// read at once, and kept for the list that is about to be made of it.
+func (s *Service) loadRooms(ctx context.Context, u *hubUser, listed bool) error {
 	u.loading.Lock()
 	defer u.loading.Unlock()
 	h := s.hub
@@ -38,17 +39,27 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser) error {
 		h.mu.Unlock()
 		return nil
 	}
-	first, pos, moves := !u.loaded, h.pos, u.moves
+	first, pos, read := !u.loaded, h.pos, &standings{floor: h.floor, moves: u.moves}
 	h.mu.Unlock()
-	rows, err := s.db.ListJoinedPositions(ctx, u.nid)
+	var rows []storage.JoinedRoom
+	var err error
+	if listed {
+		read.rows, err = s.db.ListStandings(ctx, u.nid, read.floor)
+		rows = read.joined()
+	} else {
+		rows, err = s.db.ListJoinedPositions(ctx, u.nid)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	h.enter(u, rows)
+	if u.standings = nil; listed {
+		u.standings = read
+	}
 	// Why not before: until here another of the user's syncs would take the old list for the present one.
-	u.stale = u.moves != moves
+	u.stale = u.moves != read.moves
 	if first {
 		u.since, u.eph, u.loaded = pos, h.eph, true
 	}

@@ -204,7 +204,7 @@ func (s *Service) SetPresence(ctx context.Context, c *matrix.Caller, state, mess
 	if len(message) > 1024 {
 		return matrix.InvalidParam("The status message is longer than 1024 bytes.")
 	}
-	u, err := s.follow(ctx, c)
+	u, err := s.follow(ctx, c, false)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 	if q.Filter == nil {
 		q.Filter = &Filter{}
 	}
-	u, err := s.follow(ctx, c)
+	u, err := s.follow(ctx, c, false)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 	}
 	for {
 		if must || s.hub.concerned(u, looked) {
-			if u, err = s.follow(ctx, c); err != nil {
+			if u, err = s.follow(ctx, c, false); err != nil {
 				return Answer{}, err
 			}
 			b := s.newBuild(ctx, c, u, &q, since)

@@ -1,8 +1,10 @@
 package sync
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"rempart/storage"
@@ -17,33 +19,61 @@ const (
 	keepListsEnd  = 64               // at most so many when the process ends
 )
 
-// standings reads how a user stands to his rooms, with what is known here of events in them.
-func (s *Service) standings(ctx context.Context, user int64) ([]storage.Standing, error) {
-	h := s.hub
-	for {
-		h.mu.Lock()
-		floor := h.floor
-		h.mu.Unlock()
-		rows, err := s.db.ListStandings(ctx, user, floor)
-		if err != nil {
-			return nil, err
-		}
-		if h.activate(rows, floor) {
-			return rows, nil
+// standings are how a user stood to his rooms when his moves were so many; events behind the floor are missing.
+type standings struct {
+	rows         []storage.Standing
+	floor, moves int64
+}
+
+// joined are the rooms that the user is in, by number.
+func (st *standings) joined() []storage.JoinedRoom {
+	out := make([]storage.JoinedRoom, 0, len(st.rows))
+	for i := range st.rows {
+		if r := &st.rows[i]; r.Membership == storage.MemberJoin {
+			out = append(out, storage.JoinedRoom{Room: r.Room, Pos: r.Pos})
 		}
 	}
+	byRoom := func(a, b storage.JoinedRoom) int { return cmp.Compare(a.Room, b.Room) }
+	if !slices.IsSortedFunc(out, byRoom) {
+		slices.SortFunc(out, byRoom)
+	}
+	return out
+}
+
+// standings is how a user stands to his rooms, with what is known here of events in them: as it was read with the rooms,
+// once, or read now.
+func (s *Service) standings(ctx context.Context, u *hubUser) ([]storage.Standing, error) {
+	h := s.hub
+	h.mu.Lock()
+	st := u.standings
+	if u.standings = nil; st != nil && st.moves != u.moves {
+		st = nil
+	}
+	h.mu.Unlock()
+	for st == nil || !h.activate(st) {
+		h.mu.Lock()
+		st = &standings{floor: h.floor}
+		h.mu.Unlock()
+		var err error
+		if st.rows, err = s.db.ListStandings(ctx, u.nid, st.floor); err != nil {
+			return nil, err
+		}
+	}
+	return st.rows, nil
 }
 
 // activate adds the events that came since the floor; false when there is another floor by now.
-func (h *hub) activate(rows []storage.Standing, floor int64) bool {
+func (h *hub) activate(st *standings) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := range rows {
-		if r := h.rooms[rows[i].Room]; r != nil && rows[i].Event == 0 {
-			rows[i].Last = max(rows[i].Last, r.active)
+	for i := range st.rows {
+		if row := &st.rows[i]; row.Event == 0 {
+			if r := h.rooms[row.Room]; r != nil {
+				row.Last = max(row.Last, r.active)
+			}
 		}
 	}
-	return h.floor == floor
+	return h.floor == st.floor
 }
 
 // keepRoomLists stores the lists of users in many rooms that are due; all: the process ends.

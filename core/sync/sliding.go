@@ -13,7 +13,7 @@ import (
 // Slide answers a request of sliding sync: at once when there is something to tell or the connection begins, otherwise as
 // soon as there is, at the latest after the timeout. While it waits it holds a channel and its request. MSC4186
 func (s *Service) Slide(ctx context.Context, c *matrix.Caller, q *SlidingRequest) (Answer, error) {
-	u, err := s.follow(ctx, c)
+	u, err := s.follow(ctx, c, true)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -70,7 +70,7 @@ type sliding struct {
 // now looks for something to tell; must asks for an answer even without any. An answer without a buffer is none.
 func (r *sliding) now(ctx context.Context, must bool) (Answer, error) {
 	for {
-		u, err := r.s.follow(ctx, r.c)
+		u, err := r.s.follow(ctx, r.c, true)
 		if err != nil {
 			return Answer{}, err
 		}
@@ -260,10 +260,12 @@ func (b *slidingBuild) writeLists() {
 func (b *slidingBuild) writeRooms() error {
 	b.next.rooms = append(b.next.rooms, b.gone...)
 	place := b.from
-	if err := b.readEarly(b.beginning()); err != nil {
-		return err
-	}
 	for i := range b.picks {
+		if i%earlyRooms == 0 {
+			if err := b.readEarly(b.picks[i:min(i+earlyRooms, len(b.picks))]); err != nil {
+				return err
+			}
+		}
 		start := len(b.out)
 		mark, err := b.writePick(&b.picks[i])
 		if err != nil {
@@ -277,16 +279,6 @@ func (b *slidingBuild) writeRooms() error {
 	}
 	b.next.rooms = sortSent(b.next.rooms)
 	return nil
-}
-
-// beginning are the rooms of this answer that were not sent before.
-func (b *slidingBuild) beginning() (in []int64) {
-	for i := range b.picks {
-		if p := &b.picks[i]; p.mark == 0 && p.isIn() {
-			in = append(in, p.room)
-		}
-	}
-	return in
 }
 
 // writePick writes a room and what it is marked with once the client has it; nil when nothing was settled.

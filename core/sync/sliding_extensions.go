@@ -78,7 +78,7 @@ func (b *slidingBuild) slidingReceipts(x *slidingRoom, since int64) error {
 	}
 	rows := slices.Clone(own)
 	if len(x.t.lines) > 0 {
-		shown, err := b.s.db.ListReceiptsBehind(b.ctx, x.room, x.t.start()+1)
+		shown, err := b.receiptsBehind(x.room, x.t.start()+1)
 		if err != nil {
 			return err
 		}

@@ -114,7 +114,7 @@ func (l *slide) update(ctx context.Context, s *Service, u *hubUser, c *matrix.Ca
 
 // load reads the list. Whatever is known of the rooms beside their standing is kept.
 func (l *slide) load(ctx context.Context, s *Service, u *hubUser, c *matrix.Caller) error {
-	rows, err := s.standings(ctx, u.nid)
+	rows, err := s.standings(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,10 @@ func (l *slide) keepFrom(old []slideRoom) {
 
 // before is the order of the list: the last active first.
 func (l *slide) before(a, b *slideRoom) int {
-	return cmp.Or(cmp.Compare(b.active, a.active), cmp.Compare(a.room, b.room))
+	if a.active != b.active { // Why not cmp.Or: it compares the numbers of rooms each time, for nothing
+		return cmp.Compare(b.active, a.active)
+	}
+	return cmp.Compare(a.room, b.room)
 }
 
 // wasRemoved reports whether a user who was in a room was put out of it: lists go on to show it. MSC4186: rooms that one

@@ -50,7 +50,7 @@ func (b *build) timelineOf(v *roomView, after, upto int64) (*timeline, error) {
 func (b *build) gatherStored(v *roomView, t *timeline, limit int) error {
 	at := t.upto
 	for looked := 0; ; {
-		entries, err := b.s.db.ListTimeline(b.ctx, v.room, t.after, at, limit+1)
+		entries, err := b.entries(v.room, t.after, at, limit+1)
 		if err != nil {
 			return err
 		}
