@@ -53,8 +53,6 @@ type Row interface {
 type Guard struct {
 	sql  string
 	args []any
-	// arrays, when set, is what PostgreSQL is given instead: the same in a form that costs it less.
-	arrays *statement
 	// want is the number of rows that must be affected; anyRows accepts any number, someRows at least one.
 	want int
 	// scan, when set, is called for each returned row: that is how a claim hands out what it took.
@@ -64,12 +62,6 @@ type Guard struct {
 	begin func()
 	// fail is what the writer is told when the guard does not hold; default ErrGuard.
 	fail error
-}
-
-// statement is a text with its parameters.
-type statement struct {
-	sql  string
-	args []any
 }
 
 const (

@@ -85,14 +85,10 @@ func (w *writer) runGuard(ctx context.Context, g *Guard) (int, error) {
 	if g.begin != nil {
 		g.begin()
 	}
-	q := statement{g.sql, g.args}
-	if g.arrays != nil && w.c.db.dialect.arrays {
-		q = *g.arrays
-	}
 	if g.returns() {
-		return w.c.query(ctx, q.sql, q.args, g.scan)
+		return w.c.query(ctx, g.sql, g.args, g.scan)
 	}
-	return w.c.exec(ctx, q.sql, q.args...)
+	return w.c.exec(ctx, g.sql, g.args...)
 }
 
 // touches reports whether a guard speaks of a table that has rows waiting: it must see those of the Changes before it.

@@ -32,9 +32,9 @@ var deviceListsTable = newTable("device_lists", "usr:i pos:i", 1, "update")
 func (*DeviceListRow) table() *table          { return deviceListsTable }
 func (r *DeviceListRow) args(dst []any) []any { return append(dst, r.User, r.Pos) }
 
-// DeviceKeys are the identity keys of a device.
+// DeviceKeys are the identity keys of a device. NID is 0 for one of another server.
 type DeviceKeys struct {
-	User        int64
+	User, NID   int64
 	Device      matrix.DeviceID
 	DisplayName string
 	Body        []byte
@@ -43,11 +43,11 @@ type DeviceKeys struct {
 // ListDeviceKeys lists the identity keys of all devices of some users.
 func (db *DB) ListDeviceKeys(ctx context.Context, users []int64) ([]DeviceKeys, error) {
 	var out []DeviceKeys
-	err := db.eachIn(ctx, `SELECT k.usr, k.device_id, COALESCE(d.display_name, ''), k.body FROM device_keys k
+	err := db.eachIn(ctx, `SELECT k.usr, COALESCE(d.nid, 0), k.device_id, COALESCE(d.display_name, ''), k.body FROM device_keys k
 		LEFT JOIN devices d ON d.usr = k.usr AND d.device_id = k.device_id WHERE k.usr IN`, users, ``,
 		func(r *sql.Rows) error {
 			var k DeviceKeys
-			err := r.Scan(&k.User, &k.Device, &k.DisplayName, &k.Body)
+			err := r.Scan(&k.User, &k.NID, &k.Device, &k.DisplayName, &k.Body)
 			out = append(out, k)
 			return err
 		})

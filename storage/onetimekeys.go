@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 )
 
@@ -110,49 +109,63 @@ const ClaimMax = 256
 
 // ClaimOneTimeKeys hands out the oldest key of each device and algorithm: to one claimant only, on any number of nodes,
 // since the commit holds the stream's lock. There must be a want, and at most [ClaimMax] of them.
-func ClaimOneTimeKeys(wants []Want, now int64, into *Claim) Guard {
-	g := claimGuard(wants, into, now, `UPDATE one_time_keys SET claimed = $1 WHERE (device, algorithm, key_id) IN (
-			SELECT w.device, w.algorithm, (SELECT k.key_id FROM one_time_keys k
-				WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1) FROM w)
-		RETURNING device, algorithm, key_id, body`)
-	// Why another form: of the list above PostgreSQL looks up each key twice, to see whether any comes again, and those that fill it up too.
+func (db *DB) ClaimOneTimeKeys(wants []Want, now int64, into *Claim) Guard {
+	const oldest = `FROM one_time_keys k WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1`
+	if db.dialect.arrays { // Why by place: PostgreSQL would look up by name what it has just found
+		return claimGuard(wants, into, now, wantArrays, `UPDATE one_time_keys t SET claimed = $3
+			FROM (SELECT (SELECT k.ctid `+oldest+`) AS place FROM w) p WHERE t.ctid = p.place
+			RETURNING t.device, t.algorithm, t.key_id, t.body`)
+	}
+	return claimGuard(wants, into, now, wantValues, `UPDATE one_time_keys SET claimed = ? WHERE (device, algorithm, key_id) IN (
+			SELECT w.device, w.algorithm, (SELECT k.key_id `+oldest+`) FROM w) RETURNING device, algorithm, key_id, body`)
+}
+
+// ClaimFallbackKeys hands out fallback keys, which can be handed out again, and marks them as used.
+func (db *DB) ClaimFallbackKeys(wants []Want, into *Claim) Guard {
+	const take = ` WHERE (device, algorithm) IN (SELECT w.device, w.algorithm FROM w) RETURNING device, algorithm, key_id, body`
+	if db.dialect.arrays {
+		return claimGuard(wants, into, 1, wantArrays, `UPDATE fallback_keys SET used = $3`+take)
+	}
+	return claimGuard(wants, into, 1, wantValues, `UPDATE fallback_keys SET used = ?`+take)
+}
+
+// statement is a text, or the beginning of one, with its parameters.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// claimGuard puts the wants, as the table w, before a statement whose own parameter is the mark.
+func claimGuard(wants []Want, into *Claim, mark int64, table func([]Want) statement, take string) Guard {
+	w := table(wants)
+	// Why begin: when the transaction is run again, another node may have taken a key in between.
+	return Guard{sql: w.sql + take, args: append(w.args, mark), want: anyRows, scan: into.scan, begin: func() { into.Keys = nil }}
+}
+
+// wantArrays is the table of wants for PostgreSQL.
+func wantArrays(wants []Want) statement {
 	flat := make([]any, 0, 2*len(wants))
 	for _, w := range wants {
 		flat = append(flat, w.Device, w.Algorithm)
 	}
-	g.arrays = &statement{`UPDATE one_time_keys t SET claimed = $1 FROM (
-			SELECT w.device, w.algorithm, (SELECT k.key_id FROM one_time_keys k
-				WHERE k.device = w.device AND k.algorithm = w.algorithm AND k.claimed = 0 ORDER BY k.seq LIMIT 1) AS key_id
-			FROM unnest(CAST($2 AS BIGINT[]), CAST($3 AS TEXT[])) AS w (device, algorithm)) p
-		WHERE t.device = p.device AND t.algorithm = p.algorithm AND t.key_id = p.key_id
-		RETURNING t.device, t.algorithm, t.key_id, t.body`,
-		[]any{now, appendArray(nil, intCol, flat, 0, 2, len(wants)), appendArray(nil, textCol, flat, 1, 2, len(wants))}}
-	return g
+	return statement{`WITH w (device, algorithm) AS (SELECT * FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS TEXT[]))) `,
+		[]any{appendArray(nil, intCol, flat, 0, 2, len(wants)), appendArray(nil, textCol, flat, 1, 2, len(wants))}}
 }
 
-// ClaimFallbackKeys hands out fallback keys, which can be handed out again, and marks them as used.
-func ClaimFallbackKeys(wants []Want, into *Claim) Guard {
-	return claimGuard(wants, into, int64(1), `UPDATE fallback_keys SET used = $1
-		WHERE (device, algorithm) IN (SELECT w.device, w.algorithm FROM w) RETURNING device, algorithm, key_id, body`)
-}
-
-// claimGuard puts the wants before a statement, as the table w. Lists have powers of two as their lengths, filled up with
-// their last member, which bounds the number of prepared statements.
-func claimGuard(wants []Want, into *Claim, mark int64, take string) Guard {
+// wantValues is the table of wants for SQLite. Lists have powers of two as their lengths, filled up with their last
+// member, which bounds the number of prepared statements.
+// Why "?": the driver looks up the name of every named parameter at each run.
+func wantValues(wants []Want) statement {
 	size := 1
 	for size < len(wants) {
 		size *= 2
 	}
-	var sb strings.Builder
-	args := append(make([]any, 0, 1+2*size), mark)
-	sb.WriteString(`WITH w (device, algorithm) AS (VALUES `)
+	args := make([]any, 0, 2*size+1)
 	for i := range size {
 		w := &wants[min(i, len(wants)-1)]
-		fmt.Fprintf(&sb, "%s(CAST($%d AS BIGINT), CAST($%d AS TEXT))", comma(i), 2*i+2, 2*i+3)
 		args = append(args, w.Device, w.Algorithm)
 	}
-	// Why begin: when the transaction is run again, another node may have taken a key in between.
-	return Guard{sql: sb.String() + ") " + take, args: args, want: anyRows, scan: into.scan, begin: func() { into.Keys = nil }}
+	return statement{`WITH w (device, algorithm) AS (VALUES (?, ?)` + strings.Repeat(`, (?, ?)`, size-1) + `) `, args}
 }
 
 // PruneClaimedKeys forgets keys of a device that were handed out before an instant.

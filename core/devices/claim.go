@@ -61,28 +61,16 @@ func (s *Service) ClaimKeys(ctx context.Context, from matrix.ServerName, q Claim
 
 // claimants finds those of the devices that exist.
 func (s *Service) claimants(ctx context.Context, asked ClaimRequest) ([]claimant, error) {
-	users := make(map[int64]matrix.UserID, len(asked))
-	nids := make([]int64, 0, len(asked))
-	for user := range asked {
-		nid, err := s.db.FindUserNID(ctx, user)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		users[nid] = user
-		nids = append(nids, nid)
-	}
-	lists, err := s.db.ListDevicesOf(ctx, nids)
+	users, lists, err := findDevices(ctx, s, asked)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]claimant, 0, len(nids))
+	out := make([]claimant, 0, len(users))
 	for nid, list := range lists {
+		user := users[nid]
 		for _, d := range list {
-			if algorithm, ok := asked[users[nid]][d.ID]; ok {
-				out = append(out, claimant{users[nid], nid, d.ID, storage.Want{Device: d.NID, Algorithm: algorithm}})
+			if algorithm, ok := asked[user][d.ID]; ok {
+				out = append(out, claimant{user, nid, d.ID, storage.Want{Device: d.NID, Algorithm: algorithm}})
 			}
 		}
 	}
@@ -92,12 +80,12 @@ func (s *Service) claimants(ctx context.Context, asked ClaimRequest) ([]claimant
 // claimSome claims one-time keys, then fallback keys for those devices that had none.
 func (s *Service) claimSome(ctx context.Context, wanted []claimant, out Claimed) error {
 	left, err := s.claimOnce(ctx, wanted, out, func(wants []storage.Want, into *storage.Claim) storage.Guard {
-		return storage.ClaimOneTimeKeys(wants, s.now().UnixMilli(), into)
+		return s.db.ClaimOneTimeKeys(wants, s.now().UnixMilli(), into)
 	})
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	_, err = s.claimOnce(ctx, left, out, storage.ClaimFallbackKeys)
+	_, err = s.claimOnce(ctx, left, out, s.db.ClaimFallbackKeys)
 	return err
 }
 

@@ -2,6 +2,8 @@ package devices
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 
 	"rempart/internal/matrix"
@@ -25,6 +27,7 @@ type keyCache struct {
 // userKeys are the identity and cross-signing keys of a user, each with the signatures of his own. They never change.
 type userKeys struct {
 	devices []shownDevice
+	names   []storage.DeviceName // of those of our users
 	cross   []shownCross
 	// foreign are signatures by others, which nobody but their makers sees.
 	foreign map[int64][]storage.KeySignature
@@ -162,6 +165,10 @@ func readKeys(ctx context.Context, db *storage.DB, users []int64, into map[int64
 		u := of(d.User)
 		u.devices = append(u.devices, shownDevice{d.Device, d.DisplayName, body})
 		u.size += 96 + len(d.Device) + len(d.DisplayName) + len(body)
+		if d.NID != 0 {
+			u.names = append(u.names, storage.DeviceName{NID: d.NID, ID: d.Device})
+			u.size += 24
+		}
 	}
 	keys, err := db.ListCrossSigning(ctx, users)
 	if err != nil {
@@ -177,4 +184,57 @@ func readKeys(ctx context.Context, db *storage.DB, users []int64, into map[int64
 		u.size += 96 + len(k.KeyID) + len(body)
 	}
 	return nil
+}
+
+// findDevices finds devices of our users, among them all that were asked for by name and exist. It reads those that are not in memory, and
+// those of whom a device was asked for that has no keys, or "*".
+func findDevices[V any](ctx context.Context, s *Service, asked map[matrix.UserID]map[matrix.DeviceID]V) (
+	users map[int64]matrix.UserID, lists map[int64][]storage.DeviceName, err error,
+) {
+	users = make(map[int64]matrix.UserID, len(asked))
+	nids := make([]int64, 0, len(asked))
+	for user := range asked {
+		if !s.local(user.Server()) {
+			continue
+		}
+		nid, err := s.db.FindUserNID(ctx, user)
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		users[nid] = user
+		nids = append(nids, nid)
+	}
+	known := make(map[int64]*userKeys, len(nids))
+	if s.cache != nil {
+		s.cache.get(nids, known)
+	}
+	lists = make(map[int64][]storage.DeviceName, len(nids))
+	var unknown []int64
+	for _, nid := range nids {
+		if u := known[nid]; u != nil && hasAll(u.names, asked[users[nid]]) {
+			lists[nid] = u.names
+		} else {
+			unknown = append(unknown, nid)
+		}
+	}
+	if len(unknown) == 0 {
+		return users, lists, nil
+	}
+	read, err := s.db.ListDevicesOf(ctx, unknown)
+	maps.Copy(lists, read)
+	return users, lists, err
+}
+
+// hasAll reports whether all devices asked for are among the names.
+func hasAll[V any](names []storage.DeviceName, asked map[matrix.DeviceID]V) bool {
+	left := len(asked)
+	for _, d := range names {
+		if _, ok := asked[d.ID]; ok {
+			left--
+		}
+	}
+	return left == 0
 }

@@ -58,31 +58,17 @@ func (s *Service) SendToDevice(ctx context.Context, c matrix.Caller, typ, txn st
 
 // address adds the messages for devices of our users to the Change.
 func (s *Service) address(ctx context.Context, change *storage.Change, sender matrix.UserID, typ string, messages Messages) error {
-	users := make(map[int64]matrix.UserID, len(messages))
-	nids := make([]int64, 0, len(messages))
-	for user, byDevice := range messages {
+	for _, byDevice := range messages {
 		if err := checkMessages(byDevice); err != nil {
 			return err
 		}
-		if !s.local(user.Server()) {
-			continue
-		}
-		nid, err := s.db.FindUserNID(ctx, user)
-		if errors.Is(err, storage.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		users[nid] = user
-		nids = append(nids, nid)
 	}
-	lists, err := s.db.ListDevicesOf(ctx, nids)
+	users, lists, err := findDevices(ctx, s, messages)
 	if err != nil {
 		return err
 	}
-	for _, nid := range nids {
-		if err := addMessages(change, sender, typ, nid, lists[nid], messages[users[nid]]); err != nil {
+	for nid, list := range lists {
+		if err := addMessages(change, sender, typ, nid, list, messages[users[nid]]); err != nil {
 			return err
 		}
 	}
