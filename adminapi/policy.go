@@ -21,8 +21,8 @@ type Policy interface {
 	Reload(ctx context.Context) error
 	// Check says what is wrong with a text, or deserves a second thought.
 	Check(text string) PolicyCheck
-	// WhatIf says what another text would decide differently.
-	WhatIf(ctx context.Context, text string) (PolicyFlips, error)
+	// WhatIf says what another text would decide differently, of all that is known and of what was recorded.
+	WhatIf(ctx context.Context, q PolicySupposed) (PolicyFlips, error)
 	// Explain says step by step how something is decided now.
 	Explain(q PolicyQuestion) ([]string, error)
 	// Decision finds a refusal by the id that its user was told; M_NOT_FOUND when it is not in memory any more.
@@ -74,6 +74,29 @@ type PolicyFlips struct {
 	// Found is what would be in rooms against it.
 	Found   []rooms.Found `json:"rooms"`
 	Loosens int           `json:"loosens"`
+	// Replayed is what the record of some time was judged again as, when that was asked for.
+	Replayed *PolicyReplay `json:"replayed,omitempty"`
+}
+
+// PolicySupposed is another policy, and the time whose record is judged by it, in milliseconds; Since 0: none. Until 0: to now.
+type PolicySupposed struct {
+	Policy string `json:"policy"`
+	Since  int64  `json:"since_ts"`
+	Until  int64  `json:"until_ts"`
+}
+
+// PolicyReplay is what another policy makes of what was recorded.
+type PolicyReplay struct {
+	// Since is the time of the first record that was read: what is older was sealed away, or is not there.
+	Since int64 `json:"since_ts"`
+	// Records were read; Left of them do not say enough to be judged again.
+	Records int64 `json:"records"`
+	Left    int64 `json:"left_out"`
+	// Refused and Admitted are how many records would be refused that are admitted now, and the other way round.
+	Refused  int64 `json:"would_be_refused"`
+	Admitted int64 `json:"would_be_admitted"`
+	// Flips are by destination and rule, the most frequent first, at most a thousand.
+	Flips []PolicyFlip `json:"flips"`
 }
 
 // PolicyFlip is one of them.
@@ -86,6 +109,8 @@ type PolicyFlip struct {
 	Was     string            `json:"was"`
 	Now     string            `json:"now"`
 	Loosens bool              `json:"loosens"`
+	// Records is how many records are about it; 0 where none were asked.
+	Records int64 `json:"records,omitempty"`
 }
 
 // PolicyQuestion is a decision to be explained.
@@ -176,8 +201,8 @@ func policyRoutes(r *httpx.Router, d Deps) {
 	ofPolicy(r, p, "POST", "/policy/lint", func(_ context.Context, _ matrix.Caller, _ httpx.Path, in policyText) (PolicyCheck, error) {
 		return p.Check(in.Policy), nil
 	})
-	ofPolicy(r, p, "POST", "/policy/whatif", func(ctx context.Context, _ matrix.Caller, _ httpx.Path, in policyText) (PolicyFlips, error) {
-		return p.WhatIf(ctx, in.Policy)
+	ofPolicy(r, p, "POST", "/policy/whatif", func(ctx context.Context, _ matrix.Caller, _ httpx.Path, in PolicySupposed) (PolicyFlips, error) {
+		return p.WhatIf(ctx, in)
 	})
 	ofPolicy(r, p, "GET", "/policy/explain", func(_ context.Context, _ matrix.Caller, path httpx.Path, _ httpx.Empty) (map[string][]string, error) {
 		q := path.Query()

@@ -103,7 +103,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	ad, err := a.admin(ctx, g, d, m.Media, f, policyAdmin{rules, g.db, matrix.ServerName(cfg.Server.Name), d.Pushers.Refused})
+	ad, err := a.admin(ctx, g, d, m.Media, f, policyAdmin{rules, g.db, g.ledger, matrix.ServerName(cfg.Server.Name), d.Pushers.Refused})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rempart/adminapi"
+	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
 	"rempart/policy"
@@ -21,6 +22,7 @@ import (
 type policyAdmin struct {
 	*policies
 	db     *storage.DB
+	ledger *ledger.Service
 	origin matrix.ServerName
 	// shutGateways counts the pushers that wait for a policy which admits their gateways.
 	shutGateways func(context.Context) (map[string]int64, error)
@@ -77,48 +79,6 @@ func (p policyAdmin) Check(text string) adminapi.PolicyCheck {
 	}
 	out.Policy, out.Notes = g.Digest, append(out.Notes, g.Lint(time.Now())...)
 	return out
-}
-
-// WhatIf implements [adminapi.Policy]: it asks both policies about everybody who is known, and the decisions of late again.
-func (p policyAdmin) WhatIf(ctx context.Context, text string) (adminapi.PolicyFlips, error) {
-	out := adminapi.PolicyFlips{Flips: []adminapi.PolicyFlip{}}
-	next, err := p.candidate(text)
-	if err != nil {
-		return out, matrix.BadJSON(err.Error()).Wrap(err)
-	}
-	known, err := p.db.ListServerNames(ctx)
-	if err != nil {
-		return out, err
-	}
-	names := []string{}
-	for name := range known {
-		names = append(names, string(name))
-	}
-	found, err := p.rooms.Found(ctx, "")
-	if err != nil {
-		return out, err
-	}
-	for _, f := range found {
-		names = append(names, string(f.Server))
-	}
-	current := p.judge.policy.Current()
-	facts := policy.Questions(time.Now(), names, current, next)
-	for _, one := range p.judge.recent.list(maxRecent, func(*decided) bool { return true }) {
-		facts = append(facts, one.facts)
-	}
-	out.Asked = len(facts)
-	for _, flip := range policy.WhatIf(current, next, facts) {
-		f := adminapi.PolicyFlip{Point: string(flip.Facts.Point), Server: flip.Facts.Server, Host: flip.Facts.Host, Data: flip.Facts.Data,
-			Tenant: flip.Facts.Tenant, Was: flip.Was.Rule, Now: flip.Now.Rule, Loosens: flip.Loosens}
-		if slices.Contains(out.Flips, f) {
-			continue
-		}
-		if out.Flips = append(out.Flips, f); f.Loosens {
-			out.Loosens++
-		}
-	}
-	out.Found, err = p.rooms.Would(ctx, supposed{p.judge, next})
-	return out, err
 }
 
 // Explain implements [adminapi.Policy].

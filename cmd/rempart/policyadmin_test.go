@@ -71,7 +71,7 @@ func pointsAsked(t *testing.T) map[string]bool {
 	}
 	asked := map[string]bool{}
 	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
+		if strings.HasSuffix(name, "_test.go") || name == "replay.go" { // which asks again what was asked before
 			continue
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)

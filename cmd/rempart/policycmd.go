@@ -24,7 +24,7 @@ func policyCommands() []command {
 		{"policy points", "", "list what the policy decides about, in English and French", policyPoints},
 		{"policy lint", "[-config FILE] [-policy FILE]", "check a policy and say what deserves a second thought", policyLint},
 		{"policy explain", "[-config FILE] [-policy FILE] [-address IP] [-data KIND] [-tenant SERVER] POINT NAME", "say step by step how one thing is decided", policyExplain},
-		{"policy what-if", "[-config FILE] FILE", "say what another policy would decide differently", policyWhatIf},
+		{"policy what-if", "[-config FILE] [-since DATE [-until DATE]] [-policy] FILE", "say what another policy would decide differently, also of what was recorded since a day", policyWhatIf},
 		{"policy attest", "[-config FILE] STATEMENT", "sign what this server states of itself (JSON), for a partner", policyAttest},
 		{"policy countersign", "-name NAME -key FILE ATTESTATION", "sign a partner's statement as an authority; makes the key at first", policyCountersign},
 	}
@@ -106,36 +106,6 @@ func policyExplain(_ context.Context, args []string, c console) error {
 	for _, line := range g.Explain(facts) {
 		c.say("%s", line)
 	}
-	return nil
-}
-
-func policyWhatIf(ctx context.Context, args []string, c console) error {
-	f := flags("policy what-if")
-	cfg, words, err := configured(f, args, 1)
-	if err != nil {
-		return err
-	}
-	old, err := loadPolicy(cfg)
-	if err != nil {
-		return err
-	}
-	next, err := readPolicy(words[0])
-	if err != nil {
-		return err
-	}
-	known, err := knownServers(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	flips := policy.WhatIf(old, next, policy.Questions(time.Now(), known, old, next))
-	for _, flip := range flips {
-		what := "would be REFUSED"
-		if flip.Loosens {
-			what = "would be ADMITTED"
-		}
-		c.say("%-16s %s%s %s %s (now %s, then %s)", flip.Facts.Point, flip.Facts.Server, flip.Facts.Host, flip.Facts.Data, what, flip.Was.Rule, flip.Now.Rule)
-	}
-	c.say("%d decisions would change; %d servers are known by name. Addresses are judged when they are dialled.", len(flips), len(known))
 	return nil
 }
 

@@ -112,6 +112,9 @@ func refusalOf(f *policy.Facts, d *policy.Decision, id string, why error) ledger
 	if rec.Dest == "" {
 		rec.Dest = f.Host
 	}
+	if f.Data != "" {
+		rec.Types = []string{f.Data}
+	}
 	return rec
 }
 
