@@ -70,6 +70,19 @@ func (db *DB) ListReceiptsOfIn(ctx context.Context, user int64, rooms []int64) (
 	return out, err
 }
 
+// ListReceiptsIn lists for each of some rooms what ListReceipts does for one.
+func (db *DB) ListReceiptsIn(ctx context.Context, rooms []int64, after, upto int64) (map[int64][]ReceiptRow, error) {
+	out := make(map[int64][]ReceiptRow, len(rooms))
+	err := db.eachIn(ctx, `SELECT `+receiptColumns+` FROM receipts WHERE pos > $1 AND pos <= $2 AND pos > 0 AND room IN`, rooms,
+		` ORDER BY room, pos`, func(rows *sql.Rows) error {
+			var r ReceiptRow
+			err := r.scan(rows)
+			out[r.Room] = append(out[r.Room], r)
+			return err
+		}, after, upto)
+	return out, err
+}
+
 func (db *DB) receipts(ctx context.Context, text string, args ...any) ([]ReceiptRow, error) {
 	var out []ReceiptRow
 	err := db.each(ctx, text, args, func(rows *sql.Rows) error {

@@ -79,6 +79,57 @@ func (db *DB) FindStateRow(ctx context.Context, room, branch, key, upto int64) (
 	return s, err
 }
 
+// StateSeqAt is the head that the room's main branch had at a stream position; 0 for none.
+func (db *DB) StateSeqAt(ctx context.Context, room, pos int64) (int64, error) {
+	seq, _, err := db.FindStateRun(ctx, room, pos, pos)
+	return seq, err
+}
+
+// FindStateRun is the head that the room's main branch had at a stream position, 0 for none, and the last position in [pos, upto] up to
+// which changes of that one version follow one another; 0 when it has none there.
+func (db *DB) FindStateRun(ctx context.Context, room, pos, upto int64) (seq, last int64, err error) {
+	err = db.each(ctx, `SELECT pos, seq FROM state_rows WHERE room = $1 AND branch = 0 AND pos <= $3 AND pos >= COALESCE((SELECT MAX(pos)
+		FROM state_rows WHERE room = $1 AND branch = 0 AND pos <= $2), $2) ORDER BY pos`, []any{room, pos, upto}, func(r *sql.Rows) error {
+		var at, of int64
+		if err := r.Scan(&at, &of); err != nil {
+			return err
+		}
+		if at <= pos {
+			seq = of
+		}
+		if of != seq {
+			return errRunEnds
+		}
+		if at >= pos {
+			last = at
+		}
+		return nil
+	})
+	if errors.Is(err, errRunEnds) {
+		err = nil
+	}
+	return seq, last, err
+}
+
+var errRunEnds = errors.New("the changes of another version begin")
+
+// StateEnd is the last change of a room's current state up to a position: where it stands, and the head of the main branch since.
+type StateEnd struct{ Pos, Seq int64 }
+
+// ListStateEnds finds for each of some rooms the last change of its current state up to a position; rooms without any are left out.
+func (db *DB) ListStateEnds(ctx context.Context, list []RoomFrom) (map[int64]StateEnd, error) {
+	out := make(map[int64]StateEnd, len(list))
+	err := db.eachFrom(ctx, list, `SELECT s.room, s.pos, s.seq FROM w JOIN state_rows s ON s.room = w.room AND s.branch = 0 AND s.pos = (
+		SELECT MAX(m.pos) FROM state_rows m WHERE m.room = w.room AND m.branch = 0 AND m.pos <= w.place)`, nil, func(r *sql.Rows) error {
+		var room int64
+		var e StateEnd
+		err := r.Scan(&room, &e.Pos, &e.Seq)
+		out[room] = e
+		return err
+	})
+	return out, err
+}
+
 // FindBranch reads a branch; ErrNotFound when there is none.
 func (db *DB) FindBranch(ctx context.Context, room, branch int64) (BranchRow, error) {
 	b := BranchRow{Room: room, Branch: branch}

@@ -195,7 +195,12 @@ func (b *build) joined() error {
 	b.out = append(b.out, `"rooms":{`...)
 	empty := len(b.out)
 	if err := b.group("join", func() error {
-		for _, v := range b.moved {
+		for i, v := range b.moved {
+			if i%earlyRooms == 0 {
+				if err := b.readAhead(b.moved[i:min(i+earlyRooms, len(b.moved))]); err != nil {
+					return err
+				}
+			}
 			if err := b.joinRoom(v); err != nil {
 				return err
 			}

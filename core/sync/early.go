@@ -12,6 +12,7 @@ const earlyRooms = 64
 // earlyRoom is what was read of a room ahead, together with others with which the answer begins: each question to the
 // database is then asked once for all of them.
 type earlyRoom struct {
+	known    bool                 // the user's own receipts and data are
 	receipts []storage.ReceiptRow // the user's own
 	account  []storage.AccountData
 	counts   *storage.RoomCounts // nil: not read
@@ -24,34 +25,33 @@ type earlyRoom struct {
 	// shown are the receipts at events from this position on; 0: not read.
 	from  int64
 	shown []storage.ReceiptRow
+	// moved are all receipts, state is the last change of state.
+	told  bool // moved is known
+	moved []storage.ReceiptRow
+	state storage.StateEnd
 }
 
 // readEarly reads ahead what will be asked of the rooms of some picks that were not sent before.
 func (b *slidingBuild) readEarly(picks []pick) error {
 	b.early = nil
 	var in []*pick
-	var rooms []int64
+	var joined []joinedRoom
 	for i := range picks {
 		if p := &picks[i]; p.mark == 0 && p.isIn() {
-			in, rooms = append(in, p), append(rooms, p.room)
+			in, joined = append(in, p), append(joined, joinedRoom{p.room, p.pos})
 		}
 	}
 	if len(in) < 2 {
 		return nil
 	}
-	receipts, err := b.s.db.ListReceiptsOfIn(b.ctx, b.u.nid, rooms)
-	if err != nil {
-		return err
-	}
-	account, err := b.s.db.ListAccountDataIn(b.ctx, b.u.nid, rooms)
-	if err != nil {
-		return err
-	}
 	early := make(map[int64]*earlyRoom, len(in))
-	for _, room := range rooms {
-		early[room] = &earlyRoom{receipts: receipts[room], account: account[room], read: -1}
+	if err := b.readEarlyOwn(joined, early); err != nil {
+		return err
 	}
-	for _, step := range [...]func([]*pick, map[int64]*earlyRoom) error{b.readEarlyUnread, b.readEarlyLines, b.readEarlyShown} {
+	if err := b.readEarlyUnread(joined, early); err != nil {
+		return err
+	}
+	for _, step := range [...]func([]*pick, map[int64]*earlyRoom) error{b.readEarlyLines, b.readEarlyShown} {
 		if err := step(in, early); err != nil {
 			return err
 		}
@@ -60,8 +60,28 @@ func (b *slidingBuild) readEarly(picks []pick) error {
 	return nil
 }
 
-// readEarlyUnread reads what unread counts are made of, where that is not in memory.
-func (b *slidingBuild) readEarlyUnread(in []*pick, early map[int64]*earlyRoom) error {
+// readEarlyOwn reads the user's own receipts and data.
+func (b *build) readEarlyOwn(in []joinedRoom, early map[int64]*earlyRoom) error {
+	nids := make([]int64, len(in))
+	for i, j := range in {
+		nids[i] = j.room
+	}
+	receipts, err := b.s.db.ListReceiptsOfIn(b.ctx, b.u.nid, nids)
+	if err != nil {
+		return err
+	}
+	account, err := b.s.db.ListAccountDataIn(b.ctx, b.u.nid, nids)
+	if err != nil {
+		return err
+	}
+	for _, room := range nids {
+		early[room] = &earlyRoom{known: true, receipts: receipts[room], account: account[room], read: -1}
+	}
+	return nil
+}
+
+// readEarlyUnread reads what unread counts are made of beside the user's own receipts, where that is not in memory.
+func (b *build) readEarlyUnread(in []joinedRoom, early map[int64]*earlyRoom) error {
 	var marks []storage.RoomFrom
 	var counts []int64
 	h := b.s.hub
@@ -143,7 +163,7 @@ func (b *slidingBuild) readEarlyShown(in []*pick, early map[int64]*earlyRoom) er
 
 // ownReceipts are all receipts of the user in a room.
 func (b *build) ownReceipts(room int64) ([]storage.ReceiptRow, error) {
-	if e := b.early[room]; e != nil {
+	if e := b.early[room]; e != nil && e.known {
 		return e.receipts, nil
 	}
 	return b.s.db.ListReceiptsOf(b.ctx, room, b.u.nid)
@@ -151,7 +171,7 @@ func (b *build) ownReceipts(room int64) ([]storage.ReceiptRow, error) {
 
 // ownData is the user's data for a room.
 func (b *build) ownData(room int64) ([]storage.AccountData, error) {
-	if e := b.early[room]; e != nil {
+	if e := b.early[room]; e != nil && e.known {
 		return e.account, nil
 	}
 	return b.s.db.ListRoomAccountData(b.ctx, b.u.nid, room)

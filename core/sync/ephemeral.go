@@ -48,7 +48,7 @@ func (b *build) writeReceipts(v *roomView) error {
 	if after > 0 && v.receipts <= after {
 		return nil
 	}
-	rows, err := b.s.db.ListReceipts(b.ctx, v.room, after, b.head)
+	rows, err := b.movedReceipts(v.room, after)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,7 @@ func (b *build) cameWhole(v *roomView, t *timeline) (int64, error) {
 		return 0, nil
 	}
 	pos := t.start() + 1
-	seq, err := b.s.db.StateSeqAt(b.ctx, v.room, pos)
-	if err != nil || seq == 0 {
-		return 0, err
-	}
-	last, err := b.s.db.LastOfStateSeq(b.ctx, v.room, seq, pos, t.upto)
+	_, last, err := b.s.db.FindStateRun(b.ctx, v.room, pos, t.upto)
 	if err != nil || last <= pos {
 		return 0, err
 	}
@@ -107,7 +103,7 @@ func (b *build) changedState(v *roomView, after, upto int64) ([]*rooms.Stored, e
 
 // fullState reads all state at a position, without members when they are loaded lazily.
 func (b *build) fullState(v *roomView, at int64) ([]*rooms.Stored, error) {
-	seq, err := b.s.db.StateSeqAt(b.ctx, v.room, at)
+	seq, err := b.stateSeq(v.room, at)
 	if err != nil {
 		return nil, err
 	}
