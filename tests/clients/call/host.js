@@ -7,6 +7,20 @@ const server = new URLSearchParams(location.search).get("server");
 const at = (id) => document.getElementById(id);
 let client;
 
+/** What happened, for whoever asks why something did not: the last of it. */
+const trace = [];
+const began = Date.now();
+function note(text) {
+    trace.push(`${((Date.now() - began) / 1000).toFixed(1)} ${text}`);
+    if (trace.length > 60) trace.shift();
+}
+window.addEventListener("message", ({ data }) => data?.action && note(`${data.api} ${data.action}${data.response ? " answered" : ""}${data.response?.error ? `: ${data.response.error.message}` : ""}`));
+
+/** Waits until something holds. It is looked at after each answer of sync, when all that came with it is in place. */
+async function until(holds) {
+    while (!holds()) await new Promise((resolve) => client.once(sdk.ClientEvent.Sync, resolve));
+}
+
 /** An event as widgets are told of it: what was sent, not what was encrypted. */
 const plain = (event) => event.getEffectiveEvent();
 
@@ -62,10 +76,11 @@ async function enter(name) {
     const stranger = sdk.createClient({ baseUrl: server });
     const answer = await stranger.registerRequest({ username: name, password: `correct horse ${name}`, auth: { type: "m.login.dummy" } });
     client = sdk.createClient({ baseUrl: server, userId: answer.user_id, deviceId: answer.device_id, accessToken: answer.access_token });
+    note("has an account");
     await client.initRustCrypto();
-    const ready = new Promise((resolve) => client.on(sdk.ClientEvent.Sync, (state) => state === "PREPARED" && resolve()));
+    client.on(sdk.ClientEvent.Sync, (state, before) => state !== before && note(`sync ${state}`));
     await client.startClient({ initialSyncLimit: 20 });
-    await ready;
+    await until(() => client.isInitialSyncComplete());
     at("me").textContent = `${client.getUserId()}, ${client.getDeviceId()}`;
     return client.getUserId();
 }
@@ -80,10 +95,12 @@ async function create(invite) {
     return id;
 }
 
-/** Waits until a room has a number of members, as this client knows it. */
-async function members(room, n) {
-    while ((client.getRoom(room)?.getJoinedMemberCount() ?? 0) < n) await new Promise((resolve) => client.once(sdk.RoomMemberEvent.Membership, resolve));
-}
+/**
+ * Waits until a room has a number of members, as this client knows it. Why not by the client's events of membership: they come
+ * before what they tell of is in place (a room that is new to the client is not among its rooms yet, the summary has the old
+ * number), and after the last of them nothing comes any more.
+ */
+const members = (room, n) => until(() => client.getRoom(room)?.getJoinedMemberCount() >= n);
 
 /** Shows the call of a room, in one of Element Call's modes. */
 function call(room, mode) {
@@ -95,8 +112,11 @@ function call(room, mode) {
     const frame = document.createElement("iframe");
     frame.allow = "camera;microphone;autoplay";
     at("call").replaceChildren(frame); // a widget's window exists only within the page
-    const api = new ClientWidgetApi(new Widget({ id: "call", creatorUserId: client.getUserId(), type: "m.custom", url }), frame, new Driver(room));
+    // Why not to wait for the frame: Element Call says by itself when it can be spoken to (content_loaded).
+    const widget = new Widget({ id: "call", creatorUserId: client.getUserId(), type: "m.custom", url, waitForIframeLoad: false });
+    const api = new ClientWidgetApi(widget, frame, new Driver(room));
     api.setViewedRoomId(room);
+    for (const step of ["preparing", "ready", "error:preparing", "capabilitiesNotified"]) api.on(step, (err) => note(`widget ${step} ${err ?? ""}`));
     for (const action of ["io.element.join", "io.element.device_mute", "im.vector.hangup", "io.element.close", "set_always_on_screen"])
         api.on(`action:${action}`, (event) => { event.preventDefault(); api.transport.reply(event.detail, {}); });
     const tell = (event) => event.getRoomId() === room && !event.isBeingDecrypted() && api.feedEvent(plain(event)).catch(complain);
@@ -108,7 +128,13 @@ function call(room, mode) {
     frame.src = url;
 }
 
-function complain(err) { at("error").textContent = err.message; }
+function complain(err) {
+    at("error").textContent = err.message;
+    note(err.message);
+}
+
+/** What this page knows, for whoever asks why something did not happen. */
+const state = () => ({ sync: client?.getSyncState(), rooms: client?.getRooms().map((r) => `${r.roomId} ${r.getMyMembership()} ${r.getJoinedMemberCount()}`), trace });
 
 /** Who is in the call, by the state of the room and its sticky events. */
 function inCall(room) {
@@ -118,4 +144,4 @@ function inCall(room) {
     return [...state, ...sticky].filter((e) => e.getContent().application).map((e) => e.getSender());
 }
 
-window.host = { enter, create, members, call, inCall, join: (room) => client.joinRoom(room) };
+window.host = { enter, create, members, call, inCall, state, join: (room) => client.joinRoom(room) };

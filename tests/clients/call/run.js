@@ -34,26 +34,56 @@ async function serve() {
     return `http://localhost:${listener.address().port}/?server=${encodeURIComponent(server)}`;
 }
 
-/** Somebody at a browser of their own, whose camera shows Chromium's moving test picture. */
-async function visitor(address, name) {
-    const program = await chromium.launchServer({ executablePath, args: ["--no-sandbox", "--use-fake-ui-for-media-stream",
+/** Waits for something, but not for ever. */
+async function within(what, promise, time = patience) {
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${time / 1000} s: ${what}`)), time); });
+    try {
+        return await Promise.race([promise, late]);
+    } finally {
+        clearTimeout(timer);
+    }
+}
+
+/** Waits until something is true, asking again and again. */
+async function until(what, ask, time = patience) {
+    const end = Date.now() + time;
+    while (!(await within(what, ask(), Math.max(end - Date.now(), 1)))) await new Promise((resolve) => setTimeout(resolve, 200));
+    step(what);
+}
+
+/** Says what has been reached, and when. */
+const began = Date.now();
+const step = (what) => console.log(`${((Date.now() - began) / 1000).toFixed(1)} s: ${what}`);
+
+/** Has the page of somebody do something. */
+async function host(person, name, ...args) {
+    const answer = await within(`${person.name}: ${name}`, person.page.evaluate(([n, a]) => window.host[n](...a), [name, args]));
+    step(`${person.name}: ${name}`);
+    return answer;
+}
+
+/** Somebody at a browser of their own, whose camera shows Chromium's moving test picture; added to the people at once. */
+async function visitor(address, name, people) {
+    const person = { name, lines: [] };
+    people.push(person);
+    person.program = await chromium.launchServer({ executablePath, timeout: patience, args: ["--no-sandbox", "--use-fake-ui-for-media-stream",
         "--use-fake-device-for-media-stream=device-count=1,fps=10", "--autoplay-policy=no-user-gesture-required",
         "--allow-loopback-in-peer-connection"] });
-    const browser = await chromium.connect(program.wsEndpoint());
-    const context = await browser.newContext({ viewport: { width: 900, height: 700 }, permissions: ["camera", "microphone"] });
+    const browser = await chromium.connect(person.program.wsEndpoint(), { timeout: patience });
+    const context = await within(`${name}: a window`, browser.newContext({ viewport: { width: 900, height: 700 }, permissions: ["camera", "microphone"] }));
     context.setDefaultTimeout(patience);
-    await context.addInitScript(() => {
+    await within(`${name}: the script that sees connections`, context.addInitScript(() => {
         const Native = window.RTCPeerConnection;
         window.connections = [];
         window.RTCPeerConnection = class extends Native { constructor(...a) { super(...a); window.connections.push(this); } };
-    });
-    const page = await context.newPage();
-    const person = { name, page, program, lines: [] };
-    page.on("pageerror", (err) => person.lines.push(err.message));
-    page.on("console", (line) => person.lines.push(line.text()));
-    await page.goto(address);
-    await page.waitForFunction("window.host");
-    person.id = await page.evaluate((n) => window.host.enter(n), name);
+    }));
+    person.page = await within(`${name}: a page`, context.newPage());
+    person.page.on("pageerror", (err) => person.lines.push(err.message));
+    person.page.on("console", (line) => person.lines.push(line.text()));
+    await person.page.goto(address);
+    await person.page.waitForFunction("window.host");
+    person.id = await host(person, "enter", name);
     return person;
 }
 
@@ -75,17 +105,6 @@ async function received(person) {
     });
 }
 
-/** Waits until something is true, asking again and again. */
-async function until(what, ask, within = patience) {
-    const end = Date.now() + within;
-    for (;;) {
-        const answer = await ask();
-        if (answer) return answer;
-        if (Date.now() > end) throw new Error(`not within ${within / 1000} s: ${what}`);
-        await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-}
-
 /** Whether the picture of somebody else moves: two looks at it differ. */
 async function moves(person) {
     return frame(person).evaluate(async () => {
@@ -105,14 +124,14 @@ async function moves(person) {
 const shows = (person, name) => person.page.screenshot({ path: path.join(folder, `${mode}-${name}-${person.name}.png`) });
 
 async function play(people) {
-    const address = await serve();
-    for (const name of ["alice", "bob"]) people.push(await visitor(address, `${name}-${mode.replaceAll("_", "-")}`));
+    const address = await within("the page is built", serve());
+    for (const name of ["alice", "bob"]) await visitor(address, `${name}-${mode.replaceAll("_", "-")}`, people);
     const [alice, bob] = people;
-    const room = await alice.page.evaluate((id) => window.host.create(id), bob.id);
-    await bob.page.evaluate((id) => window.host.join(id), room);
+    const room = await host(alice, "create", bob.id);
+    await host(bob, "join", room);
     for (const person of people) {
-        await person.page.evaluate((id) => window.host.members(id, 2), room);
-        await person.page.evaluate(([id, m]) => window.host.call(id, m), [room, mode]);
+        await host(person, "members", room, 2);
+        await host(person, "call", room, mode);
     }
     for (const person of people) {
         await until(`${person.name} sees and hears the other`, async () => frame(person) && await received(person).then((r) => r.frames > 50 && r.sound > 100, () => false));
@@ -120,32 +139,37 @@ async function play(people) {
     }
     for (const person of people) {
         await shows(person, "call");
-        const remote = (await received(person)).remote;
+        const remote = (await within(`${person.name}: where media comes from`, received(person))).remote;
         assert.ok(remote.length > 0 && remote.every((a) => a.startsWith("127.0.0.1:")), `media goes elsewhere: ${remote}`);
         // What was decoded had been encrypted: with the other's key, which came by Olm.
         const other = people.find((p) => p !== person);
         assert.ok(person.lines.some((l) => /Received key over transport/.test(l) && l.includes(other.id)), "no key came");
     }
-    const who = (person) => person.page.evaluate((id) => window.host.inCall(id), room);
-    assert.deepEqual((await who(alice)).sort(), [alice.id, bob.id].sort());
+    assert.deepEqual((await host(alice, "inCall", room)).sort(), [alice.id, bob.id].sort());
     // A browser that is killed says no good-bye: what it left with the server says it.
     bob.program.process().kill("SIGKILL");
-    await until("the killed browser's person is out of the call", async () => !(await who(alice)).includes(bob.id), 30_000);
+    await until("the killed browser's person is out of the call", async () => !(await alice.page.evaluate((id) => window.host.inCall(id), room)).includes(bob.id), 30_000);
     await until("one picture is left", () => frame(alice).evaluate(() => [...document.querySelectorAll("video")].filter((v) => v.videoWidth > 0).length === 1));
     await shows(alice, "alone");
 }
 
+/** Tells all that is known of somebody for whom something went wrong. */
+async function tell(person) {
+    const known = async (what, ask) => console.log(what, await within(what, ask(), 5_000).then((v) => JSON.stringify(v, null, 1), (err) => err.message));
+    console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport|matrix_sdk_indexeddb/.test(l)).slice(-60).join("\n")}`);
+    await known("the page:", () => person.page.evaluate(() => window.host.state()));
+    await known("received:", () => received(person));
+    await known("the screen:", () => person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).then(() => "kept"));
+}
+
 const people = [];
 try {
-    await play(people);
+    await within("the whole of it", play(people), 120_000);
 } catch (err) {
-    for (const person of people) {
-        console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport/.test(l)).slice(-60).join("\n")}`);
-        await person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).catch(() => {});
-    }
+    for (const person of people) await tell(person);
     console.log(err.stack);
     process.exitCode = 1;
 } finally {
-    for (const person of people) await person.program.kill().catch(() => {});
+    await Promise.allSettled(people.map((person) => within("the browser ends", person.program.kill(), 10_000)));
 }
 process.exit();
