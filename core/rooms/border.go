@@ -3,7 +3,6 @@ package rooms
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 
@@ -30,15 +29,12 @@ func (b *builder) overBorder(ctx context.Context, d *Draft) error {
 		return nil
 	}
 	if d.Type == "m.room.member" && d.StateKey != nil {
-		var c struct {
-			Membership string `json:"membership"`
-		}
-		_ = json.Unmarshal(d.Content, &c) // the authorisation rules refuse what is none
-		if c.Membership == "leave" || c.Membership == "ban" {
+		m := membershipTold(d.Content)
+		if m == "leave" || m == "ban" {
 			return nil
 		}
 		both = true
-		if c.Membership == "invite" {
+		if m == "invite" {
 			others = append(others, matrix.UserID(*d.StateKey).Server())
 		}
 	}

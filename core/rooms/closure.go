@@ -151,15 +151,6 @@ func shuts(shut []Shut, server matrix.ServerName) bool {
 	return false
 }
 
-// membershipTold reads the membership out of an event's content.
-func membershipTold(content json.RawMessage) string {
-	var c struct {
-		Membership string `json:"membership"`
-	}
-	_ = json.Unmarshal(content, &c) // the authorisation rules refuse what is none
-	return c.Membership
-}
-
 // Held reports whether an event of ours must wait until its room is open again before other servers hear of it: one that was
 // written before the room was frozen and has not left yet.
 func (s *Service) Held(ctx context.Context, e *Stored) (bool, error) {

@@ -9,6 +9,10 @@ import (
 	"rempart/storage"
 )
 
+// maxClaims bounds the members of one room of whom we have only a server's word. Why so few: one is enough to freeze it, and whoever may
+// say such things could say them without end.
+const maxClaims = 100
+
 // foundClaimed is the kind of members of whom we have only a server's word.
 const foundClaimed = "claimed"
 
@@ -57,7 +61,7 @@ func (c *claims) rooms() []int64 {
 func (c *claims) put(room int64, user matrix.UserID, in bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byRoom[room][user] == in {
+	if c.byRoom[room][user] == in || in && len(c.byRoom[room]) >= maxClaims {
 		return false
 	}
 	if !in {

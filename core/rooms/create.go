@@ -37,6 +37,15 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller, q *CreateRequest)
 			return nil, err
 		}
 	}
+	for i := range p.events { // Why these too: initial_state may hold memberships
+		d := &p.events[i]
+		if d.Type != "m.room.member" || membershipTold(d.Content) != "invite" {
+			continue
+		}
+		if err := s.mayInvite(ctx, c.User, matrix.UserID(*d.StateKey)); err != nil {
+			return nil, err
+		}
+	}
 	room, _, err := s.CreateRoom(ctx, p.version, c.User, p.create, func(v *View) ([]Draft, error) {
 		drafts := slices.Clone(p.events)
 		if p.alias != "" {

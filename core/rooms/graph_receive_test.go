@@ -169,7 +169,9 @@ func TestEarlyRedaction(t *testing.T) {
 // Many heads are joined by an event of a local member.
 func TestCollapse(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		m, join := joinedRemote(t, newRig(t, url, nil))
+		r := newRig(t, url, nil)
+		r.account(t, alice) // in whose name they are joined
+		m, join := joinedRemote(t, r)
 		for i := range 11 {
 			m.accept(m.on(join.After(), text(carol, fmt.Sprint("fork ", i)), join.Event))
 		}

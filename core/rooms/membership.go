@@ -325,6 +325,18 @@ func (s *Service) JoinedRooms(ctx context.Context, userNID int64) ([]matrix.Room
 	return s.db.ListRoomIDsOf(ctx, userNID, storage.MemberJoin)
 }
 
+// membershipTold is the membership that a content which somebody wrote would say in an event; "" where it says none, which the
+// authorisation rules refuse. Why by the canonical form: text may be escaped, keys may be there twice or in other letters, and whoever
+// reads that in another way than the event will be read lets pass what he means to refuse.
+func membershipTold(content json.RawMessage) string {
+	made, err := matrix.CanonicalJSON(content)
+	if err != nil {
+		return ""
+	}
+	m, _ := matrix.LookupText(made, "membership")
+	return m
+}
+
 func memberTuple(u matrix.UserID) matrix.StateTuple {
 	return matrix.StateTuple{Type: "m.room.member", Key: string(u)}
 }

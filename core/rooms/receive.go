@@ -174,27 +174,19 @@ func (s *Service) collapse(ctx context.Context, r *Room) {
 	}
 }
 
+// maxJoiners bounds in whose name it is tried to join heads.
+const maxJoiners = 10
+
 // joinHeads joins the heads of a room, as far as one event can.
 func (s *Service) joinHeads(ctx context.Context, r *Room) {
-	members, err := s.db.ListMembers(ctx, r.nid, storage.MemberJoin)
+	locals, err := s.db.ListLocalMembers(ctx, r.nid, storage.MemberJoin)
 	if err != nil {
 		s.log.Error("list members to collapse a room", "room", r.id, "error", err)
 		return
 	}
-	tried := 0
-	for _, m := range members {
-		u, err := s.db.GetUserID(ctx, m.User)
-		if err != nil {
-			continue
-		}
-		if _, local := s.opts.Keys.SigningKey(u.Server()); !local {
-			continue
-		}
+	for _, u := range locals[:min(len(locals), maxJoiners)] {
 		dummy := Draft{Sender: u, Type: "org.matrix.dummy_event", Content: []byte("{}")}
 		if _, err := s.Compose(ctx, r, func(*View) ([]Draft, error) { return []Draft{dummy}, nil }); err == nil {
-			return
-		}
-		if tried++; tried == 10 {
 			return
 		}
 	}

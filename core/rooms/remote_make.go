@@ -87,6 +87,9 @@ func (s *Service) MakeMembership(ctx context.Context, origin matrix.ServerName, 
 	return r.version.ID, event, err
 }
 
+// maxDepth is the greatest that an event may say. Spec: rooms/v6/#canonical-json
+const maxDepth = 1<<53 - 1
+
 // propose builds an event on the room's committed heads and authorises it, without writing it. Who is not ours gets it signed by any
 // key of ours, which means nothing.
 func (s *Service) propose(ctx context.Context, v *View, d Draft) (*matrix.Event, error) {
@@ -106,7 +109,7 @@ func (s *Service) propose(ctx context.Context, v *View, d Draft) (*matrix.Event,
 	slices.SortFunc(heads, func(x, y head) int { return int(y.depth - x.depth) })
 	hashes := map[matrix.EventID][]byte{}
 	for _, h := range heads[:min(len(heads), maxPrev)] {
-		p.PrevEvents, p.Depth = append(p.PrevEvents, h.id), max(p.Depth, h.depth+1)
+		p.PrevEvents, p.Depth = append(p.PrevEvents, h.id), max(p.Depth, min(h.depth+1, maxDepth))
 		if r.version.RefsWithHashes() {
 			e, err := s.event(ctx, h.nid)
 			if err != nil {
@@ -206,7 +209,23 @@ func (s *Service) AcceptMembership(ctx context.Context, origin matrix.ServerName
 	if o.Stored.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed) != 0 {
 		return nil, matrix.Forbidden("The room does not allow this event.")
 	}
-	return &Sent{Room: r, Event: o.Stored, Before: o.Stored.Before()}, nil
+	if o.Known {
+		err = s.stillStands(ctx, r, e.Sender, act)
+	}
+	return &Sent{Room: r, Event: o.Stored, Before: o.Stored.Before()}, err
+}
+
+// stillStands refuses a membership event that comes again after something else has come: who is out of the room is not told of it once more.
+func (s *Service) stillStands(ctx context.Context, r *Room, user matrix.UserID, act string) error {
+	v, err := s.Current(ctx, r)
+	if err != nil {
+		return err
+	}
+	is, err := v.Membership(ctx, user)
+	if err == nil && is != act {
+		err = matrix.Forbidden("The event is here already, and counts no more.")
+	}
+	return err
 }
 
 // authorised adds our signature to a join that rests on the right of one of our users, after checking that the right is

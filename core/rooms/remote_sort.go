@@ -71,6 +71,9 @@ func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.R
 		return nil, err
 	}
 	e, err := r.version.ParseUntrusted(raw)
+	if err == nil && e.RoomID != r.id { // Why it may be: keys in other letters are one key to who reads the head, and not to who reads the event
+		err = matrix.InvalidParam("The event names two rooms.")
+	}
 	if err != nil {
 		s.log.Debug("event of another server is malformed", "room", r.id, "server", origin, "error", err)
 		return nil, nil

@@ -81,6 +81,12 @@ func (s *Service) ExchangeThirdParty(ctx context.Context, origin matrix.ServerNa
 		_, err = s.inviteElsewhere(ctx, r, d)
 		return err
 	}
+	if err := s.admitted(ctx, id); err != nil {
+		return err
+	}
+	if err := s.mayInvite(ctx, d.Sender, x.StateKey); err != nil {
+		return err
+	}
 	_, err = s.Compose(ctx, r, func(*View) ([]Draft, error) { return []Draft{d}, nil })
 	return err
 }

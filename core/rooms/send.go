@@ -79,6 +79,11 @@ func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix
 	if err := s.checkState(ctx, q); err != nil {
 		return "", err
 	}
+	if invited, err := s.asksElsewhere(ctx, q); err != nil {
+		return "", err
+	} else if invited {
+		return s.sendInvite(ctx, q, d)
+	}
 	var same matrix.EventID
 	sent, err := s.Compose(ctx, q.Room, func(v *View) ([]Draft, error) {
 		now, err := v.Get(ctx, matrix.StateTuple{Type: q.Type, Key: *q.StateKey})
@@ -106,6 +111,29 @@ func (s *Service) sendState(ctx context.Context, q SendRequest, d Draft) (matrix
 	return sent[0].ID, nil
 }
 
+// asksElsewhere reports whether a state event invites somebody of another server, which must see it first and sign it. Not what a
+// shadow-banned account asks for: nobody hears of that.
+func (s *Service) asksElsewhere(ctx context.Context, q SendRequest) (bool, error) {
+	if q.Type != "m.room.member" || s.opts.Peers == nil || s.isOurs(matrix.UserID(*q.StateKey).Server()) || membershipTold(q.Content) != "invite" {
+		return false, nil
+	}
+	banned, err := s.loadShadows(ctx)
+	_, is := banned[q.Sender]
+	return !is, err
+}
+
+// sendInvite is sendState for such an invitation.
+func (s *Service) sendInvite(ctx context.Context, q SendRequest, d Draft) (_ matrix.EventID, err error) {
+	if d.Content, err = s.memberContent(ctx, q, nil, nil); err != nil {
+		return "", err
+	}
+	e, err := s.inviteElsewhere(ctx, q.Room, d)
+	if err != nil {
+		return "", err
+	}
+	return e.ID, nil
+}
+
 // memberContent is the content of a membership event that a client wrote itself, with the one key that only a server
 // can fill in. Spec: rooms/v8/#authorization-rules
 func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now *matrix.Event) (json.RawMessage, error) {
@@ -113,7 +141,8 @@ func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now
 	if err := json.Unmarshal(q.Content, &content); err != nil {
 		return nil, matrix.BadJSON("The content of m.room.member must be an object.")
 	}
-	if string(content["membership"]) == `"leave"` && *q.StateKey == string(q.Sender) {
+	told := membershipTold(q.Content)
+	if told == "leave" && *q.StateKey == string(q.Sender) {
 		if err := s.mayRefuse(ctx, q.Room, q.Sender); err != nil {
 			return nil, err
 		}
@@ -122,7 +151,7 @@ func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now
 	_, claimed := content[authorised]
 	delete(content, authorised)
 	who := matrix.UserID("")
-	if string(content["membership"]) == `"join"` && *q.StateKey == string(q.Sender) && membershipOf(now) != "join" {
+	if told == "join" && *q.StateKey == string(q.Sender) && membershipOf(now) != "join" {
 		var err error
 		if err = s.admitted(ctx, q.Room.id); err != nil {
 			return nil, err

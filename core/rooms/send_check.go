@@ -38,10 +38,13 @@ func (s *Service) checkState(ctx context.Context, q SendRequest) error {
 		return s.checkCanonicalAlias(ctx, q)
 	case q.Type == "m.room.member":
 		membership, err := checkMember(*q.StateKey, q.Content)
-		if err == nil && membership == "invite" {
-			err = s.mayInvite(ctx, q.Sender, matrix.UserID(*q.StateKey))
+		if err != nil || membership != "invite" {
+			return err
 		}
-		return err
+		if err := s.admitted(ctx, q.Room.id); err != nil {
+			return err
+		}
+		return s.mayInvite(ctx, q.Sender, matrix.UserID(*q.StateKey))
 	case q.Type == "m.room.power_levels" && *q.StateKey == "":
 		view, err := s.Current(ctx, q.Room)
 		if err != nil {
@@ -58,16 +61,14 @@ func (s *Service) checkState(ctx context.Context, q SendRequest) error {
 
 // checkMember refuses membership events that say nothing which could be judged.
 func checkMember(stateKey string, content json.RawMessage) (membership string, err error) {
-	var m struct {
-		Membership string `json:"membership"`
-	}
-	if json.Unmarshal(content, &m) != nil || !slices.Contains([]string{"join", "invite", "leave", "ban", "knock"}, m.Membership) {
+	membership = membershipTold(content)
+	if !slices.Contains([]string{"join", "invite", "leave", "ban", "knock"}, membership) {
 		return "", matrix.BadJSON("m.room.member needs a membership: join, invite, leave, ban or knock.")
 	}
 	if _, err := matrix.ParseUserID(stateKey); err != nil {
 		return "", matrix.BadJSON("The state key of m.room.member must be a user id.")
 	}
-	return m.Membership, nil
+	return membership, nil
 }
 
 // creatorsOf lists those whose power no m.room.power_levels may name; nobody before version 12.
