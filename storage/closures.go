@@ -119,3 +119,11 @@ func (db *DB) ListHeld(ctx context.Context, room int64) ([]HeldRow, error) {
 func ReleaseHeld(room int64) Guard {
 	return Guard{sql: `DELETE FROM held_events WHERE room = $1`, args: []any{room}, want: anyRows}
 }
+
+// ListUntold lists events of a room that another server may not have been told yet: those that are held back from it, and those in the outbox beyond
+// where it was last known to stand.
+func (db *DB) ListUntold(ctx context.Context, room int64, server matrix.ServerName) ([]int64, error) {
+	return db.numbers(ctx, `SELECT event FROM held_events WHERE room = $1 AND dest = $2 UNION
+		SELECT event FROM outbox WHERE room = $1 AND event <> 0 AND pos > COALESCE((SELECT MIN(pos) FROM destinations WHERE server = $2), 0)`,
+		room, string(server))
+}

@@ -11,6 +11,7 @@ import (
 	"rempart/core"
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // A knock at a room of others shows an id alone, of which there is a record, and none goes to a refused server.
@@ -108,4 +109,67 @@ func TestAVerdictEnds(t *testing.T) {
 	if reasonOf(t, err)["code"] != "partner.expired" {
 		t.Error(err)
 	}
+}
+
+// What waits since its room was frozen is not fetched either: a server that we admit gets a copy without content, of messages and of state, until the room is
+// open again. What it was told before it may have.
+func TestWhatIsHeldBackIsNotFetched(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		_, _, a, d, e := threeServers(t, url)
+		room := a.publicRoom(t, "11")
+		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+		told := a.must(t, room, text(alice, "told before"))[0].ID
+		c := &storage.Change{}
+		c.Add(&storage.DestinationRow{Destination: storage.Destination{Origin: home, Server: there, Pos: a.db.Position()}})
+		if err := a.db.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		said := a.must(t, room, text(alice, "not told yet"))[0].ID
+		topic := a.must(t, room, state(alice, "m.room.topic", "", object{"topic": "not told yet"}))[0].ID
+		last := a.must(t, room, text(alice, "nor this: not told yet"))[0].ID
+		fetched := func() string {
+			t.Helper()
+			var all []string
+			add := func(e *matrix.Event, err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, string(e.JSON))
+			}
+			for _, id := range []matrix.EventID{told, said, topic} {
+				add(a.rooms.ServeEvent(t.Context(), there, id))
+			}
+			list, err := a.rooms.ServeMissing(t.Context(), there, room.ID(), nil, []matrix.EventID{last}, 20, 0)
+			for _, e := range list {
+				add(e, err)
+			}
+			more, err := a.rooms.ServeBackfill(t.Context(), there, room.ID(), []matrix.EventID{last}, 20)
+			for _, e := range more {
+				add(e, err)
+			}
+			if len(list) < 5 || len(more) < 5 {
+				t.Errorf("%d and %d events", len(list), len(more))
+			}
+			state, _, err := a.rooms.ServeState(t.Context(), there, room.ID(), last)
+			for _, e := range state {
+				add(e.Event, err)
+			}
+			return strings.Join(all, "\n")
+		}
+		if n := strings.Count(fetched(), "not told yet"); n != 8 {
+			t.Errorf("while the room is open: %d", n)
+		}
+		e.enters(t, rooms.Entry{Room: room.ID(), User: eve, Via: []matrix.ServerName{there}})
+		a.hears(t, there, d.member(t, room.ID(), eve))
+		if all := fetched(); strings.Contains(all, "not told yet") || !strings.Contains(all, "told before") {
+			t.Errorf("while it is frozen:\n%s", all)
+		}
+		if err := a.rooms.Kick(t.Context(), rooms.MembershipChange{Room: room, Sender: alice, Target: eve}); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(fetched(), "not told yet"); n != 8 {
+			t.Errorf("when it is open again: %d", n)
+		}
+	})
 }

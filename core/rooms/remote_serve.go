@@ -25,6 +25,8 @@ type serverViewer struct {
 	users  []matrix.UserID
 	at     map[Version]bool
 	erased map[matrix.UserID]bool // senders looked up
+	// waiting are events of the room that this server has not been told; nil before anybody needs them.
+	waiting map[int64]bool
 }
 
 // viewerOf finds a room for a server that wants to read it: one with a member of that server.
@@ -90,6 +92,9 @@ func (v *serverViewer) had(ctx context.Context, at Version, invited bool) (bool,
 
 // show is an event as the server may see it: whole, or as a redaction would leave it, so that the graph holds together.
 func (v *serverViewer) show(ctx context.Context, e *Stored) (*matrix.Event, error) {
+	if held, err := v.holds(ctx, e); held || err != nil {
+		return orRedacted(e, err)
+	}
 	if e.IsState() {
 		return e.Event, nil
 	}
@@ -157,6 +162,9 @@ func (s *Service) ServeEvent(ctx context.Context, origin matrix.ServerName, id m
 			return nil, err
 		}
 		v, err := s.viewerOf(ctx, origin, r.id)
+		if matrix.HasCode(err, matrix.CodeForbidden) && len(rooms) > 1 {
+			continue // Why: in versions 1 and 2 anybody may give an event of his room the id of one of another
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +191,10 @@ func (s *Service) ServeState(ctx context.Context, origin matrix.ServerName, id m
 	if ok, err := v.sees(ctx, e); err != nil || !ok {
 		return nil, nil, orForbidden(err)
 	}
-	return s.StateWithAuth(ctx, v.room, e.Before())
+	if state, auth, err = s.StateWithAuth(ctx, v.room, e.Before()); err != nil {
+		return nil, nil, err
+	}
+	return state, auth, errors.Join(v.holdBack(ctx, state), v.holdBack(ctx, auth))
 }
 
 func orForbidden(err error) error {
@@ -252,7 +263,11 @@ func (s *Service) ServeEventAuth(ctx context.Context, origin matrix.ServerName, 
 	if err != nil {
 		return nil, err
 	}
-	return s.authChain(ctx, []*Stored{e})
+	chain, err := s.authChain(ctx, []*Stored{e})
+	if err != nil {
+		return nil, err
+	}
+	return chain, v.holdBack(ctx, chain)
 }
 
 // ServeBackfill are events of a room, the named ones and those before them, newest first.
