@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 const here = import.meta.dirname;
 const [server, folder, mode, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
-const patience = 45_000;
+const patience = 60_000;
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
 
 /** Serves the page, the WebAssembly of the crypto, and Element Call below the name of its mode. */
@@ -35,9 +35,9 @@ async function serve() {
 }
 
 /** Waits for something, but not for ever. */
-async function within(what, promise, time = patience) {
+async function within(what, promise, time = patience, left = time) {
     let timer;
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${time / 1000} s: ${what}`)), time); });
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not within ${time / 1000} s: ${what}`)), left); });
     try {
         return await Promise.race([promise, late]);
     } finally {
@@ -48,7 +48,7 @@ async function within(what, promise, time = patience) {
 /** Waits until something is true, asking again and again. */
 async function until(what, ask, time = patience) {
     const end = Date.now() + time;
-    while (!(await within(what, ask(), Math.max(end - Date.now(), 1)))) await new Promise((resolve) => setTimeout(resolve, 200));
+    while (!(await within(what, ask(), time, Math.max(end - Date.now(), 1)))) await new Promise((resolve) => setTimeout(resolve, 200));
     step(what);
 }
 
@@ -164,7 +164,7 @@ async function tell(person) {
 
 const people = [];
 try {
-    await within("the whole of it", play(people), 120_000);
+    await within("the whole of it", play(people), 150_000);
 } catch (err) {
     for (const person of people) await tell(person);
     console.log(err.stack);
