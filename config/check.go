@@ -84,6 +84,8 @@ func (c *Config) checkServer(say sayer) {
 		}
 		if _, err := matrix.ParseServerName(t.Name); err != nil {
 			say("%s: %q is no server name; it looks like example.org or example.org:8448.", place, t.Name)
+		} else if t.Name != strings.ToLower(t.Name) { // Why: other programs write hosts in small letters, and ids are compared letter by letter
+			say("%s: %q has capitals; names of servers are written in small letters: %s.", place, t.Name, strings.ToLower(t.Name))
 		}
 		if names[t.Name] {
 			say("%s: %q is there twice.", place, t.Name)

@@ -62,8 +62,13 @@ func Load(path string) (*Config, error) {
 }
 
 func unreadable(path string, err error) string {
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && path == filepath.Join(DefaultDir, DefaultFile):
+		return fmt.Sprintf("There is no %s in this folder: go to the server's folder, name the file by -config, or make one by rempart serve.", path)
+	case errors.Is(err, os.ErrNotExist):
 		return fmt.Sprintf("The configuration file %s does not exist.", path)
+	case strings.Contains(err.Error(), "into map["):
+		return fmt.Sprintf("The configuration file %s is no list of sections, such as server:, with their keys.", path)
 	}
 	return fmt.Sprintf("The configuration file %s cannot be read: %s.", path, strings.TrimSuffix(oneLine(err.Error()), "."))
 }

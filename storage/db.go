@@ -70,16 +70,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db := &DB{opts: o, log: o.Log, node: newNode(), names: newInternCache()}
 	if err := db.connect(ctx); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		return nil, fmt.Errorf("open database: %w", plainly(err))
 	}
 	if err := db.migrate(ctx); err != nil {
 		_ = db.closePools()
-		return nil, fmt.Errorf("migrate database: %w", err)
+		return nil, fmt.Errorf("migrate database: %w", plainly(err))
 	}
 	c, err := newCommitter(ctx, db)
 	if err != nil {
 		_ = db.closePools()
-		return nil, fmt.Errorf("start committer: %w", err)
+		return nil, fmt.Errorf("start committer: %w", plainly(err))
 	}
 	db.committer = c
 	db.follower = newFollower(db)

@@ -37,6 +37,9 @@ func (s *session) discard() {
 	if s.conn == nil {
 		return
 	}
+	for _, st := range s.stmts { // Why: database/sql leaves statements of a Conn open, and SQLite then the file and its log
+		_ = st.Close()
+	}
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = s.conn.Close()
 }

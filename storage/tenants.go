@@ -33,6 +33,22 @@ func (db *DB) ListServerNames(ctx context.Context) (map[matrix.ServerName]int64,
 	return out, err
 }
 
+// ListPeopledNames lists the server names that have accounts, and of these the ones whose accounts have ever been in a
+// room: they have signed events.
+func (db *DB) ListPeopledNames(ctx context.Context) (peopled, signed []matrix.ServerName, err error) {
+	err = db.each(ctx, `SELECT name, EXISTS (SELECT 1 FROM users JOIN memberships ON usr = nid WHERE tenant = s.tenant)
+		FROM server_names s WHERE EXISTS (SELECT 1 FROM users WHERE tenant = s.tenant) ORDER BY name`, nil, func(r *sql.Rows) error {
+		var name matrix.ServerName
+		var signs bool
+		err := r.Scan(&name, &signs)
+		if peopled = append(peopled, name); signs {
+			signed = append(signed, name)
+		}
+		return err
+	})
+	return peopled, signed, err
+}
+
 // RegistrationToken lets its holders register. UsesAllowed below 0 and Expires 0 set no bound.
 type RegistrationToken struct {
 	Token                           string

@@ -51,10 +51,6 @@ func build(ctx context.Context, cfg *config.Config, logger *slog.Logger, registr
 }
 
 func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) error {
-	keys, err := signingKeys(cfg)
-	if err != nil {
-		return err
-	}
 	if cfg.Database.URL == "" {
 		release, err := lockFolder(cfg.Server.DataDir)
 		if err != nil {
@@ -67,6 +63,10 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	a.onClose = append(a.onClose, g.close)
+	keys, err := signingKeys(cfg, g.signed)
+	if err != nil {
+		return err
+	}
 	measureLedger(registry, g.ledger)
 	g.doors = newRoomPolicy(g.judge, g.ledger, registry)
 	a.onCalm, a.lost = g.db.Shrink, g.db.Lost()
@@ -110,6 +110,8 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	client, federation := a.router(options, d, f.behindProxy(cfg, conference.routes(clientRoutes(m, ad)))), a.router(options, d, f.routes)
 	f.watch(registry)
 	watchRooms(registry, d.Rooms)
+	f.services.watch(registry)
+	watchPushers(registry, d.Pushers)
 	countOpen(registry, client, "client")
 	countOpen(registry, federation, "federation")
 	a.client, a.federation = client, federation

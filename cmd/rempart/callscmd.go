@@ -66,7 +66,7 @@ func sfuSelftest(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	own, err := signingKeys(cfg)
+	own, err := signingKeys(cfg, serverNames(cfg))
 	if err != nil {
 		return err
 	}

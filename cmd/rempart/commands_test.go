@@ -142,7 +142,7 @@ func TestBackupAndRestoreOnPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := signingKeys(cfg); err != nil {
+	if _, err := signingKeys(cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 	saved, again := filepath.Join(dir, "saved"), filepath.Join(dir, "again")

@@ -13,6 +13,7 @@ import (
 
 	"rempart/config"
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // doctor looks at everything a start depends on and says in plain words what is wrong.
@@ -20,12 +21,16 @@ func doctor(ctx context.Context, args []string, c console) error {
 	f := flags("doctor")
 	named := configFlag(f)
 	server := f.String("federation", "", "another server, which is asked whether it can be spoken to")
+	gateways := f.Bool("push", false, "the push gateways that phones have named: each is asked whether it takes notifications")
 	if _, err := parse(f, args, 0); err != nil {
 		return err
 	}
 	cfg, err := loadConfig(*named)
 	if err != nil {
 		return err
+	}
+	if *gateways {
+		return examineGateways(ctx, cfg, c)
 	}
 	if *server != "" {
 		return examineServer(ctx, cfg, *server, c)
@@ -55,6 +60,7 @@ func examinations() []examination {
 	return []examination{
 		{"server name", examineName},
 		{"data folder", examineFolder},
+		{"database", examineDatabase},
 		{"free space", examineSpace},
 		{"signing key", examineKeys},
 		{"certificate", examineCertificate},
@@ -78,12 +84,40 @@ func examineFolder(cfg *config.Config) error {
 	if info.Mode().Perm()&0o007 != 0 {
 		return fmt.Errorf("everybody on this machine can read %s: chmod o= %s", cfg.Server.DataDir, cfg.Server.DataDir)
 	}
-	probe, err := os.CreateTemp(cfg.Server.DataDir, ".doctor-*")
-	if err != nil {
+	if err := probe(cfg.Server.DataDir); err != nil {
 		return fmt.Errorf("nothing can be written there: %w", err)
 	}
-	defer func() { _ = os.Remove(probe.Name()) }()
-	return errors.Join(probe.Sync(), probe.Close())
+	return nil
+}
+
+// probe writes a file in a folder, down to the disk, and removes it.
+func probe(dir string) error {
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(make([]byte, 4096)) // Why not nothing: a full disk still takes names
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// examineDatabase reads the whole of a SQLite file, and looks whether the clock has gone back since the last checkpoint of
+// the record was signed.
+func examineDatabase(cfg *config.Config) error {
+	if cfg.Database.URL != "" {
+		return nil // a start checks what it needs of PostgreSQL
+	}
+	if _, err := os.Stat(cfg.Database.Path); errors.Is(err, os.ErrNotExist) {
+		return nil // the first start makes it
+	}
+	last, err := storage.Examine(context.Background(), cfg.Database.Path)
+	if err != nil {
+		return err
+	}
+	if ahead := time.Until(last); ahead > time.Minute {
+		return fmt.Errorf("something in it was signed %s from now: set the clock of this machine (timedatectl)", ahead.Round(time.Second))
+	}
+	return nil
 }
 
 // leastSpace is the free space below which a server should not go on.

@@ -31,7 +31,7 @@ func examineServer(ctx context.Context, cfg *config.Config, name string, c conso
 	if err != nil {
 		return err
 	}
-	own, err := signingKeys(cfg)
+	own, err := signingKeys(cfg, serverNames(cfg))
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
+	"time"
 
 	"rempart/config"
 	"rempart/core/border"
@@ -34,6 +38,8 @@ type ground struct {
 	ledger   *ledger.Service
 	border   *border.Border // nil: there is one server only
 	recorder recorder
+	// signed are the server names that have signed events.
+	signed []matrix.ServerName
 }
 
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) (*ground, error) {
@@ -52,11 +58,36 @@ func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, re
 	if g.db, err = storage.Open(ctx, o); err != nil {
 		return nil, errors.Join(err, g.egress.Close())
 	}
-	if err := g.openLedger(ctx, cfg); err != nil {
+	if err = g.recognise(ctx, cfg); err == nil {
+		err = g.openLedger(ctx, cfg)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.db.Close(), g.egress.Close())
 	}
 	g.border = border.New(border.Options{Servers: serverNames(cfg), Judge: g.judge.passes, Ledger: g.ledger, Log: logger})
 	return g, nil
+}
+
+// recognise refuses a database whose accounts are all of servers that the configuration does not name.
+func (g *ground) recognise(ctx context.Context, cfg *config.Config) error {
+	peopled, signed, err := g.db.ListPeopledNames(ctx)
+	if err != nil {
+		return err
+	}
+	g.signed = signed
+	if p, err := g.db.FindLedgerCheckpoint(ctx); err == nil && time.Until(time.UnixMilli(p.TS)) > time.Minute {
+		g.log.Warn("the clock of this machine is behind what was signed here already: set it (timedatectl)", "signed", time.UnixMilli(p.TS))
+	}
+	strangers := slices.DeleteFunc(slices.Clone(peopled), func(n matrix.ServerName) bool { return slices.Contains(serverNames(cfg), n) })
+	switch {
+	case len(strangers) == 0:
+	case len(strangers) == len(peopled):
+		return fmt.Errorf("the accounts in this database are of %s, and server.name in %s is %s: a name cannot change once accounts exist; set it back, or name another database",
+			strings.Trim(fmt.Sprint(strangers), "[]"), cfg.File, cfg.Server.Name)
+	default: // Why not an error: an organisation may have moved out
+		g.log.Warn("there are accounts of servers that the configuration does not name: nobody can use them", "servers", strangers)
+	}
+	return nil
 }
 
 // serverNames are those of the installation; the first is the default.

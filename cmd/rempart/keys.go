@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"time"
 
 	"rempart/config"
@@ -43,6 +46,7 @@ func keyRotate(_ context.Context, args []string, c console) error {
 	f := flags("key rotate")
 	named := configFlag(f)
 	server := f.String("server", "", "server name, for one of several")
+	lost := f.Bool("lost", false, "there is no key any more")
 	if _, err := parse(f, args, 0); err != nil {
 		return err
 	}
@@ -57,7 +61,7 @@ func keyRotate(_ context.Context, args []string, c console) error {
 		if t.Name != *server {
 			continue
 		}
-		key, err := matrix.RotateSigningKey(t.SigningKey, matrix.ServerName(t.Name), time.Now().UnixMilli())
+		key, err := newKey(t, *lost)
 		if err != nil {
 			return err
 		}
@@ -67,11 +71,35 @@ func keyRotate(_ context.Context, args []string, c console) error {
 	return fmt.Errorf("%s is no server name of this installation", *server)
 }
 
-// signingKeys reads the signing keys of every tenant, and makes those that do not exist yet.
-func signingKeys(cfg *config.Config) (signingKeyRing, error) {
+// newKey makes a key in place of that of a tenant, or where it was.
+func newKey(t config.Tenant, lost bool) (matrix.SigningKey, error) {
+	name := matrix.ServerName(t.Name)
+	_, err := os.Stat(t.SigningKey)
+	switch missing := errors.Is(err, os.ErrNotExist); {
+	case lost && !missing:
+		return matrix.SigningKey{}, fmt.Errorf("the key is not lost: %s is there; leave out -lost", t.SigningKey)
+	case !lost && missing:
+		return matrix.SigningKey{}, fmt.Errorf("there is no key %s to take the place of: put it back from a backup, or, if there is none, add -lost", t.SigningKey)
+	case !lost:
+		return matrix.RotateSigningKey(t.SigningKey, name, time.Now().UnixMilli())
+	}
+	keys, err := matrix.LoadOrCreateSigningKey(t.SigningKey, name)
+	if err != nil {
+		return matrix.SigningKey{}, err
+	}
+	return keys[0], nil
+}
+
+// signingKeys reads the signing keys of every tenant, and makes those that do not exist yet. Of servers that have signed
+// already none is made: with another key a server is a stranger to all others.
+func signingKeys(cfg *config.Config, signed []matrix.ServerName) (signingKeyRing, error) {
 	keys := signingKeyRing{}
 	for _, t := range tenantKeys(cfg) {
 		name := matrix.ServerName(t.Name)
+		if _, err := os.Stat(t.SigningKey); errors.Is(err, os.ErrNotExist) && slices.Contains(signed, name) {
+			return nil, fmt.Errorf("the signing key %s is missing, and the rooms of %s are signed with it: put it back from a backup; if there is none, %q makes a new one",
+				t.SigningKey, name, "rempart key rotate -lost -server "+t.Name)
+		}
 		own, err := matrix.LoadOrCreateSigningKey(t.SigningKey, name)
 		if err != nil {
 			return nil, fmt.Errorf("signing key of %s: %w", name, err)

@@ -58,7 +58,7 @@ func commands() []command {
 		{"user renew", "[-config FILE] [-days N] NAME", "set when an account ends", userRenew},
 		{"user deactivate", "[-config FILE] [-erase] NAME", "close an account for ever", userDeactivate},
 		{"user import", "[-config FILE] [-server NAME] [-mail] [-links FILE] CSV", "make accounts without passwords, with activation links", userImport},
-		{"key rotate", "[-config FILE] [-server NAME]", "make a new signing key; the old one stays known to others", keyRotate},
+		{"key rotate", "[-config FILE] [-server NAME] [-lost]", "make a new signing key; the old one stays known to others", keyRotate},
 		{"backup", "[-config FILE] [-media=false] FOLDER", "copy database, keys, configuration and files of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
@@ -67,7 +67,7 @@ func commands() []command {
 		{"sfu selftest", "[-config FILE]", "connect two participants to the running media server", sfuSelftest},
 		{"sfu-child", "", "the media process; the server starts it", sfuChild},
 		{"version", "", "print the version", printVersion},
-	}, policyCommands()...), append(append(geoCommands(), ledgerCommands()...), roomCommands()...)...)
+	}, policyCommands()...), append(append(append(geoCommands(), missionCommands()...), ledgerCommands()...), roomCommands()...)...)
 }
 
 // errUsage ends a command whose arguments make no sense; the help has been printed.

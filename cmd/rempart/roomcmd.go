@@ -59,7 +59,7 @@ func withRoom(ctx context.Context, f *flag.FlagSet, args []string, writes bool, 
 }
 
 func (g *ground) withRoom(ctx context.Context, cfg *config.Config, id matrix.RoomID, fn func(*rooms.Service, *rooms.Room) error) (err error) {
-	own, err := signingKeys(cfg)
+	own, err := signingKeys(cfg, serverNames(cfg))
 	if err != nil {
 		return err
 	}

@@ -52,10 +52,26 @@ func serve(ctx context.Context, args []string, c console) error {
 	return s.wait(ctx)
 }
 
+// writable makes the data folder, and says whose it must be when nothing can be written there.
+func writable(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = probe(dir)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("the data folder %s cannot be written by the user of this process (number %d): make it his, or name another by server.data_dir: %w", dir, os.Getuid(), err)
+	}
+	if err != nil {
+		return fmt.Errorf("the data folder %s cannot be used: %w", dir, err)
+	}
+	return nil
+}
+
 // start brings everything up, or nothing: on an error all that had started is stopped again.
 func start(ctx context.Context, cfg *config.Config, c console) (*server, error) {
-	if err := os.MkdirAll(cfg.Server.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make data folder: %w", err)
+	defer sparing()()
+	if err := writable(cfg.Server.DataDir); err != nil {
+		return nil, err
 	}
 	registry := metrics.New()
 	registry.AddRuntime(version())

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 
 	"rempart/config"
 	"rempart/internal/httpx"
@@ -30,18 +32,36 @@ func (s *server) listen(ctx context.Context, registry *metrics.Registry) error {
 	l := s.config.Listen
 	if l.TLSCert != "" {
 		var err error
-		if s.certs, err = loadCertificates(l.TLSCert, l.TLSKey); err != nil {
+		if s.certs, err = loadCertificates(l.TLSCert, l.TLSKey, s.logger); err != nil {
 			return err
 		}
 	}
 	outside := httpx.ListenOptions{ProxyProtocol: l.ProxyProtocol, Trusted: l.TrustedProxies}
 	errs := []error{
-		s.open(ctx, l.Client, s.app.client, outside, l.ClientTLS),
-		s.open(ctx, l.Federation, s.app.federation, outside, true),
-		s.open(ctx, l.Metrics, registry, httpx.ListenOptions{}, false),
-		s.open(ctx, l.Pprof, profiles(), httpx.ListenOptions{}, false),
+		unopened("client", s.open(ctx, l.Client, s.app.client, outside, l.ClientTLS)),
+		unopened("federation", s.open(ctx, l.Federation, s.app.federation, outside, true)),
+		unopened("metrics", s.open(ctx, l.Metrics, registry, httpx.ListenOptions{}, false)),
+		unopened("pprof", s.open(ctx, l.Pprof, profiles(), httpx.ListenOptions{}, false)),
 	}
 	return errors.Join(errs...)
+}
+
+// unopened names the key of an address that cannot be listened on, and what helps.
+func unopened(key string, err error) error {
+	advice := ""
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = ": another program has this address; stop it, or set another one"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		advice = ": this machine does not have this address"
+	case errors.Is(err, syscall.EACCES):
+		advice = ": this user may not; ports below 1024 need CAP_NET_BIND_SERVICE, sockets a folder that can be written"
+	case errors.Is(err, syscall.ENOENT):
+		advice = ": the socket's folder does not exist"
+	}
+	return fmt.Errorf("listen.%s: %w%s", key, err, advice)
 }
 
 // open starts one listener; an empty address starts none.

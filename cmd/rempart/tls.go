@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
@@ -19,7 +20,7 @@ type certificates struct {
 }
 
 // loadCertificates reads the pair and begins to watch for SIGHUP, until close.
-func loadCertificates(certFile, keyFile string) (*certificates, error) {
+func loadCertificates(certFile, keyFile string, logger *slog.Logger) (*certificates, error) {
 	c := &certificates{certFile: certFile, keyFile: keyFile, signals: make(chan os.Signal, 1)}
 	if err := c.reload(); err != nil {
 		return nil, err
@@ -27,7 +28,11 @@ func loadCertificates(certFile, keyFile string) (*certificates, error) {
 	signal.Notify(c.signals, syscall.SIGHUP)
 	c.wg.Go(func() {
 		for range c.signals {
-			_ = c.reload() // Why no error: the old certificate goes on serving; `rempart doctor` says what is wrong
+			if err := c.reload(); err != nil { // Why go on: the old certificate still serves
+				logger.Error("the certificate that served so far stays", "error", err)
+				continue
+			}
+			logger.Info("the certificate was read again", "ends", c.current.Load().Leaf.NotAfter)
 		}
 	})
 	return c, nil

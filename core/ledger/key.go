@@ -24,6 +24,10 @@ type Key struct {
 func LoadOrCreateKey(file, name string) (Key, error) {
 	raw, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(file + ".pub"); err == nil {
+			return Key{}, fmt.Errorf("the ledger's key %s is missing, and what it signed is checked by %s.pub: put it back from a backup; if there is none, "+
+				"move the .pub file to a safe place, and a new key is made", file, file)
+		}
 		private, _, err := note.GenerateKey(rand.Reader, name)
 		if err != nil {
 			return Key{}, err
@@ -38,8 +42,11 @@ func LoadOrCreateKey(file, name string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("the ledger's key in %s: %w", file, err)
 	}
-	if known, err := os.ReadFile(file + ".pub"); err == nil && string(known) == k.Public+"\n" {
+	switch known, err := os.ReadFile(file + ".pub"); {
+	case err == nil && strings.TrimSpace(string(known)) == k.Public:
 		return k, nil
+	case err == nil: // Why: whoever checks what the other key signed needs it
+		return Key{}, fmt.Errorf("the ledger's key %s and %s.pub do not belong together: put back the right one, or move the .pub file to a safe place", file, file)
 	}
 	return k, os.WriteFile(file+".pub", []byte(k.Public+"\n"), 0o644) //nolint:gosec // it is public
 }
