@@ -15,6 +15,13 @@ const (
 	memoryCalm = 4 << 20
 )
 
+// sparing lets the heap grow to five times what lives, or 16 MiB, before it is collected, until the returned function is called.
+// Why: what a start makes stays, so that each of its collections finds nothing and is an eighth of its work.
+func sparing() (end func()) {
+	usual := debug.SetGCPercent(400)
+	return func() { debug.SetGCPercent(usual) }
+}
+
 // giveBack returns memory to the system after a rush.
 // Why: when a storm of connections is over nothing asks for memory, so no collection runs, and the process would
 // hold for minutes what it needed for seconds, on a machine that it shares. shrink is told first, for what the
