@@ -81,3 +81,20 @@ func (db *DB) ListPendingRedactions(ctx context.Context, room int64, target matr
 		})
 	return out, err
 }
+
+// ListLatestRooms lists the rooms in which events came last, the latest first: those of so many of the newest entries of the stream.
+func (db *DB) ListLatestRooms(ctx context.Context, entries int) ([]int64, error) {
+	var out []int64
+	seen := map[int64]bool{}
+	err := db.each(ctx, `SELECT room FROM changes WHERE kind = $1 ORDER BY pos DESC LIMIT $2`, []any{int64(KindEvent), int64(entries)},
+		func(r *sql.Rows) error {
+			var room int64
+			err := r.Scan(&room)
+			if !seen[room] {
+				seen[room] = true
+				out = append(out, room)
+			}
+			return err
+		})
+	return out, err
+}

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // Bounds of fetching what an event refers to.
 const (
 	fetchTime    = 20 * time.Second
-	gapLimit     = 20 // events between what we know and what came
 	maxFetchEach = 50 // state events that are asked for one by one; more are asked for as a whole
 	fetchRounds  = 3
 	maxParents   = 5 // unknown parents of one event whose state is asked for
@@ -139,20 +139,13 @@ func (s *Service) unplaced(ctx context.Context, r *Room, ids []matrix.EventID) (
 
 // fillGap asks for the events between what is known and an event, and takes in those whose parents are known by then.
 func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) error {
-	heads := s.headsOf(ctx, r)
-	earliest := make([]matrix.EventID, len(heads))
-	for i, h := range heads {
-		earliest[i] = h.id
-	}
-	raws, err := s.opts.Peers.MissingEvents(ctx, from, a.From, r.id, earliest, []matrix.EventID{e.ID}, gapLimit)
+	events, err := s.between(ctx, r, from, a.From, e)
 	if err != nil {
 		return err
 	}
-	if len(raws) == 0 {
+	if events == nil {
 		return errNothingFetched
 	}
-	events := parse(r.version, r.id, raws)
-	events = slices.DeleteFunc(events, func(o *matrix.Event) bool { return o.ID == e.ID })
 	if events, _, err = s.unknown(ctx, r, events); err != nil {
 		return err
 	}
@@ -285,7 +278,7 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 
 // asker is the server in whose name others are asked about a room: that of a member.
 func (s *Service) asker(ctx context.Context, r *Room) (matrix.ServerName, error) {
-	users, err := s.db.ListLocalMembers(ctx, r.nid, 1)
+	users, err := s.db.ListLocalMembers(ctx, r.nid, storage.MemberJoin)
 	if err != nil {
 		return "", err
 	}

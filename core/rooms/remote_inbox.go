@@ -276,7 +276,7 @@ func (i *Inbox) drain(l lane) {
 			return
 		}
 		if err == nil {
-			err = i.receive(l, rows, failures == inboxAttempts)
+			err = i.receive(l, rows, failures >= inboxAttempts)
 		}
 		if err == nil {
 			failures = 0
@@ -326,6 +326,7 @@ func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) error {
 
 // receiveRows takes in what was in the inbox.
 func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow) error {
+	r.heardAt.Store(s.nowMS())
 	events := make([]*matrix.Event, 0, len(rows))
 	for _, row := range rows {
 		if e, err := r.version.ParseUntrusted(row.JSON); err == nil {

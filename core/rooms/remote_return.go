@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"rempart/internal/matrix"
@@ -12,7 +13,12 @@ import (
 const (
 	returnTime  = 20 * time.Second
 	returnRooms = 20               // those used last
-	returnPause = 10 * time.Second // between two questions about one room
+	returnPause = 10 * time.Second // between two questions about one room,
+	calmPause   = 5 * time.Minute  // up to this where nobody has anything to tell
+	quietFor    = 300 * time.Millisecond
+	startRooms  = 2000 // newest entries of the stream by which rooms are found after a start
+	startAtOnce = 4
+	startAsked  = 3 // servers of one room, until one answers
 )
 
 // Returned asks a server that could not be reached for a while for the newest event of rooms that both are in, and takes in what is not known
@@ -29,7 +35,7 @@ func (s *Service) Returned(ctx context.Context, server matrix.ServerName) {
 		if err != nil || !in || !r.mayAskAnew(s.opts.Clock()) {
 			continue
 		}
-		if err := s.askNewest(ctx, r, server); err != nil {
+		if _, err := s.askNewest(ctx, r, server); err != nil {
 			s.log.Info("a server that returned does not tell what is new", "room", r.id, "server", server, "error", err)
 		}
 		if asked++; asked == returnRooms || ctx.Err() != nil {
@@ -45,34 +51,118 @@ func (r *Room) mayAskAnew(now time.Time) bool {
 	return now.UnixMilli()-last >= returnPause.Milliseconds() && r.askedNewest.CompareAndSwap(last, now.UnixMilli())
 }
 
-// askNewest asks a server for the newest event of a room and takes it in, with what lies between.
-func (s *Service) askNewest(ctx context.Context, r *Room, server matrix.ServerName) error {
+// Reached asks a server that has just taken events of rooms from us for their newest event, where nobody has told us anything for a while:
+// the way to us may have been cut while ours was not. While there is nothing new it is asked ever less often.
+func (s *Service) Reached(ctx context.Context, server matrix.ServerName, nids []int64) {
+	if s.opts.Peers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, returnTime)
+	defer cancel()
+	for _, nid := range nids {
+		r, err := s.RoomByNID(ctx, nid)
+		if err != nil || !r.mayHaveMissed(s.nowMS()) {
+			continue
+		}
+		found, err := s.askNewest(ctx, r, server)
+		if err != nil {
+			s.log.Debug("a server does not tell what is new", "room", r.id, "server", server, "error", err)
+		}
+		r.askedAfter(found)
+	}
+}
+
+// mayHaveMissed reports whether it is time to ask about a room of which nothing was heard for a while, and notes that somebody is asked now.
+func (r *Room) mayHaveMissed(now int64) bool {
+	heard, last, pause := r.heardAt.Load(), r.askedNewest.Load(), returnPause.Milliseconds()
+	if heard < last {
+		pause = max(pause, r.askPause.Load())
+	}
+	return now-heard >= quietFor.Milliseconds() && now-last >= pause && r.askedNewest.CompareAndSwap(last, now)
+}
+
+// askedAfter notes whether there was something new.
+func (r *Room) askedAfter(found bool) {
+	pause := int64(0)
+	if !found {
+		pause = min(max(2*r.askPause.Load(), returnPause.Milliseconds()), calmPause.Milliseconds())
+	}
+	r.askPause.Store(pause)
+}
+
+// Resume asks for the newest event of the rooms that were used last, after a start: what others could not tell us meanwhile they may try to
+// tell again much later.
+func (s *Service) Resume(ctx context.Context) {
+	if s.opts.Peers == nil {
+		return
+	}
+	nids, err := s.db.ListLatestRooms(ctx, startRooms)
+	if err != nil {
+		s.log.Error("list the rooms that were used last", "error", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, returnTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	turn := make(chan struct{}, startAtOnce)
+	for asked := 0; len(nids) > 0 && asked < returnRooms && ctx.Err() == nil; nids = nids[1:] {
+		r, err := s.RoomByNID(ctx, nids[0])
+		if err != nil {
+			continue
+		}
+		servers := s.serversIn(ctx, r, startAsked)
+		if len(servers) == 0 || !r.mayAskAnew(s.opts.Clock()) {
+			continue
+		}
+		asked++
+		turn <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-turn }()
+			s.resume(ctx, r, servers)
+		})
+	}
+	wg.Wait()
+}
+
+// resume asks one server after the other for the newest event of a room, until one answers.
+func (s *Service) resume(ctx context.Context, r *Room, servers []matrix.ServerName) {
+	for _, server := range servers {
+		_, err := s.askNewest(ctx, r, server)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		s.log.Info("a server does not tell what happened while this one was down", "room", r.id, "server", server, "error", err)
+	}
+}
+
+// askNewest asks a server for the newest event of a room and takes it in, with what lies between. It reports whether that was new.
+func (s *Service) askNewest(ctx context.Context, r *Room, server matrix.ServerName) (bool, error) {
 	if ok, err := s.Admits(ctx, r, server); err != nil || !ok {
-		return err
+		return false, err
 	}
 	from, err := s.asker(ctx, r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	id, _, err := s.opts.Peers.EventNear(ctx, from, server, r.id, s.nowMS(), true)
 	if err != nil {
-		return err
+		return false, err
 	}
 	missing, err := s.unplaced(ctx, r, []matrix.EventID{id})
 	if err != nil || len(missing) == 0 {
-		return err
+		return false, err
 	}
 	raw, err := s.opts.Peers.Event(ctx, from, server, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	events := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
 	if len(events) != 1 || events[0].ID != id {
-		return errNothingFetched
+		return false, errNothingFetched
 	}
 	if ok, err := s.Admits(ctx, r, events[0].Sender.Server()); err != nil || !ok {
-		return err
+		return false, err
 	}
 	_, err = s.receiveFetching(ctx, r, events, Arrival{From: server})
-	return err
+	return err == nil, err
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 
+	"rempart/internal/egress"
 	"rempart/internal/matrix"
 )
 
@@ -42,4 +43,13 @@ func (c *Client) Locate(ctx context.Context, server matrix.ServerName) (Location
 		}
 	}
 	return l, nil
+}
+
+// Watch begins to look whether a server that could not be reached takes connections again.
+func (c *Client) Watch(ctx context.Context, from, to matrix.ServerName) (*egress.Watch, error) {
+	p, err := c.discovery.find(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	return c.egress.Watch(egress.To(ctx, p.target))
 }

@@ -2,9 +2,11 @@ package sender
 
 import (
 	"slices"
+	"time"
 
 	"rempart/core"
 	"rempart/federation/client"
+	"rempart/internal/egress"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -29,7 +31,10 @@ type destination struct {
 	spoke            bool // it spoke to us since its request was made
 	delivery         *client.Delivery
 	opened           <-chan error // tells when there is a connection for the delivery; nil: nobody opens one
-	wave             *wave        // that it is on; nil: what is under way is in its own row
+	looking          bool
+	watch            *egress.Watch // whether it takes connections again; nil: nobody looks, or somebody looks right now
+	anew             time.Time     // when the watch is to be begun anew
+	wave             *wave         // that it is on; nil: what is under way is in its own row
 	body             []byte
 	manifest         manifest // what is in body
 }

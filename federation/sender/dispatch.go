@@ -31,6 +31,13 @@ type dispatch struct {
 	fresh map[string]*wave
 	ts    int64
 	early *time.Timer // for retries before the next tick
+	// looks are how many more may begin before the next tick, looking those under way.
+	looks, looking int
+	looked         chan look
+	calls          context.Context //nolint:containedctx // Why: it is that of all that is under way, and ends with run
+	// asked is when somebody was last asked about rooms in which he took something, asks how many more may be before the next tick.
+	asked map[int64]time.Time
+	asks  int
 	// held is what was held back and is not stored yet; frozen are the rooms of which something is.
 	held   []*storage.HeldRow
 	frozen map[int64]bool
@@ -45,14 +52,17 @@ type result struct {
 func newDispatch(s *Sender) *dispatch {
 	return &dispatch{Sender: s, dests: map[pair]*destination{}, sets: map[string]*storage.ServerSet{},
 		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin),
+		looked: make(chan look, maxLooking), asked: map[int64]time.Time{}, asks: asksPerTick, looks: looksPerTick,
 		frozen: map[int64]bool{}}
 }
 
 // run sends until the context ends, the lease is lost or the database fails. It returns when nothing is under way any more.
 func (p *dispatch) run(ctx context.Context) (err error) {
 	calls, stop := context.WithCancel(ctx)
+	p.calls = calls
 	defer func() {
 		stop()
+		p.endWatches()
 		for ; p.underWay > 0; p.underWay-- {
 			if r := <-p.results; r.err == nil { // Why: what has arrived need not be sent again
 				p.arrived(r.d)
@@ -65,11 +75,14 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	if err := p.load(ctx); err != nil {
 		return err
 	}
+	if p.Began != nil {
+		p.crew.do(func() { p.Began(calls) })
+	}
 	tick := time.NewTicker(savesWithin)
 	defer tick.Stop()
 	defer p.early.Stop()
 	for {
-		if err := p.step(ctx, calls); err != nil {
+		if err := p.step(ctx); err != nil {
 			return err
 		}
 		select {
@@ -79,9 +92,12 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		case r := <-p.results:
 			p.finished(r)
 			p.more()
+		case l := <-p.looked:
+			p.lookEnded(l)
 		case <-p.early.C:
 			p.due()
 		case <-tick.C:
+			p.looks, p.asks = looksPerTick, asksPerTick
 			p.due()
 			p.measure()
 			if err := p.release(ctx); err != nil {
@@ -140,7 +156,7 @@ func (p *dispatch) load(ctx context.Context) error {
 }
 
 // step does all that can be done now.
-func (p *dispatch) step(ctx, calls context.Context) error {
+func (p *dispatch) step(ctx context.Context) error {
 	if err := p.announce(ctx); err != nil {
 		return err
 	}
@@ -149,7 +165,7 @@ func (p *dispatch) step(ctx, calls context.Context) error {
 	}
 	p.takeHeard()
 	p.takeEphemeral()
-	return p.start(ctx, calls)
+	return p.start(ctx)
 }
 
 // announce puts what changed in device lists into the outbox.
@@ -287,10 +303,10 @@ func (p *dispatch) takeEphemeral() {
 
 // due marks the destinations whose time to be tried again has come.
 func (p *dispatch) due() {
-	now := p.Clock().UnixMilli()
+	now := p.Clock()
 	for _, d := range p.dests {
-		if d.Since != 0 && d.Retry <= now {
-			p.mark(d)
+		if d.Since != 0 && d.Retry <= now.UnixMilli() {
+			p.retry(d, now)
 		}
 	}
 }

@@ -17,11 +17,12 @@ func (p *dispatch) finished(r result) {
 	if d.retrying {
 		p.failing--
 	}
-	spoke := d.spoke
+	spoke, rooms := d.spoke, d.manifest.rooms
 	d.inFlight, d.retrying, d.spoke, d.delivery, d.body, d.manifest = false, false, false, nil, nil, manifest{}
 	switch {
 	case r.err == nil:
 		p.arrived(d)
+		p.reached(d, rooms)
 	case refusedForGood(r.err) && d.Since != 0 && p.Clock().UnixMilli()-d.Since > givenUp.Milliseconds():
 		// Why: a transaction that a server never takes would keep everything behind it.
 		p.Log.Error("another server does not take a transaction: it is left out", "server", d.Server, "error", r.err)
@@ -52,6 +53,7 @@ func (p *dispatch) arrived(d *destination) {
 	p.stats.transactions.Add(1)
 	if d.Since != 0 {
 		p.returned(d.Server)
+		d.unwatch()
 	}
 	d.Since, d.Retry, d.Reason = 0, 0, ""
 	d.Success = p.Clock().UnixMilli()

@@ -9,11 +9,12 @@ import (
 	"rempart/internal/matrix"
 )
 
-// manifest is what the record says of a transaction.
+// manifest is what the record says of a transaction, and which rooms it is about.
 type manifest struct {
 	items []byte
 	about []ledger.Name
 	types []string
+	rooms []int64
 }
 
 func (m *manifest) name(n ledger.Name) {
@@ -25,6 +26,9 @@ func (m *manifest) name(n ledger.Name) {
 // event notes an event; its id stands for its contents.
 func (m *manifest) event(e *rooms.Stored) {
 	m.items = ledger.AppendItem(m.items, []byte(e.ID))
+	if !slices.Contains(m.rooms, e.Row.Room) {
+		m.rooms = append(m.rooms, e.Row.Room)
+	}
 	m.name(ledger.Room(e.RoomID))
 	m.name(ledger.User(e.Sender))
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type transaction struct {
 // peer is another server: it notes what it is sent. What it is sent again under the same id it passes over, as servers do.
 type peer struct {
 	name matrix.ServerName
+	addr string
 	got  chan transaction // every request, before it is answered
 	done chan struct{}    // the same, after what it holds was taken
 	// answer decides on each request; it may wait. It gives the status.
@@ -159,6 +161,8 @@ type world struct {
 	policy core.RoomPolicy
 	key    matrix.SigningKey
 	ms     atomic.Int64
+	// reached, if set, hears who is asked what is new.
+	reached chan matrix.ServerName
 }
 
 func newWorld(t *testing.T) *world {
@@ -182,12 +186,32 @@ func (w *world) SigningKey(server matrix.ServerName) (matrix.SigningKey, bool) {
 
 // peer adds a server; n tells it apart.
 func (w *world) peer(n int) *peer {
+	p := w.absent(n)
+	w.arrive(p)
+	return p
+}
+
+// absent is a server that is not there yet.
+func (w *world) absent(n int) *peer {
 	host := fmt.Sprintf("peer%d.example", n)
 	p := &peer{name: matrix.ServerName(host + ":8448"), got: make(chan transaction, 10_000), done: make(chan struct{}, 10_000)}
-	addr := "9.9.9." + strconv.Itoa(n)
-	w.Host(host, addr)
-	w.Serve(addr+":8448", p, host)
+	p.addr = "9.9.9." + strconv.Itoa(n) + ":8448"
+	w.Host(host, "9.9.9."+strconv.Itoa(n))
 	return p
+}
+
+// arrive has a server be there.
+func (w *world) arrive(p *peer) { w.Serve(p.addr, p, p.name.Host()) }
+
+// dials waits until so many connections were tried.
+func (w *world) dials(t *testing.T, n int) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); len(w.Dialled()) < n; {
+		if time.Now().After(end) {
+			t.Fatalf("dialled %v", w.Dialled())
+		}
+		runtime.Gosched()
+	}
 }
 
 // node is one process of the installation.
@@ -217,6 +241,11 @@ func (w *world) node(t *testing.T, url string, ahead time.Duration) *node {
 		Client: client.New(client.Options{Egress: w.Egress(egress.AllowNames([]string{"*"}, false), nil), Keys: w, Agent: "test"}),
 		Compose: func(_ context.Context, row *storage.OutboxRow) ([]core.EDU, error) {
 			return []core.EDU{{Type: row.EDU, Content: row.Body}}, nil
+		},
+		Reached: func(_ context.Context, server matrix.ServerName, _ []int64) {
+			if w.reached != nil {
+				w.reached <- server
+			}
 		},
 		Clock: func() time.Time { return w.clock().Add(ahead) },
 	})

@@ -34,6 +34,10 @@ type Options struct {
 	Within func(matrix.ServerName) bool
 	// Returned, if set, is called when a server takes something that could not be reached before. It may wait; others wait for it.
 	Returned func(ctx context.Context, server matrix.ServerName)
+	// Reached, if set, is called now and then with a server that took events of some rooms, by their numbers. It may wait, too.
+	Reached func(ctx context.Context, server matrix.ServerName, rooms []int64)
+	// Began, if set, is called when this process begins to send: nobody did for a while, perhaps. It may wait.
+	Began func(ctx context.Context)
 	// Ledger records every transaction before it is sent; nil: nobody does.
 	Ledger *ledger.Service
 	// Signals are the ephemeral messages of other nodes; nil: there are none.
@@ -67,7 +71,7 @@ type Sender struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}
-	back   chan matrix.ServerName // who has returned
+	back   chan greeted // who is there
 	lease  *lease.Lease
 	stats  stats
 	crew   *crew
@@ -99,7 +103,7 @@ func New(o Options) *Sender {
 		o.Clock = time.Now
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan matrix.ServerName, maxReturned), heard: map[matrix.ServerName]bool{}, crew: newCrew()}
+	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan greeted, maxReturned), heard: map[matrix.ServerName]bool{}, crew: newCrew()}
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.signalled)
@@ -107,7 +111,7 @@ func New(o Options) *Sender {
 	s.lease = lease.New(o.DB, "federation sender", o.Clock, o.Log)
 	s.wg.Go(func() { s.lease.Hold(ctx, s.send, nil) })
 	for range returnedAtOnce {
-		if o.Returned != nil {
+		if o.Returned != nil || o.Reached != nil {
 			s.wg.Go(func() { s.greet(ctx) })
 		}
 	}

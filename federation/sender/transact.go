@@ -23,7 +23,7 @@ type flight struct {
 }
 
 // start makes a transaction for each destination that is ready, stores them, and sends them.
-func (p *dispatch) start(ctx, calls context.Context) error {
+func (p *dispatch) start(ctx context.Context) error {
 	p.ts = p.Clock().UnixMilli()
 	var go1 []*destination
 	ready := p.ready
@@ -53,7 +53,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 		go1 = append(go1, d)
 	}
 	p.ready = append(later, p.ready...)
-	prepared, recorded := p.preparing(calls, go1), p.record(ctx, go1)
+	prepared, recorded := p.preparing(p.calls, go1), p.record(ctx, go1)
 	err := p.save(ctx, go1)
 	<-prepared
 	permits, refused := recorded()
@@ -66,7 +66,7 @@ func (p *dispatch) start(ctx, calls context.Context) error {
 	for i, d := range go1 {
 		p.underWay++
 		p.crew.do(func() {
-			refused, err := p.tell(calls, d)
+			refused, err := p.tell(p.calls, d)
 			permits[i].End(outcomeOf(d, err))
 			for id, why := range refused {
 				p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)

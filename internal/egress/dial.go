@@ -105,22 +105,27 @@ func (e *Egress) attempt(ctx context.Context, network string, i Intent) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	// Why not the caller's context alone: it ends with the request, the connection does not.
-	dial, cancel := context.WithCancel(ctx)
-	c := &judged{judge: e.judge, intent: i, open: &e.open, cancel: cancel}
+	var permit Permit
 	if e.recorder != nil {
-		if c.permit, err = e.recorder.Begin(ctx, i); err != nil {
-			cancel()
+		if permit, err = e.recorder.Begin(ctx, i); err != nil {
 			return nil, fmt.Errorf("record connection: %w", err)
 		}
 	}
+	return e.connectTo(ctx, network, i, permit)
+}
+
+// connectTo dials what was admitted and recorded; permit may be nil.
+func (e *Egress) connectTo(ctx context.Context, network string, i Intent, permit Permit) (net.Conn, error) {
+	// Why not the caller's context alone: it ends with the request, the connection does not.
+	dial, cancel := context.WithCancel(ctx)
+	c := &judged{judge: e.judge, intent: i, permit: permit, open: &e.open, cancel: cancel}
 	e.open.add(c)
 	address := i.Addr.String()
 	if i.Socket {
 		address = i.Host
 	}
 	// Why again: what changed before the attempt was among those that are looked through has not reached it.
-	if err = e.judge.Admit(ctx, i); err != nil {
+	if err := e.judge.Admit(ctx, i); err != nil {
 		c.end(Outcome{Err: err})
 		return nil, err
 	}

@@ -53,6 +53,9 @@ type Intent struct {
 	Addr netip.AddrPort
 	// Socket reports that Host is the path of a unix socket, which leads nowhere but to this machine.
 	Socket bool
+	// Watch reports that it stands for looking again and again whether somebody is there, until its permit ends: connections are made and
+	// closed, and nothing is sent by them.
+	Watch bool
 	// Verdict is how it was decided, for the recorder; judges do not read it.
 	Verdict Verdict
 }
