@@ -98,7 +98,7 @@ func (w *writer) flushValues(ctx context.Context, last bool) error {
 // insertValues inserts in chunks of powers of two, which bounds the number of prepared statements.
 func (w *writer) insertValues(ctx context.Context, t *table, rows []Row) error {
 	for len(rows) > 0 {
-		n := t.maxRows
+		n := maxRows
 		for n > len(rows) {
 			n /= 2
 		}

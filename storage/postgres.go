@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/lib/pq"
 )
@@ -24,7 +25,11 @@ func (db *DB) connectPostgres(ctx context.Context) error {
 	db.write = db.openPostgres(1)
 	db.follow = db.openPostgres(1)
 	db.read = db.openPostgres(db.opts.Readers)
-	if err := db.checkPostgres(ctx); err != nil {
+	var reader sync.WaitGroup
+	reader.Go(func() { _ = db.read.PingContext(ctx) }) // whoever reads first finds a connection; what is wrong is found below
+	err = db.checkPostgres(ctx)
+	reader.Wait()
+	if err != nil {
 		return errors.Join(err, db.closePools())
 	}
 	return nil

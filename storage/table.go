@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // colType is the type of a column as the PostgreSQL fast path must name it.
@@ -21,7 +22,7 @@ type column struct {
 	typ  colType
 }
 
-// table describes how rows of one table are added. It is made once, at package level, and never changed.
+// table describes how rows of one table are added. It is made once, at package level; what it says never changes.
 type table struct {
 	name string
 	cols []column
@@ -29,10 +30,12 @@ type table struct {
 	key int
 	// onConflict is "" (an error), "ignore" or "update" (every column that is not key), or a clause of its own.
 	onConflict string
-	// texts are the multi-row inserts for 1, 2, 4 … 64 rows; maxRows is the largest of them that SQLite takes.
-	texts   [7]string
-	maxRows int
+	// texts are the multi-row inserts for 1, 2, 4 … maxRows rows, made when they are first needed.
+	texts [7]atomic.Pointer[string]
 }
+
+// maxRows is how many rows one insert adds at the most on SQLite.
+const maxRows = 64
 
 // newTable describes a table by "name:type" columns, for example "nid:i json:b".
 func newTable(name, columns string, key int, onConflict string) *table {
@@ -41,15 +44,20 @@ func newTable(name, columns string, key int, onConflict string) *table {
 		n, typ, _ := strings.Cut(f, ":")
 		t.cols = append(t.cols, column{n, colType(typ[0])})
 	}
-	t.maxRows = 64
-	for i := range t.texts {
-		t.texts[i] = t.insertValues(1 << i)
-	}
 	return t
 }
 
-// values is the insert of n rows, n a power of two up to 64.
-func (t *table) values(n int) string { return t.texts[bits.TrailingZeros(uint(n))] }
+// values is the insert of n rows, n a power of two up to maxRows.
+func (t *table) values(n int) string {
+	kept := &t.texts[bits.TrailingZeros(uint(n))]
+	text := kept.Load()
+	if text == nil {
+		made := t.insertValues(n)
+		text = &made
+		kept.Store(text)
+	}
+	return *text
+}
 
 func (t *table) columnList() string {
 	names := make([]string, len(t.cols))

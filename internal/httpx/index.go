@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/gorilla/mux"
 )
@@ -12,12 +13,36 @@ import (
 // with a regular expression each. It is a tree over path segments; routes whose literal segments are the same share a
 // small mux, which checks the method and takes the variables. Why: as one mux, the last of 200 routes costs 100 µs.
 //
-// Routes are added before serving starts; after that an index is read-only and may be shared.
+// Routes are added before serving starts; after that an index is read-only to its users and may be shared.
 type index struct {
 	literal  map[string]*index
 	variable *index
-	routes   *mux.Router          // routes with variables that end here; nil: none
+	varied   *varied              // routes with variables that end here; nil: none
 	fixed    map[string]*endpoint // routes without variables that end here, by method
+}
+
+// varied are routes with variables whose literal segments are the same.
+type varied struct {
+	routes []variedRoute
+	made   sync.Once
+	mux    *mux.Router
+}
+
+type variedRoute struct {
+	method, pattern string
+	endpoint        *endpoint
+}
+
+// router is their mux. Why only when one of them is asked for: to compile the expressions of all routes takes a sixth of a start.
+func (v *varied) router() *mux.Router {
+	v.made.Do(func() {
+		// Why: without these two, "%2F" in a variable ends in 404 and "//" in a redirect.
+		v.mux = mux.NewRouter().SkipClean(true).UseEncodedPath()
+		for _, r := range v.routes {
+			v.mux.Handle(r.pattern, r.endpoint).Methods(r.method)
+		}
+	})
+	return v.mux
 }
 
 // add puts a route at the leaf of its pattern.
@@ -33,11 +58,10 @@ func (x *index) add(method, pattern string, e *endpoint) {
 		leaf.fixed[method] = e
 		return
 	}
-	if leaf.routes == nil {
-		// Why: without these two, "%2F" in a variable ends in 404 and "//" in a redirect.
-		leaf.routes = mux.NewRouter().SkipClean(true).UseEncodedPath()
+	if leaf.varied == nil {
+		leaf.varied = &varied{}
 	}
-	leaf.routes.Handle(pattern, e).Methods(method)
+	leaf.varied.routes = append(leaf.varied.routes, variedRoute{method, pattern, e})
 }
 
 // child returns the node for a segment of a pattern, made if it is new.
@@ -85,11 +109,11 @@ func (x *index) down(req *http.Request, rest string, more bool, m *match) bool {
 		return true
 	}
 	m.known = m.known || x.fixed != nil
-	if x.routes == nil {
+	if x.varied == nil {
 		return false
 	}
 	var found mux.RouteMatch
-	if !x.routes.Match(req, &found) {
+	if !x.varied.router().Match(req, &found) {
 		m.known = m.known || errors.Is(found.MatchErr, mux.ErrMethodMismatch)
 		return false
 	}
