@@ -19,9 +19,10 @@ const (
 	backupSQLite   = "database.db"
 	backupPostgres = "database.dump"
 	backupMedia    = "media"
+	backupLedger   = "ledger.key"
 )
 
-// backup copies what a server needs to come back: database, signing keys, configuration and files. The server may run.
+// backup copies what a server needs to come back: database, keys, configuration and files. The server may run.
 func backup(ctx context.Context, args []string, c console) error {
 	f := flags("backup")
 	named := configFlag(f)
@@ -42,8 +43,8 @@ func backup(ctx context.Context, args []string, c console) error {
 	if err := copyDatabase(ctx, cfg, folder); err != nil {
 		return err
 	}
-	for _, path := range append(keyFiles(cfg), cfg.File) {
-		if err := copyFile(path, filepath.Join(folder, filepath.Base(path))); err != nil {
+	for _, f := range append(backedUp(cfg), backupFile{config.DefaultFile, cfg.File}) {
+		if err := copyFile(f.path, filepath.Join(folder, f.name)); err != nil {
 			return err
 		}
 	}
@@ -55,7 +56,7 @@ func backup(ctx context.Context, args []string, c console) error {
 	if err := m.write(folder); err != nil {
 		return err
 	}
-	c.say("%s holds a complete copy, signing keys included: keep it as safe as the server itself.", folder)
+	c.say("%s holds a complete copy, keys included: keep it as safe as the server itself.", folder)
 	return nil
 }
 
@@ -86,58 +87,27 @@ func copyDatabase(ctx context.Context, cfg *config.Config, folder string) error 
 	return storage.Snapshot(ctx, cfg.Database.Path, filepath.Join(folder, backupSQLite))
 }
 
+// backupFile is a file with its name in a backup.
+type backupFile struct{ name, path string }
+
+// backedUp are the keys: those that sign events, and that of the ledger, by which others check what is in the database.
+func backedUp(cfg *config.Config) []backupFile {
+	var files []backupFile
+	for _, path := range keyFiles(cfg) {
+		files = append(files, backupFile{filepath.Base(path), path})
+	}
+	if _, err := os.Stat(ledgerKey(cfg)); err == nil { // not before the first start of a version that has a ledger
+		files = append(files, backupFile{backupLedger, ledgerKey(cfg)}, backupFile{backupLedger + ".pub", ledgerKey(cfg) + ".pub"})
+	}
+	return files
+}
+
 func keyFiles(cfg *config.Config) []string {
 	files := []string{cfg.Server.SigningKey}
 	for _, t := range cfg.Server.Tenants {
 		files = append(files, t.SigningKey)
 	}
 	return files
-}
-
-// restore puts a backup into a data folder that does not exist yet. What has no place of its own in the configuration
-// of the backup lands in that folder, where the server looks for it.
-func restore(ctx context.Context, args []string, c console) error {
-	words, err := parse(flags("restore"), args, 2)
-	if err != nil {
-		return err
-	}
-	folder, data := words[0], words[1]
-	m, err := readManifest(folder)
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(data, 0o700); err != nil {
-		return fmt.Errorf("a backup is restored into a new folder: %w", err)
-	}
-	for _, file := range m.Files {
-		target := file.Name
-		switch target {
-		case backupPostgres:
-			continue
-		case backupSQLite:
-			target = "rempart.db"
-		}
-		if err := copyFile(filepath.Join(folder, file.Name), filepath.Join(data, target)); err != nil {
-			return err
-		}
-	}
-	cfg, err := config.Load(filepath.Join(data, config.DefaultFile))
-	if err != nil {
-		return fmt.Errorf("the files are in %s, but its configuration does not fit this machine; correct it:\n%w", data, err)
-	}
-	if err := copyMedia(ctx, c, filepath.Join(folder, backupMedia), cfg.Media.Path, false); err != nil {
-		return err
-	}
-	if cfg.Database.URL != "" {
-		if err := loadPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres)); err != nil {
-			return err
-		}
-	}
-	if err := storage.BeginAnew(ctx, databaseURL(cfg)); err != nil {
-		return err
-	}
-	c.say("%s of %s is back in %s. Start it with: rempart serve -config %s", m.ServerName, m.Created, data, cfg.File)
-	return nil
 }
 
 // copyFile copies a file to a new one that only its owner can read, and returns when it is on disk.

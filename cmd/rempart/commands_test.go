@@ -93,7 +93,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if code, _, errs := runCommand("", "restore", saved, again); code != 0 {
 		t.Fatal(errs)
 	}
-	for _, name := range []string{"signing.key", config.DefaultFile} {
+	for _, name := range []string{"signing.key", "ledger.key", "ledger.key.pub", config.DefaultFile} {
 		a, _ := os.ReadFile(filepath.Join(s.config.Server.DataDir, name))
 		b, _ := os.ReadFile(filepath.Join(again, name))
 		if len(a) == 0 || !bytes.Equal(a, b) {
