@@ -55,7 +55,7 @@ func TestWhatAnEventMayHold(t *testing.T) {
 	})
 }
 
-// The creators of a room of version 12 stand above its power levels. Spec: rooms/v12/#authorization-rules
+// The creators of a room of version 12 stand above its power levels. Spec: rooms/v12/#authorisation-rules
 func TestPrivilegedCreators(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		alice, _ := s.register("alice")

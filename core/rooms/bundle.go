@@ -138,7 +138,7 @@ func validEdit(e, edit *Stored) bool {
 	return e.Type == "m.room.encrypted" || json.Unmarshal(edit.Content, &c) == nil && len(c.New) > 0
 }
 
-// bundleReferences lists who refers to an event. Spec: client-server-api/#server-side-aggregation-of-mreference-relationships
+// bundleReferences lists who refers to an event. Spec: client-server-api/#server-side-aggregation-of-mreference
 func (s *Service) bundleReferences(ctx context.Context, v *viewer, e *Stored) ([]byte, error) {
 	list, err := s.newest(ctx, v, e, "m.reference", maxReferences)
 	if err != nil || len(list) == 0 {

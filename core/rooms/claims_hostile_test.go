@@ -103,3 +103,41 @@ func TestWhatIsOverIsNotAnsweredAgain(t *testing.T) {
 		t.Errorf("a knock of before: %v", err)
 	}
 }
+
+// What a stranger says of the version of a room that is not known here keeps nobody out of it.
+func TestALieAboutARoomsVersion(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		w, a, d := twoServers(t, url)
+		room := d.publicRoomOf(t, dora, "there", "")
+		v, _ := matrix.Version("1")
+		user := string(alice)
+		lie, err := v.Build(matrix.Proto{RoomID: room.ID(), Sender: "@liar:bad.example", Type: "m.room.member", StateKey: &user, Content: []byte(`{"membership":"invite"}`),
+			PrevEvents: []matrix.EventID{"$a:bad.example"}, AuthEvents: []matrix.EventID{"$a:bad.example"}, Depth: 5, OriginServerTS: 1,
+			RefHash: func(matrix.EventID) []byte { return make([]byte, 32) }}, w.liar(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.rooms.AcceptInvite(t.Context(), bad, "1", room.ID(), lie.ID, json.RawMessage(lie.JSON), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.rooms.JoinVia(t.Context(), rooms.Entry{Room: room.ID(), User: alice, Via: []matrix.ServerName{there}}); err == nil {
+			t.Error("an invitation that waits was passed over")
+		}
+		if err := a.rooms.LeaveVia(t.Context(), rooms.Entry{Room: room.ID(), User: alice}); err != nil {
+			t.Fatal(err)
+		}
+		a.enters(t, rooms.Entry{Room: room.ID(), User: alice, Via: []matrix.ServerName{there}})
+		a.must(t, a.known(t, room.ID()), text(alice, "in spite of all"))
+	})
+}
+
+// liar is the key of a server that is on the wire and answers nothing.
+func (w *wire) liar(t *testing.T) matrix.SigningKey {
+	t.Helper()
+	key, err := matrix.GenerateSigningKey(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys[bad] = key
+	return key
+}

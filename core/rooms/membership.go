@@ -206,7 +206,7 @@ func (s *Service) addProfile(ctx context.Context, m MembershipChange, content ma
 }
 
 // authoriserOf names the user by whose right a restricted room is joined; nobody when no such right is needed.
-// Spec: client-server-api/#restricted-rooms, rooms/v8/#authorization-rules
+// Spec: client-server-api/#restricted-rooms, rooms/v8/#authorisation-rules
 func (s *Service) authoriserOf(ctx context.Context, room *Room, user matrix.UserID, v *View, now *matrix.Event) (matrix.UserID, error) {
 	if !room.Version().RestrictedJoins || membershipOf(now) == "invite" || membershipOf(now) == "ban" {
 		return "", nil

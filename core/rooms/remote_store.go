@@ -132,7 +132,10 @@ func (s *Service) placeAnew(ctx context.Context, r *Room, e *matrix.Event, state
 func (s *Service) openRoom(ctx context.Context, id matrix.RoomID, v *matrix.RoomVersion) (*Room, error) {
 	r, err := s.Room(ctx, id)
 	if err == nil && r.version != v {
-		return nil, matrix.IncompatibleRoomVersion(v.ID)
+		r, err = nil, s.forgetHearsay(ctx, r, v)
+		if err == nil {
+			r, err = s.Room(ctx, id)
+		}
 	}
 	if err == nil || !matrix.HasCode(err, matrix.CodeNotFound) {
 		return r, err
@@ -148,4 +151,25 @@ func (s *Service) openRoom(ctx context.Context, id matrix.RoomID, v *matrix.Room
 		return nil, fmt.Errorf("add room %s: %w", id, err)
 	}
 	return s.Room(ctx, id)
+}
+
+// forgetHearsay forgets a room that was said to be of another version than now, of which nothing is here but what somebody said, and in
+// which nobody of ours is or waits to be. Why: else one word of a stranger about a room that is not known here would keep all of ours out of it.
+func (s *Service) forgetHearsay(ctx context.Context, r *Room, v *matrix.RoomVersion) error {
+	n, err := r.snapshotNow(ctx)
+	if err != nil {
+		return err
+	}
+	known := len(n.heads) > 0
+	for _, m := range []storage.Membership{storage.MemberJoin, storage.MemberInvite, storage.MemberKnock} {
+		list, err := s.db.ListLocalMembers(ctx, r.nid, m)
+		if err != nil {
+			return err
+		}
+		known = known || len(list) > 0
+	}
+	if known {
+		return matrix.IncompatibleRoomVersion(v.ID)
+	}
+	return s.Remove(ctx, r.nid, r.id, func() error { return nil })
 }

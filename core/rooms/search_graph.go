@@ -58,7 +58,7 @@ func messageText(content []byte) string {
 	if c.Relates.ReplyTo == nil {
 		return body
 	}
-	// Spec: client-server-api/#fallbacks-for-rich-replies (of older clients)
+	// Spec: client-server-api/#rich-replies before v1.13
 	for strings.HasPrefix(body, "> ") {
 		_, rest, more := strings.Cut(body, "\n")
 		if !more {

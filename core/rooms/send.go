@@ -135,7 +135,7 @@ func (s *Service) sendInvite(ctx context.Context, q SendRequest, d Draft) (_ mat
 }
 
 // memberContent is the content of a membership event that a client wrote itself, with the one key that only a server
-// can fill in. Spec: rooms/v8/#authorization-rules
+// can fill in. Spec: rooms/v8/#authorisation-rules
 func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now *matrix.Event) (json.RawMessage, error) {
 	var content map[string]json.RawMessage
 	if err := json.Unmarshal(q.Content, &content); err != nil {

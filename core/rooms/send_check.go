@@ -72,7 +72,7 @@ func checkMember(stateKey string, content json.RawMessage) (membership string, e
 }
 
 // creatorsOf lists those whose power no m.room.power_levels may name; nobody before version 12.
-// Spec: rooms/v12/#authorization-rules
+// Spec: rooms/v12/#authorisation-rules
 func creatorsOf(ctx context.Context, v *View) ([]matrix.UserID, error) {
 	if !v.Room().Version().PrivilegedCreators {
 		return nil, nil

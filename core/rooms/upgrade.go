@@ -11,7 +11,7 @@ import (
 
 // Upgrade replaces a room by a new one of another version: the new room first, then the tombstone, with which the
 // aliases move. A crash in between leaves a room that nobody knows of, and the request may be repeated.
-// Spec: client-server-api/#server-behaviour-19 (room upgrades)
+// Spec: client-server-api/#room-upgrades
 func (s *Service) Upgrade(ctx context.Context, c matrix.Caller, old *Room, version string, additional []matrix.UserID) (*Room, error) {
 	v, ok := matrix.Version(version)
 	if !ok {

@@ -166,7 +166,7 @@ func readLevels(from any, to map[string]int64) int64 {
 	return highest
 }
 
-// wholeLevel reads a level as old room versions allow it: a number or a number in a string. Spec: rooms/v1/#power-levels
+// wholeLevel reads a level as old room versions allow it: a number or a number in a string. Spec: rooms/v1/#mroompower_levels-events-accept-values-as-strings
 func wholeLevel(raw any) (int64, bool) {
 	switch v := raw.(type) {
 	case float64:

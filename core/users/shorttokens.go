@@ -81,7 +81,7 @@ func (s *Service) LoginToken(ctx context.Context, c matrix.Caller, auth json.Raw
 	return t, s.db.Commit(ctx, change)
 }
 
-// LoginByToken opens a session for whoever shows a log-in token, once. Spec: client-server-api/#token-based
+// LoginByToken opens a session for whoever shows a log-in token, once. Spec: client-server-api/#post_matrixclientv3login
 func (s *Service) LoginByToken(ctx context.Context, token string, q LoginRequest) (*Session, error) {
 	d := deviceRequest{id: q.DeviceID, name: q.DeviceName, refresh: q.Refresh}
 	if err := d.check(); err != nil {
