@@ -22,16 +22,21 @@ func plainly(err error) error {
 	return err
 }
 
-// Examine reads a SQLite database from end to end, while it may be in use, and says what is broken in it. It returns the
-// time of the newest checkpoint of the ledger, the zero time when there is none.
-func Examine(ctx context.Context, path string) (last time.Time, err error) {
-	db := &DB{opts: Options{URL: path, Readers: 1}}
+// Examine connects to a database that may be in use, which checks PostgreSQL's settings, reads a SQLite one from end to end,
+// and says what is wrong with it. It returns the time of the newest checkpoint of the ledger, the zero time when there is none.
+func Examine(ctx context.Context, url string) (last time.Time, err error) {
+	db := &DB{opts: Options{URL: url, Readers: 1}}
 	if err := db.connect(ctx); err != nil {
 		return last, fmt.Errorf("open database: %w", plainly(err))
 	}
 	defer func() { err = errors.Join(err, db.closePools()) }()
-	var found string
-	if err := db.read.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found); err != nil {
+	found := "ok"
+	if db.dialect.arrays {
+		err = db.read.PingContext(ctx)
+	} else {
+		err = db.read.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&found)
+	}
+	if err != nil {
 		return last, plainly(err)
 	}
 	if found != "ok" {

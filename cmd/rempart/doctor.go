@@ -101,16 +101,13 @@ func probe(dir string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// examineDatabase reads the whole of a SQLite file, and looks whether the clock has gone back since the last checkpoint of
+// examineDatabase reads the whole of a SQLite file, or connects to PostgreSQL, and looks whether the clock has gone back since the last checkpoint of
 // the record was signed.
 func examineDatabase(cfg *config.Config) error {
-	if cfg.Database.URL != "" {
-		return nil // a start checks what it needs of PostgreSQL
-	}
-	if _, err := os.Stat(cfg.Database.Path); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(cfg.Database.Path); cfg.Database.URL == "" && errors.Is(err, os.ErrNotExist) {
 		return nil // the first start makes it
 	}
-	last, err := storage.Examine(context.Background(), cfg.Database.Path)
+	last, err := storage.Examine(context.Background(), databaseURL(cfg))
 	if err != nil {
 		return err
 	}

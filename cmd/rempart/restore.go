@@ -52,7 +52,7 @@ func restore(ctx context.Context, args []string, c console) error {
 	}
 	if cfg.Database.URL != "" {
 		if err := loadPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres)); err != nil {
-			return err
+			return fmt.Errorf("the database that database.url names must be empty; remove %s before another attempt: %w", data, err)
 		}
 	}
 	if err := storage.BeginAnew(ctx, databaseURL(cfg)); err != nil {

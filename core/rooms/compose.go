@@ -127,6 +127,10 @@ func refused(err error) error {
 	}
 	busy := matrix.NewError(503, matrix.CodeUnknown, "The room is busy. Try again in a moment.").
 		French("Le salon est occupé. Réessayez dans un instant.")
+	if !errors.Is(err, storage.ErrStale) { // the database does not answer, its disk is full: the log says which
+		busy = matrix.NewError(503, matrix.CodeUnknown, "The server cannot store messages just now. Try again in a moment.").
+			French("Le serveur ne peut rien enregistrer pour le moment. Réessayez dans un instant.")
+	}
 	return busy.With("retry_after_ms", time.Second.Milliseconds()).Wrap(fmt.Errorf("append event: %w", err))
 }
 
