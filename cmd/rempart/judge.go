@@ -112,10 +112,10 @@ func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, e
 	return v, j.tell(ctx, &f, &d, v.ID) // the way out records it
 }
 
-// accept judges a server that makes a request, and the address that it comes from.
-func (j *judge) accept(ctx context.Context, server matrix.ServerName) error {
+// accept judges a server that makes a request to one of ours, and the address that it comes from.
+func (j *judge) accept(ctx context.Context, server, ours matrix.ServerName) error {
 	from := httpx.ClientAddr(ctx)
-	f := policy.Facts{Point: policy.FedAccept, Server: server, Addr: netip.AddrPortFrom(from, 0), Now: time.Now()}
+	f := policy.Facts{Point: policy.FedAccept, Tenant: ours, Server: server, Addr: netip.AddrPortFrom(from, 0), Now: time.Now()}
 	d := j.policy.Decide(&f)
 	if d.Allowed && !d.Observed {
 		return nil

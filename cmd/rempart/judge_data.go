@@ -27,9 +27,9 @@ func (j *judge) tells(from, to matrix.ServerName, typ string) bool {
 	return j.data(policy.FedOutEDU, from, to, typ)
 }
 
-// hears reports whether a server may tell us one.
-func (j *judge) hears(from matrix.ServerName, typ string) bool {
-	return j.data(policy.FedInEDU, "", from, typ)
+// hears reports whether a server may tell one of ours one.
+func (j *judge) hears(from, ours matrix.ServerName, typ string) bool {
+	return j.data(policy.FedInEDU, ours, from, typ)
 }
 
 // data judges one kind of data. Nothing is logged: this is asked for every message, and a partner that was granted less is no alarm.

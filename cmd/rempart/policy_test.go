@@ -268,7 +268,7 @@ func TestKindsOfData(t *testing.T) {
 		{"a.fr", "m.receipt", true}, {"a.fr", "m.direct_to_device", true}, {"a.fr", "m.typing", false}, {"a.fr", "m.presence", false},
 		{"b.fr", "m.presence", true}, {"b.fr", "m.receipt", false}, {"c.fr", "m.receipt", false},
 	} {
-		if j.tells("", c.server, c.typ) != c.ok || j.hears(c.server, c.typ) != c.ok {
+		if j.tells("", c.server, c.typ) != c.ok || j.hears(c.server, "", c.typ) != c.ok {
 			t.Errorf("%s %s: want %v", c.server, c.typ, c.ok)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 
 	"rempart/internal/matrix"
@@ -46,12 +47,16 @@ func (s *Service) addressOutside(change *storage.Change, sender matrix.UserID, t
 	return nil
 }
 
-// ReceiveToDevice takes messages of another server for devices here; a message that comes again is not delivered again.
-func (s *Service) ReceiveToDevice(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
+// ReceiveToDevice takes messages of another server for devices of one of ours; a message that comes again is not delivered again.
+func (s *Service) ReceiveToDevice(ctx context.Context, origin, ours matrix.ServerName, content json.RawMessage) error {
 	var m directMessage
 	if json.Unmarshal(content, &m) != nil || m.Sender.Server() != origin || len(m.Type) > maxType || len(m.MessageID) > maxTxn {
 		return nil
 	}
+	if _, err := matrix.ParseUserID(string(m.Sender)); err != nil {
+		return nil //nolint:nilerr // Why: a name is kept for ever, and so has bounds
+	}
+	maps.DeleteFunc(m.Messages, func(to matrix.UserID, _ map[matrix.DeviceID]json.RawMessage) bool { return to.Server() != ours })
 	sender, err := s.db.UserNID(ctx, m.Sender)
 	if err != nil {
 		return err
@@ -123,10 +128,19 @@ func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, erro
 		return false, nil
 	}
 	stream, err := s.db.FindRemoteDevices(ctx, nid)
-	if err == nil && !slices.Contains(u.Prev, stream) {
-		s.resync(nid, u.User, false)
+	if err != nil {
+		return true, ignoreMissing(err)
 	}
-	return true, ignoreMissing(err)
+	if !slices.Contains(u.Prev, stream) {
+		s.resync(nid, u.User, false)
+		return true, nil
+	}
+	change := &storage.Change{}
+	change.Guard(storage.MoveRemoteDevices(nid, stream, u.Stream))
+	if err := s.db.Commit(ctx, change); !errors.Is(err, storage.ErrGuard) {
+		return true, err
+	}
+	return true, nil
 }
 
 // ReceiveSigningUpdate takes new cross-signing keys of a user of another server.

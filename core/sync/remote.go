@@ -172,12 +172,13 @@ func (s *Service) HandleReceipts(ctx context.Context, origin matrix.ServerName, 
 	if json.Unmarshal(content, &all) != nil {
 		return nil
 	}
-	change := &storage.Change{}
+	change, tried := &storage.Change{}, 0
 	for id, types := range all {
 		for user, r := range types[readPublic] {
-			if user.Server() != origin || len(r.Events) == 0 || len(change.Rows) >= maxRemoteReceipts {
+			if user.Server() != origin || len(r.Events) == 0 || tried >= maxRemoteReceipts {
 				continue
 			}
+			tried++ // Why all, and not those that are kept: to find out costs the most
 			if err := s.remoteReceipt(ctx, change, origin, id, user, &r); err != nil {
 				return err
 			}

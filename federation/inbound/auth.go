@@ -16,8 +16,8 @@ import (
 // Authenticator checks the signatures of requests; it is httpx's. It may be used concurrently.
 type Authenticator struct {
 	Keys *keys.Ring
-	// Admit says whether we speak with a server at all; it is asked before anything else is done for it.
-	Admit func(ctx context.Context, server matrix.ServerName) error
+	// Admit says whether one of our servers, the last, speaks with another at all; it is asked before anything else is done for that.
+	Admit func(ctx context.Context, server, ours matrix.ServerName) error
 	// Heard, if set, is told of every server that made a good request. It must be quick.
 	Heard func(server matrix.ServerName)
 	// Clock may be nil for the wall clock.
@@ -53,7 +53,7 @@ func (a Authenticator) AuthenticateServer(ctx context.Context, r *http.Request, 
 func (a Authenticator) check(ctx context.Context, x xMatrix, r *http.Request, body []byte) (matrix.Caller, error) {
 	to := x.destination
 	if to == "" { // older servers do not say
-		to = a.Keys.Default
+		to = a.Keys.Asked(r.Host)
 	}
 	if _, ours := a.Keys.Own[to]; !ours {
 		return matrix.Caller{}, matrix.Unauthorized("This request is for another server.")
@@ -63,7 +63,7 @@ func (a Authenticator) check(ctx context.Context, x xMatrix, r *http.Request, bo
 		return matrix.Caller{}, matrix.Unauthorized("This request claims to come from this server.")
 	}
 	if a.Admit != nil {
-		if err := a.Admit(ctx, x.origin); err != nil {
+		if err := a.Admit(ctx, x.origin, to); err != nil {
 			return matrix.Caller{}, err
 		}
 	}

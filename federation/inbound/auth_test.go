@@ -48,8 +48,8 @@ func entrance(t *testing.T, db *storage.DB, others ...matrix.SigningKey) (h http
 	ring := keys.New(keys.Options{DB: db, Fetch: published(others), Default: "us.org", Own: map[matrix.ServerName][]matrix.SigningKey{
 		"us.org": {own}, "us2.org": {key(t, "us2.org")}}})
 	auth := inbound.Authenticator{Keys: ring, Heard: func(s matrix.ServerName) { *heard = append(*heard, s) },
-		Admit: func(_ context.Context, s matrix.ServerName) error {
-			if s == "refused.org" {
+		Admit: func(_ context.Context, s, ours matrix.ServerName) error {
+			if s == "refused.org" || s == "b.org" && ours == "us2.org" {
 				return matrix.Forbidden("We do not talk to you.")
 			}
 			return nil
@@ -131,6 +131,8 @@ func TestSignedRequests(t *testing.T) {
 			{"a server without keys", a, with(func(x *attempt) { x.origin = "gone.org" }), 401, "M_UNAUTHORIZED"},
 			{"ourselves", own, with(func(x *attempt) { x.origin = "us.org" }), 401, "M_UNAUTHORIZED"},
 			{"a server that is refused", a, with(func(x *attempt) { x.origin = "refused.org" }), 403, "M_FORBIDDEN"},
+			{"a server that one of ours refuses", b, with(func(x *attempt) { x.origin, x.destination = "b.org", "us2.org" }), 403, "M_FORBIDDEN"},
+			{"the same to the other one", b, with(func(x *attempt) { x.origin = "b.org" }), 200, `"from":"b.org"`},
 			{"another body", a, with(func(x *attempt) { x.signedBody = `{"a":"é","b":[1,3]}` }), 401, "M_UNAUTHORIZED"},
 			{"another target", a, with(func(x *attempt) { x.signedURI = "/f/a%2Fb?x=%20y" }), 401, "M_UNAUTHORIZED"},
 			{"another method", a, with(func(x *attempt) { x.signedMethod = "POST" }), 401, "M_UNAUTHORIZED"},

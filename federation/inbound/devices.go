@@ -3,6 +3,7 @@ package inbound
 import (
 	"context"
 	"encoding/json"
+	"maps"
 
 	"rempart/core/devices"
 	"rempart/internal/httpx"
@@ -31,20 +32,24 @@ type claimAnswer struct {
 const maxKeyUsers = 5000
 
 // deviceRoutes answers about the devices of our users. Spec: server-server-api/#device-management and #end-to-end-encryption
-func deviceRoutes(r *httpx.Router, s *devices.Service, local func(matrix.ServerName) bool) {
+func deviceRoutes(r *httpx.Router, s *devices.Service) {
 	httpx.Handle(r, "GET", "/_matrix/federation/v1/user/devices/{userID}", signed("getUserDevices"),
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (*devices.ServedList, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (*devices.ServedList, error) {
 			user, err := p.UserID()
+			if err == nil && user.Server() != c.Destination {
+				err = matrix.NotFound("There is no such user here.")
+			}
 			if err != nil {
 				return nil, err
 			}
 			return s.ServeDevices(ctx, user)
 		})
 	httpx.Handle(r, "POST", "/_matrix/federation/v1/user/keys/query", signed("queryUserEncryptionKeys"),
-		func(ctx context.Context, _ matrix.Caller, _ httpx.Path, q keysRequest) (a userKeysAnswer, err error) {
+		func(ctx context.Context, c matrix.Caller, _ httpx.Path, q keysRequest) (a userKeysAnswer, err error) {
 			if len(q.DeviceKeys) > maxKeyUsers {
 				return a, matrix.TooLarge("Ask about fewer users at once.")
 			}
+			keepOwn(c, q.DeviceKeys)
 			keys, err := s.ServeKeys(ctx, q.DeviceKeys)
 			if err != nil {
 				return a, err
@@ -56,12 +61,14 @@ func deviceRoutes(r *httpx.Router, s *devices.Service, local func(matrix.ServerN
 			if len(q.OneTimeKeys) > maxKeyUsers {
 				return a, matrix.TooLarge("Ask about fewer users at once.")
 			}
-			for user := range q.OneTimeKeys {
-				if !local(user.Server()) {
-					delete(q.OneTimeKeys, user) // Why: nobody asks others through us
-				}
-			}
+			keepOwn(c, q.OneTimeKeys)
 			claimed, _, err := s.ClaimKeys(ctx, c.Destination, q.OneTimeKeys)
 			return claimAnswer{claimed}, err
 		})
+}
+
+// keepOwn leaves out users of other servers than the one that was asked. Why also of those of this installation: each of its servers has
+// a policy of its own, and is asked by its own name.
+func keepOwn[T any](c matrix.Caller, asked map[matrix.UserID]T) {
+	maps.DeleteFunc(asked, func(user matrix.UserID, _ T) bool { return user.Server() != c.Destination })
 }

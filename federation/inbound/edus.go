@@ -14,15 +14,15 @@ import (
 type Ephemeral struct {
 	Sync    *sync.Service
 	Devices *devices.Service
-	// Admit reports whether a server may tell us a message of a type; nil: any.
-	Admit func(from matrix.ServerName, typ string) bool
+	// Admit reports whether a server may tell one of ours a message of a type; nil: any.
+	Admit func(from, ours matrix.ServerName, typ string) bool
 }
 
 var _ EDUs = Ephemeral{}
 
-// HandleEDU takes one message.
-func (e Ephemeral) HandleEDU(ctx context.Context, origin matrix.ServerName, typ string, content json.RawMessage) error {
-	if e.Admit != nil && !e.Admit(origin, typ) {
+// HandleEDU takes one message, which is for one of our servers.
+func (e Ephemeral) HandleEDU(ctx context.Context, origin, ours matrix.ServerName, typ string, content json.RawMessage) error {
+	if e.Admit != nil && !e.Admit(origin, ours, typ) {
 		return nil
 	}
 	switch typ {
@@ -33,7 +33,7 @@ func (e Ephemeral) HandleEDU(ctx context.Context, origin matrix.ServerName, typ 
 	case "m.presence":
 		return e.Sync.HandlePresence(ctx, origin, content)
 	case "m.direct_to_device":
-		return e.Devices.ReceiveToDevice(ctx, origin, content)
+		return e.Devices.ReceiveToDevice(ctx, origin, ours, content)
 	case "m.device_list_update":
 		return e.Devices.ReceiveDeviceUpdate(ctx, origin, content)
 	case "m.signing_key_update", "org.matrix.signing_key_update":

@@ -20,12 +20,12 @@ const maxAliasServers = 50
 // queryRoutes answers about our users and aliases. Spec: server-server-api/#querying-for-information
 func queryRoutes(r *httpx.Router, d Deps) {
 	httpx.Handle(r, "GET", "/_matrix/federation/v1/query/profile", signed("queryProfile"),
-		func(ctx context.Context, _ matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
+		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (users.Profile, error) {
 			user, err := matrix.ParseUserID(p.Query().Get("user_id"))
 			if err != nil {
 				return nil, err
 			}
-			if !d.Users.Local(user.Server()) {
+			if user.Server() != c.Destination {
 				return nil, matrix.NotFound("This server knows no profile of that user.")
 			}
 			field := p.Query().Get("field")
@@ -44,7 +44,7 @@ func queryRoutes(r *httpx.Router, d Deps) {
 			if err != nil {
 				return a, err
 			}
-			if !d.Users.Local(alias.Server()) {
+			if alias.Server() != c.Destination {
 				return a, matrix.NotFound("The alias is not one of this server.")
 			}
 			room, err := d.Rooms.ResolveAlias(ctx, alias)

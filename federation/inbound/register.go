@@ -12,7 +12,6 @@ import (
 	"rempart/core/users"
 	"rempart/federation/keys"
 	"rempart/internal/httpx"
-	"rempart/internal/matrix"
 )
 
 // Deps are what the handlers call.
@@ -42,7 +41,7 @@ func Register(r *httpx.Router, d Deps) {
 	eventRoutes(r, d.Rooms)
 	membershipRoutes(r, d.Rooms)
 	queryRoutes(r, d)
-	deviceRoutes(r, d.Devices, func(s matrix.ServerName) bool { return d.Users.Local(s) })
+	deviceRoutes(r, d.Devices)
 	directoryRoutes(r, d.Rooms)
 	openIDRoutes(r, d.Users)
 	thirdPartyRoutes(r, d)

@@ -12,7 +12,7 @@ import (
 
 // EDUs takes ephemeral messages of other servers. What is malformed or not understood is passed over.
 type EDUs interface {
-	HandleEDU(ctx context.Context, origin matrix.ServerName, typ string, content json.RawMessage) error
+	HandleEDU(ctx context.Context, origin, ours matrix.ServerName, typ string, content json.RawMessage) error
 }
 
 // Bounds of a transaction. Spec: server-server-api/#transactions
@@ -21,6 +21,8 @@ const (
 	maxEDUs        = 100
 	maxTransaction = 16 << 20
 	maxRemembered  = 10_000
+	// maxReceiptRooms are the rooms that one message of receipts may be about. Why: a transaction has room for a million.
+	maxReceiptRooms = 256
 )
 
 type transaction struct {
@@ -97,10 +99,10 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 					break
 				}
 				if e.Type == "m.receipt" {
-					receiptsAfter(ctx, inbox, edus, c.Server, e.Content)
+					receiptsAfter(ctx, inbox, edus, c, e.Content)
 					continue
 				}
-				if err := edus.HandleEDU(ctx, c.Server, e.Type, e.Content); err != nil {
+				if err := edus.HandleEDU(ctx, c.Server, c.Destination, e.Type, e.Content); err != nil {
 					return a, err
 				}
 			}
@@ -111,19 +113,23 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 
 // receiptsAfter hands in receipts when the events that came with them are in their rooms: they may be about these.
 // Spec: server-server-api/#receipts
-func receiptsAfter(ctx context.Context, inbox *rooms.Inbox, edus EDUs, origin matrix.ServerName, content json.RawMessage) {
+func receiptsAfter(ctx context.Context, inbox *rooms.Inbox, edus EDUs, c matrix.Caller, content json.RawMessage) {
 	var byRoom map[matrix.RoomID]json.RawMessage
 	if json.Unmarshal(content, &byRoom) != nil {
 		return
 	}
+	n := 0
 	for room, part := range byRoom {
+		if n++; n > maxReceiptRooms {
+			return
+		}
 		one, err := json.Marshal(map[matrix.RoomID]json.RawMessage{room: part})
 		if err != nil {
 			continue
 		}
-		inbox.After(ctx, origin, room, func(ctx context.Context) {
+		inbox.After(ctx, c.Server, room, func(ctx context.Context) {
 			// Why no error is told: a receipt that is lost is followed by the next.
-			_ = edus.HandleEDU(ctx, origin, "m.receipt", one)
+			_ = edus.HandleEDU(ctx, c.Server, c.Destination, "m.receipt", one)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -118,4 +119,42 @@ func FuzzBody(f *testing.F) {
 			}
 		}
 	})
+}
+
+// hungry notes the most that was asked of it at once before anything had come, and gives what it has byte by byte.
+type hungry struct {
+	text  string
+	asked int
+}
+
+func (h *hungry) Read(b []byte) (int, error) {
+	h.asked = max(h.asked, len(b))
+	if h.text == "" {
+		return 0, io.EOF
+	}
+	b[0], h.text = h.text[0], h.text[1:]
+	return 1, nil
+}
+
+// Who declares a large body and sends nothing takes no room for it.
+func TestDeclaredBodiesTakeNoRoom(t *testing.T) {
+	r := New(Options{MaxBody: 64 << 20})
+	Handle(r, "POST", "/x", Route{}, func(_ context.Context, _ matrix.Caller, _ Path, in json.RawMessage) (int, error) {
+		return len(in), nil
+	})
+	ask := func(body io.Reader, length int64) *httptest.ResponseRecorder {
+		req := httptest.NewRequest("POST", "/x", body)
+		req.ContentLength = length
+		w := httptest.NewRecorder()
+		r.ServeHTTP(w, req)
+		return w
+	}
+	h := &hungry{text: `{"a":`}
+	if w := ask(h, 60<<20); w.Code != http.StatusBadRequest || h.asked > 1<<20 {
+		t.Errorf("%d, and room was made for %d bytes", w.Code, h.asked)
+	}
+	long := `{"a":"` + strings.Repeat("x", 1<<20) + `"}`
+	if w := ask(strings.NewReader(long), int64(len(long))); w.Body.String() != strconv.Itoa(len(long)) {
+		t.Errorf("a body of %d bytes: %d %s", len(long), w.Code, w.Body)
+	}
 }
