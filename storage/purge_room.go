@@ -77,7 +77,8 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 	c := &Change{}
 	for _, table := range []string{
 		"search_docs", "state_rows", "checkpoints", "branches", "chain_links", "pending_redactions", "receipts", "push_hits",
-		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events", "state_resets",
+		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events", "sticky_waiting",
+		"state_resets",
 	} {
 		c.Guard(Guard{sql: `DELETE FROM ` + table + ` WHERE room = $1`, args: []any{room}, want: anyRows})
 	}

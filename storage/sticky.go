@@ -45,7 +45,10 @@ func (db *DB) EachStickyRoom(ctx context.Context, now int64, fn func(room, expir
 	})
 }
 
-// PruneSticky forgets which events stuck until an instant.
-func PruneSticky(now int64) Guard {
-	return Guard{sql: `DELETE FROM sticky_events WHERE expires <= $1`, args: []any{now}, want: anyRows}
+// PruneSticky forgets which events stuck, or might have, until an instant.
+func PruneSticky(now int64) []Guard {
+	return []Guard{
+		{sql: `DELETE FROM sticky_events WHERE expires <= $1`, args: []any{now}, want: anyRows},
+		{sql: `DELETE FROM sticky_waiting WHERE expires <= $1`, args: []any{now}, want: anyRows},
+	}
 }

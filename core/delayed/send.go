@@ -210,7 +210,7 @@ func standing(u storage.User) error {
 func (s *Service) prune(ctx context.Context) {
 	change := &storage.Change{}
 	change.Guard(storage.PruneDelayed(s.Clock().Add(-keepFor).UnixMilli(), keepMost)...)
-	change.Guard(storage.PruneSticky(s.nowMS()))
+	change.Guard(storage.PruneSticky(s.nowMS())...)
 	if err := s.DB.Commit(ctx, change); err != nil && ctx.Err() == nil {
 		s.Log.Error("forget delayed events", "error", err)
 	}

@@ -40,6 +40,10 @@ type builder struct {
 	branchRows []*storage.StateRow
 	// replaces is the number of an outlier that gets its place now.
 	replaces int64
+	// sticksUntil is until when an event that is placed late sticks; 0: as from its arrival now.
+	sticksUntil int64
+	// anew are users whose sticky events that were soft-failed are to be judged again.
+	anew []int64
 	// fresh are events that the database did not have a moment ago; the commit fails should it have them by then.
 	fresh map[matrix.EventID]bool
 	// resolvedOf are the versions after the heads whose resolution the state is.
@@ -227,7 +231,7 @@ func (b *builder) nextDepth() int64 {
 	for _, h := range b.snap.heads {
 		depth = max(depth, h.depth)
 	}
-	return min(depth+1, 1<<53-1)
+	return min(depth+1, maxDepth)
 }
 
 // event finds an event, also among those built here.

@@ -31,7 +31,7 @@ func (b *builder) linear(ctx context.Context, e *Stored, auth authEvents) error 
 	b.snap.depth = max(b.snap.depth, row.Depth)
 	b.snap.heads = []head{headOf(e)}
 	b.resolvedOf = []Version{e.After()}
-	return nil
+	return b.judgeAnew(ctx)
 }
 
 // enterTimeline gives an event its place in the live stream, and lets the push rules see it in the state before it.
@@ -105,7 +105,11 @@ func (b *builder) changeCurrent(ctx context.Context, changes []keyChange, own *S
 		}
 		b.change.Add(&storage.StateRow{At: storage.At{Live: at}, Room: b.r.nid, StateKey: c.key, Seq: b.snap.seq, Event: c.new, Old: c.old})
 	}
+	servers := b.snap.servers
 	b.countServers()
+	if err := b.greet(ctx, servers); err != nil {
+		return err
+	}
 	b.introduce()
 	b.snap.state = b.snap.state.with(pairs...)
 	b.checkpoint()
@@ -132,6 +136,11 @@ func (b *builder) changeMember(ctx context.Context, c keyChange, own *Stored) (l
 	}
 	b.count(was, -1)
 	b.count(is, 1)
+	if was != is {
+		if err := b.memberMoved(ctx, user); err != nil {
+			return 0, err
+		}
+	}
 	if err := b.noteName(ctx, user, c, is); err != nil {
 		return 0, err
 	}

@@ -38,13 +38,15 @@ func (r *rig) remote(t testing.TB, room *rooms.Room) *remote {
 func (m *remote) on(at rooms.Version, d rooms.Draft, prev ...*matrix.Event) *matrix.Event {
 	m.t.Helper()
 	p := matrix.Proto{RoomID: m.room.ID(), Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content,
-		Redacts: d.Redacts}
+		Redacts: d.Redacts, Sticky: d.Sticky, RefHash: func(matrix.EventID) []byte { return make([]byte, 32) }}
 	for _, e := range prev {
 		p.PrevEvents = append(p.PrevEvents, e.ID)
 		p.Depth = max(p.Depth, e.Depth+1)
 	}
 	p.Depth = max(p.Depth, m.depth)
-	p.OriginServerTS = 1_700_000_000_000 + p.Depth%1000
+	if p.OriginServerTS = d.OriginTS; p.OriginServerTS == 0 {
+		p.OriginServerTS = 1_700_000_000_000 + p.Depth%1000
+	}
 	for _, t := range authrules.NeededAuthTypes(d.Sender, d.Type, d.StateKey, d.Content, m.room.Version()) {
 		e, err := m.r.rooms.KeyAt(m.t.Context(), m.room, at, t)
 		if err != nil {

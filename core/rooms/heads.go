@@ -38,6 +38,7 @@ func (b *builder) fork(ctx context.Context, e *Stored, auth authEvents, prev []*
 	if softFailed || a.Backfill {
 		b.add(e)
 		if softFailed {
+			b.await(e)
 			return nil
 		}
 		b.index(e)
@@ -54,7 +55,10 @@ func (b *builder) fork(ctx context.Context, e *Stored, auth authEvents, prev []*
 	next.heads = append(heads, headOf(e))
 	next.depth = max(next.depth, e.Row.Depth)
 	b.snap = &next
-	return b.settle(ctx, e)
+	if err := b.settle(ctx, e); err != nil {
+		return err
+	}
+	return b.judgeAnew(ctx)
 }
 
 // settle makes the current state the resolution of the states after all heads.

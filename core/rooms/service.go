@@ -72,6 +72,8 @@ type Service struct {
 	txns   txnCache
 	// shadows are the accounts whose events reach nobody.
 	shadows shadows
+	// waiting are the rooms with sticky events that are to be judged again.
+	waiting waitingRooms
 	// lastCreate are the times of the newest create events made here, in milliseconds, by hash of the creator.
 	lastCreate [64]atomic.Int64
 	createSeed maphash.Seed
@@ -174,6 +176,9 @@ func (s *Service) hear(b storage.Batch) {
 			s.settled(e)
 		}
 		if b.Remote {
+			if l.Kind == storage.KindSticky {
+				s.waiting.note(l.Room, s.nowMS()+matrix.MaxSticky)
+			}
 			if r := s.rooms.byNID(l.Room); r != nil && movesGraph(l.Kind) {
 				r.overtaken(l)
 			}

@@ -12,6 +12,9 @@ func (b *builder) stick(e *Stored) {
 	}
 	now := b.s.nowMS()
 	expires := StickyUntil(e.Event, now)
+	if b.sticksUntil > 0 {
+		expires = b.sticksUntil
+	}
 	if expires <= now {
 		return
 	}
