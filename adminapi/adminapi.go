@@ -7,6 +7,7 @@ package adminapi
 
 import (
 	"rempart/core/admin"
+	"rempart/core/appservice/courier"
 	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/core/users"
@@ -25,6 +26,8 @@ type Deps struct {
 	Ledger *ledger.Service
 	// Policy decides where data may go; nil: its routes are not there.
 	Policy Policy
+	// Services tells application services; nil: there are none.
+	Services *courier.Courier
 	// Version is what the server says of itself.
 	Version string
 }
@@ -52,6 +55,7 @@ func Register(r *httpx.Router, d Deps) {
 	federationRoutes(r, d)
 	noticeRoutes(r, d)
 	taskRoutes(r, d)
+	serviceRoutes(r, d)
 	if d.Policy != nil {
 		policyRoutes(r, d)
 		closureRoutes(r, d)

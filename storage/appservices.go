@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"math"
+	"slices"
 
 	"rempart/internal/matrix"
 )
@@ -43,6 +45,27 @@ func (db *DB) ListAppserviceOutbox(ctx context.Context, after, upto int64, limit
 			return err
 		})
 	return out, err
+}
+
+// CountAppserviceOutbox counts what a service is to be told behind a position, up to one more than a limit.
+func (db *DB) CountAppserviceOutbox(ctx context.Context, number, after int64, limit int) (n int, err error) {
+	const page = 1000
+	for n <= limit {
+		rows, err := db.ListAppserviceOutbox(ctx, after, math.MaxInt64, page)
+		if err != nil {
+			return 0, err
+		}
+		for _, row := range rows {
+			after = row.Pos
+			if slices.Contains(row.Services, number) && n <= limit {
+				n++
+			}
+		}
+		if len(rows) < page {
+			break
+		}
+	}
+	return n, nil
 }
 
 // PruneAppserviceOutbox forgets what everybody has been told: all up to a position.
@@ -144,6 +167,21 @@ func (db *DB) ListServiceListChanges(ctx context.Context, service string, after,
 		out = append(out, c)
 		return err
 	})
+	return out, err
+}
+
+// ListUnshared lists those of some users who are in no room with an account of a service, and are no such accounts themselves.
+func (db *DB) ListUnshared(ctx context.Context, service string, users []int64) (out []matrix.UserID, err error) {
+	err = db.eachIn(ctx, `SELECT i.user_id FROM user_ids i WHERE NOT EXISTS (SELECT 1 FROM memberships m JOIN memberships x ON x.room = m.room
+			JOIN users u ON u.nid = x.usr
+			WHERE m.usr = i.nid AND m.membership = $2 AND x.membership = $2 AND u.appservice = $1 AND u.appservice <> '')
+		AND NOT EXISTS (SELECT 1 FROM users o WHERE o.nid = i.nid AND o.appservice = $1) AND i.nid IN`, users, ` ORDER BY i.nid`,
+		func(r *sql.Rows) error {
+			var user matrix.UserID
+			err := r.Scan(&user)
+			out = append(out, user)
+			return err
+		}, service, int64(MemberJoin))
 	return out, err
 }
 

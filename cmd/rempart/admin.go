@@ -22,5 +22,5 @@ func (a *app) admin(ctx context.Context, g *ground, d clientapi.Deps, files *med
 	s := admin.New(ctx, admin.Options{DB: g.db, Accounts: d.Users, Graph: d.Rooms, Files: files, Tenants: len(tenants), Retry: f.heard, Log: g.log})
 	a.onClose = append(a.onClose, closing(s.Close), closing(f.notices.close))
 	f.notices.begin(ctx, s, g.judge)
-	return adminapi.Deps{Admin: s, Users: d.Users, Rooms: d.Rooms, Ledger: g.ledger, Policy: rules, Version: version()}, nil
+	return adminapi.Deps{Admin: s, Users: d.Users, Rooms: d.Rooms, Ledger: g.ledger, Policy: rules, Services: f.services.courier, Version: version()}, nil
 }

@@ -8,10 +8,12 @@ import (
 	"rempart/core"
 	"rempart/core/appservice"
 	"rempart/core/appservice/courier"
+	"rempart/core/pushers"
 	"rempart/core/rooms"
 	"rempart/gateway/servicegateway"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/metrics"
 )
 
 // services are the application services, how they are spoken to, and who tells them what they follow. All is nil where there are
@@ -86,6 +88,47 @@ func (s *services) begin(ctx context.Context, a *app, g *ground, d *clientapi.De
 	d.Appservices = clientapi.Appservices{Registry: s.registry, Gateway: s.gateway, Heard: s.courier.Heard,
 		ThirdParty: &appservice.ThirdParty{Services: s.registry, Gateway: s.gateway, Log: g.log}}
 	return nil
+}
+
+// watch shows how the services stand that this node tells.
+func (s *services) watch(registry *metrics.Registry) {
+	if s.courier == nil {
+		return
+	}
+	for _, of := range s.registry.All() {
+		if of.URL == "" {
+			continue
+		}
+		for _, g := range []struct {
+			name, help string
+			value      func(courier.Count) float64
+		}{
+			{"rempart_appservice_transactions", "Transactions that an application service took since the start.", func(c courier.Count) float64 { return float64(c.Taken) }},
+			{"rempart_appservice_failures", "Transactions that it did not take since the start.", func(c courier.Count) float64 { return float64(c.Failed) }},
+			{"rempart_appservice_failing_seconds", "For how long it has taken nothing; 0: it does not fail.", func(c courier.Count) float64 { return c.Failing.Seconds() }},
+		} {
+			registry.Gauge(g.name, g.help, func() float64 { return g.value(s.courier.Count(of)) }, "service", of.ID)
+		}
+	}
+}
+
+// watchPushers shows what push gateways are told.
+func watchPushers(registry *metrics.Registry, p *pushers.Service) {
+	for _, g := range []struct {
+		name, help string
+		value      func(pushers.Stats) float64
+	}{
+		{"rempart_push_notifications", "Notifications that push gateways took since the start.", func(s pushers.Stats) float64 { return float64(s.Taken) }},
+		{"rempart_push_failures", "Requests that they did not take since the start.", func(s pushers.Stats) float64 { return float64(s.Failed) }},
+		{"rempart_push_rejected", "Pushers that they rejected since the start.", func(s pushers.Stats) float64 { return float64(s.Rejected) }},
+		{"rempart_push_pushers", "Pushers that this node tells.", func(s pushers.Stats) float64 { return float64(s.Pushers) }},
+		{"rempart_push_waiting", "Of these, those that have not been told something yet.", func(s pushers.Stats) float64 { return float64(s.Waiting) }},
+		{"rempart_push_gateways", "Gateways that this node speaks to.", func(s pushers.Stats) float64 { return float64(s.Gateways) }},
+		{"rempart_push_gateways_failing", "Of these, those that do not answer as they should.", func(s pushers.Stats) float64 { return float64(s.Failing) }},
+		{"rempart_push_gateways_refused", "Of these, those that the policy refuses.", func(s pushers.Stats) float64 { return float64(s.Refused) }},
+	} {
+		registry.Gauge(g.name, g.help, func() float64 { return g.value(p.Stats()) })
+	}
 }
 
 // watcher hears what is ephemeral; nil when no service wants to.

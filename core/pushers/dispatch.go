@@ -69,6 +69,7 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 			}
 		case <-tick.C:
 			d.due()
+			d.survey()
 			if err := d.save(ctx); err != nil {
 				return err
 			}

@@ -67,6 +67,7 @@ type Service struct {
 	changed map[int64]bool
 	all     bool // all pushers are to be read again
 	rejudge bool // gateways are to be judged again
+	stats   Stats
 }
 
 // New makes a service and lets it tell until Close. Rooms, rules and sync must have subscribed to the bus before.
@@ -84,7 +85,7 @@ func New(o Options) *Service {
 	s := &Service{Options: o, cancel: cancel, wake: make(chan struct{}, 1), changed: map[int64]bool{}}
 	o.Bus.Subscribe(s.hear)
 	s.lease = lease.New(o.DB, "push", o.Clock, o.Log)
-	s.wg.Go(func() { s.lease.Hold(ctx, s.tell, nil) })
+	s.wg.Go(func() { s.lease.Hold(ctx, s.tell, s.retired) })
 	return s
 }
 

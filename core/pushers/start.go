@@ -94,6 +94,7 @@ func (d *dispatch) finished(r result) error {
 	if r.fatal != nil {
 		return r.fatal
 	}
+	d.count(&r)
 	switch {
 	case r.gone:
 		p.gone = true

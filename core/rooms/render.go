@@ -24,6 +24,8 @@ type Unsigned struct {
 	ShowPrev bool
 	// Membership is the recipient's own, right after the event.
 	Membership string
+	// InviteState is what the room of an invitation shows of itself, as a list.
+	InviteState json.RawMessage
 	// Relations are the members of "m.relations", ready made.
 	Relations []byte
 }
@@ -54,6 +56,9 @@ func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
 			dst = append(append(dst, `,"prev_content":`...), u.Prev.Content...)
 			dst = matrix.AppendJSONString(append(dst, `,"prev_sender":`...), u.Prev.Sender)
 		}
+	}
+	if len(u.InviteState) > 0 {
+		dst = append(append(dst, `,"invite_room_state":`...), u.InviteState...)
 	}
 	if len(u.Relations) > 0 {
 		dst = append(append(append(dst, `,"m.relations":{`...), u.Relations...), '}')

@@ -63,6 +63,7 @@ type Courier struct {
 	notes   []note         // what is ephemeral
 	failing map[int64]bool // services that do not answer
 	heard   map[int64]bool // those of them that spoke to us
+	counts  map[int64]*counted
 }
 
 // note is something ephemeral on its way to the goroutine that owns the services.
@@ -92,7 +93,7 @@ func New(ctx context.Context, o Options) (*Courier, error) {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &Courier{Options: o, cancel: cancel, wake: make(chan struct{}, 1), moved: map[int64]bool{}, people: map[int64]bool{},
-		failing: map[int64]bool{}, heard: map[int64]bool{}}
+		failing: map[int64]bool{}, heard: map[int64]bool{}, counts: map[int64]*counted{}}
 	o.Bus.Subscribe(c.hear)
 	c.lease = lease.New(o.DB, "application services", o.Clock, o.Log)
 	c.wg.Go(func() { c.lease.Hold(run, c.tell, c.forget) })
@@ -205,4 +206,7 @@ func (c *Courier) forget() {
 	defer c.mu.Unlock()
 	c.notes = nil
 	clear(c.people)
+	for _, n := range c.counts {
+		n.since = 0 // who tells now knows
+	}
 }

@@ -88,7 +88,7 @@ func (p *dispatch) load(ctx context.Context) error {
 		l := &link{AppserviceCursor: cursors[i], of: of, rows: true, mail: of.Encryption, lists: of.Encryption,
 			counted: map[int64]bool{}, ephemeral: map[string]json.RawMessage{}}
 		p.links = append(p.links, l)
-		p.setFailing(l)
+		p.stands(l, 0, 0)
 		if !of.Encryption {
 			continue
 		}
@@ -186,7 +186,7 @@ func (p *dispatch) finished(ctx context.Context, r result) error {
 	}
 	r.l.failed(p.Clock(), r.err)
 	p.unsaved[r.l] = true
-	p.setFailing(r.l)
+	p.stands(r.l, 0, 1)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (p *dispatch) arrived(ctx context.Context, l *link) error {
 	l.arrived(p.Clock())
 	p.told = true
 	p.unsaved[l] = true
-	p.setFailing(l)
+	p.stands(l, 1, 0)
 	if len(f.Drop) == 0 {
 		return nil
 	}
@@ -213,15 +213,6 @@ func (p *dispatch) arrived(ctx context.Context, l *link) error {
 	}
 	c.Add(&storage.AppserviceRow{AppserviceCursor: l.AppserviceCursor})
 	return p.DB.Commit(ctx, c)
-}
-
-func (p *dispatch) setFailing(l *link) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.heard, l.Number)
-	if p.failing[l.Number] = l.Since != 0; l.Since == 0 {
-		delete(p.failing, l.Number)
-	}
 }
 
 // lastWords saves what has arrived and gives the lease back.

@@ -22,15 +22,19 @@ type flight struct {
 	// Drop are the messages of ToDevice as they are stored.
 	Drop     []drop                                                 `json:"drop,omitempty"`
 	Changed  []matrix.UserID                                        `json:"changed,omitempty"`
+	Left     []matrix.UserID                                        `json:"left,omitempty"`
 	Counts   map[matrix.UserID]map[matrix.DeviceID]map[string]int64 `json:"counts,omitempty"`
 	Fallback map[matrix.UserID]map[matrix.DeviceID][]string         `json:"fallback,omitempty"`
+
+	before []int64 // positions right before the events
+	size   int     // bytes of the events, and of what else is large, about
 }
 
 // drop names a message for a device.
 type drop struct{ Device, Pos, Part int64 }
 
 func (f *flight) empty() bool {
-	return len(f.Events)+len(f.Ephemeral)+len(f.ToDevice)+len(f.Changed)+len(f.Counts) == 0
+	return len(f.Events)+len(f.Ephemeral)+len(f.ToDevice)+len(f.Changed)+len(f.Left)+len(f.Counts) == 0
 }
 
 func readFlight(raw []byte) (*flight, error) {
@@ -53,6 +57,9 @@ func (p *dispatch) prepare(ctx context.Context, l *link) (bool, error) {
 	f := &flight{TS: p.Clock().UnixMilli()}
 	pos, err := p.takeEvents(ctx, l, f)
 	if err != nil {
+		return false, err
+	}
+	if pos, err = p.cut(ctx, l, f, pos); err != nil {
 		return false, err
 	}
 	lists := l.Lists
@@ -92,12 +99,37 @@ func (p *dispatch) takeEvents(ctx context.Context, l *link, f *flight) (int64, e
 					return pos, nil
 				}
 				f.Events = append(f.Events, row.Event)
+				f.before = append(f.before, pos)
 			}
 			pos = row.Pos // an event has a position of its own
 		}
 		if l.rows = len(rows) == pageSize; !l.rows {
 			pos = upto
 		}
+	}
+	return pos, nil
+}
+
+// cut leaves the last events for the next transaction where all would be too large, and tells how far those lead that stay. One
+// event is always left.
+func (p *dispatch) cut(ctx context.Context, l *link, f *flight, pos int64) (int64, error) {
+	events, err := p.Rooms.Events(ctx, f.Events)
+	if err != nil {
+		return 0, err
+	}
+	sizes := make(map[int64]int, len(events))
+	for _, e := range events {
+		sizes[e.Row.NID] = len(e.JSON)
+		if e.IsState() {
+			sizes[e.Row.NID] *= 2 // with what it replaced
+		}
+	}
+	for i, nid := range f.Events {
+		if f.size+sizes[nid] > maxBody && i > 0 {
+			f.Events, l.rows = f.Events[:i], true
+			return f.before[i], nil
+		}
+		f.size += sizes[nid]
 	}
 	return pos, nil
 }
@@ -129,7 +161,7 @@ func (p *dispatch) encode(ctx context.Context, l *link, f *flight) error {
 		there bool
 		value any
 	}{
-		{"org.matrix.msc3202.device_lists", len(f.Changed) > 0, map[string]any{"changed": f.Changed, "left": []string{}}},
+		{"org.matrix.msc3202.device_lists", len(f.Changed)+len(f.Left) > 0, map[string]any{"changed": orEmpty(f.Changed), "left": orEmpty(f.Left)}},
 		{"org.matrix.msc3202.device_one_time_keys_count", len(f.Counts) > 0, f.Counts},
 		{"org.matrix.msc3202.device_unused_fallback_key_types", len(f.Counts) > 0, f.Fallback},
 	} {
@@ -144,6 +176,13 @@ func (p *dispatch) encode(ctx context.Context, l *link, f *flight) error {
 	}
 	l.body = append(b, '}')
 	return nil
+}
+
+func orEmpty(list []matrix.UserID) []matrix.UserID {
+	if list == nil {
+		return []matrix.UserID{}
+	}
+	return list
 }
 
 func appendList(b []byte, name string, list []json.RawMessage) []byte {
@@ -172,6 +211,12 @@ func (p *dispatch) render(ctx context.Context, b []byte, e *rooms.Stored, now in
 			return nil, err
 		}
 	}
+	if e.Membership() == "invite" {
+		var err error
+		if u.InviteState, err = p.shown(ctx, e); err != nil {
+			return nil, err
+		}
+	}
 	return rooms.AppendClientEvent(b, e, u, true), nil
 }
 
@@ -183,16 +228,15 @@ func (p *dispatch) takeEncryption(ctx context.Context, l *link, f *flight) (int6
 		if err != nil {
 			return 0, err
 		}
-		size := 0
 		for i := range found {
-			if size += len(found[i].Content); size > maxBody && i > 0 {
+			if f.size += len(found[i].Content); f.size > maxBody && (i > 0 || len(f.Events) > 0) {
 				break
 			}
 			if err := f.addMessage(&found[i]); err != nil {
 				return 0, err
 			}
 		}
-		l.mail = len(f.ToDevice) > 0 // there may be more, once these are gone
+		l.mail = len(found) > 0 // there may be more, once these are gone
 	}
 	if l.lists {
 		p.mu.Lock()
@@ -212,6 +256,9 @@ func (p *dispatch) takeEncryption(ctx context.Context, l *link, f *flight) (int6
 		if l.lists = len(found) == maxLists; !l.lists {
 			lists = upto
 		}
+	}
+	if err := p.takeLeft(ctx, l, f); err != nil {
+		return 0, err
 	}
 	return lists, p.takeCounts(ctx, l, f)
 }
