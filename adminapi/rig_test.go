@@ -2,11 +2,13 @@ package adminapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,12 +47,18 @@ type server struct {
 	db     *storage.DB
 	admin  *admin.Service
 	boss   string // token of the administrator
+	host   string // that is spoken to, "" for the first
 }
 
-type signingKeys struct{ key matrix.SigningKey }
+// signingKeys signs for some servers.
+type signingKeys struct {
+	key     matrix.SigningKey
+	servers []matrix.ServerName
+}
 
 func (k signingKeys) SigningKey(name matrix.ServerName) (matrix.SigningKey, bool) {
-	return k.key, name == k.key.ServerName
+	k.key.ServerName = name
+	return k.key, slices.Contains(k.servers, name)
 }
 
 func each(t *testing.T, fn func(t *testing.T, s *server)) {
@@ -58,7 +66,10 @@ func each(t *testing.T, fn func(t *testing.T, s *server)) {
 	pgtest.EachFilled(t, storagetest.Migrate, func(t *testing.T, url string) { fn(t, newServer(t, url)) })
 }
 
-func newServer(t testing.TB, url string) *server {
+func newServer(t testing.TB, url string) *server { return newInstallation(t, url, "hs1") }
+
+// newInstallation is newServer with several servers, each of an organisation of its own.
+func newInstallation(t testing.TB, url string, servers ...matrix.ServerName) *server {
 	t.Helper()
 	events := bus.New[storage.Batch]()
 	db := storagetest.Open(t, storage.Options{URL: url, Publish: events.Publish})
@@ -71,10 +82,10 @@ func newServer(t testing.TB, url string) *server {
 	key := matrix.SigningKey{ServerName: "hs1", KeyID: "ed25519:a_test", Private: ed25519.NewKeyFromSeed(make([]byte, 32))}
 	pushed, err := push.New(t.Context(), push.Options{DB: db, Bus: events})
 	must(err)
-	r, err := rooms.New(t.Context(), rooms.Options{DB: db, Bus: events, Keys: signingKeys{key}, Push: pushed})
+	r, err := rooms.New(t.Context(), rooms.Options{DB: db, Bus: events, Keys: signingKeys{key, servers}, Push: pushed})
 	must(err)
 	u, err := users.New(t.Context(), users.Options{
-		DB: db, Bus: events, Servers: []matrix.ServerName{"hs1"}, Members: r, Argon2: users.Argon2{Time: 1, MemoryKiB: 8},
+		DB: db, Bus: events, Servers: servers, Members: r, Argon2: users.Argon2{Time: 1, MemoryKiB: 8},
 		Registration: users.Registration{Open: true},
 	})
 	must(err)
@@ -83,7 +94,7 @@ func newServer(t testing.TB, url string) *server {
 	must(err)
 	files := media.New(t.Context(), media.Options{DB: db, Store: store, Local: u.Local, MaxUpload: 1 << 20, ImageBytes: 1 << 20})
 	notified := pushers.New(pushers.Options{DB: db, Bus: events, Rooms: r, Rules: pushed, Sync: synced, Plain: true})
-	a := admin.New(t.Context(), admin.Options{DB: db, Accounts: u, Graph: r, Files: files, Tenants: 1})
+	a := admin.New(t.Context(), admin.Options{DB: db, Accounts: u, Graph: r, Files: files, Tenants: len(servers)})
 	t.Cleanup(func() {
 		a.Close()
 		notified.Close()
@@ -133,7 +144,7 @@ func (a answer) at(path string) any {
 func (s *server) do(method, path, token, body string) answer {
 	s.t.Helper()
 	req := httptest.NewRequestWithContext(s.t.Context(), method, path, bytes.NewReader([]byte(body)))
-	req.Host = "hs1"
+	req.Host = cmp.Or(s.host, "hs1")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

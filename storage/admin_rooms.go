@@ -43,6 +43,15 @@ func (db *DB) TenantInRoom(ctx context.Context, tenant, room int64) (bool, error
 	return n > 0, err
 }
 
+// OthersInRoom reports whether accounts of other tenants are in a room, or wait to be.
+func (db *DB) OthersInRoom(ctx context.Context, tenant, room int64) (bool, error) {
+	var n int64
+	err := db.row(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM memberships m JOIN users u ON u.nid = m.usr
+		WHERE m.room = $1 AND u.tenant <> $2 AND m.membership IN ($3, $4, $5) LIMIT 1) AS one`,
+		[]any{room, tenant, int64(MemberJoin), int64(MemberInvite), int64(MemberKnock)}, &n)
+	return n > 0, err
+}
+
 // CountStateRows counts, per room, how often its current state has changed.
 func (db *DB) CountStateRows(ctx context.Context, rooms []int64) (map[int64]int64, error) {
 	out := make(map[int64]int64, len(rooms))

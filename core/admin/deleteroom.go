@@ -42,7 +42,7 @@ const (
 
 // DeleteRoom begins to delete a room and returns the id of the task.
 func (s *Service) DeleteRoom(ctx context.Context, admin matrix.Caller, d Deletion) (string, error) {
-	r, err := s.Room(ctx, admin, d.Room)
+	r, err := s.ownRoom(ctx, admin, d.Room)
 	if matrix.HasCode(err, matrix.CodeNotFound) && d.Block {
 		err = nil // a room that is not known here can be blocked all the same
 	}

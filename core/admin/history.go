@@ -20,7 +20,7 @@ type History struct {
 
 // PurgeHistory begins to delete a room's old messages and returns the id of the task.
 func (s *Service) PurgeHistory(ctx context.Context, admin matrix.Caller, h History) (string, error) {
-	r, err := s.Room(ctx, admin, h.Room)
+	r, err := s.ownRoom(ctx, admin, h.Room)
 	if err != nil {
 		return "", err
 	}
@@ -114,8 +114,13 @@ func (s *Service) RedactUser(ctx context.Context, admin matrix.Caller, q Redacti
 			}
 			q.Rooms = append(q.Rooms, ids...)
 		}
+		seen, err := s.seen(ctx, admin, q.Rooms)
+		if err != nil {
+			return "", err
+		}
+		q.Rooms = seen
 	}
-	if !s.Accounts.Local(q.User.Server()) {
+	if _, err := s.Accounts.Managed(ctx, admin, q.User); err != nil { // of another server, also of this installation
 		q.UseAdmin = true
 	}
 	busy, err := s.under(ctx, admin, ActionRedact, string(q.User))
@@ -126,6 +131,22 @@ func (s *Service) RedactUser(ctx context.Context, admin matrix.Caller, q Redacti
 		return "", matrix.NewError(400, matrix.CodeUnknown, "Redact already in progress for user "+string(q.User))
 	}
 	return s.start(ctx, admin, ActionRedact, string(q.User), q)
+}
+
+// seen are those of some rooms that the administrator's organisation has to do with.
+func (s *Service) seen(ctx context.Context, admin matrix.Caller, ids []matrix.RoomID) ([]matrix.RoomID, error) {
+	out := make([]matrix.RoomID, 0, len(ids))
+	for _, id := range ids {
+		_, err := s.Room(ctx, admin, id)
+		if matrix.HasCode(err, matrix.CodeNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, nil
 }
 
 // Redacted is what could not be redacted, with the reason.

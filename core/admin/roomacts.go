@@ -32,10 +32,19 @@ func (s *Service) Named(ctx context.Context, admin matrix.Caller, name string) (
 
 // Block keeps everybody of this server from entering a room, known here or not, or opens it again.
 func (s *Service) Block(ctx context.Context, admin matrix.Caller, id matrix.RoomID, on bool) error {
+	if _, err := s.ownRoom(ctx, admin, id); err != nil && !matrix.HasCode(err, matrix.CodeNotFound) {
+		return err
+	}
 	c := &storage.Change{}
 	if on {
 		c.Add(&storage.BlockedRoomRow{BlockedRoom: storage.BlockedRoom{Room: id, Admin: string(admin.User), TS: s.nowMS()}})
 		return s.act(ctx, c, admin, "room.block", string(id), nil)
+	}
+	if by, err := s.BlockedBy(ctx, id); err != nil {
+		return err
+	} else if _, err := s.Accounts.Managed(ctx, admin, matrix.UserID(by)); by != "" && s.sees(admin) != 0 && err != nil {
+		return matrix.Forbidden("Another organisation of this installation has blocked this room.").
+			French("Ce salon a été bloqué par un autre organisme de cette installation.")
 	}
 	c.Guard(storage.DeleteBlockedRoom(id))
 	return s.act(ctx, c, admin, "room.unblock", string(id), nil)
@@ -105,7 +114,7 @@ func (s *Service) Empower(ctx context.Context, admin matrix.Caller, name string,
 	if err := s.Note(ctx, admin, "room.empower", string(r.ID()), map[string]any{"user": user}); err != nil {
 		return err
 	}
-	return s.Graph.Empower(ctx, r, user)
+	return s.Graph.Empower(ctx, r, admin.Server, user)
 }
 
 // JoinExtremities leaves a room one event that nothing refers to, and tells how many went.

@@ -18,7 +18,7 @@ func (s *Service) Condition(ctx context.Context, admin matrix.Caller, id matrix.
 
 // RepairRoom sets a room's current state anew.
 func (s *Service) RepairRoom(ctx context.Context, admin matrix.Caller, id matrix.RoomID, q rooms.RepairRequest) (*rooms.Repair, error) {
-	r, err := s.Room(ctx, admin, id)
+	r, err := s.ownRoom(ctx, admin, id)
 	if err != nil {
 		return nil, err
 	}

@@ -107,6 +107,21 @@ func (s *Service) Room(ctx context.Context, admin matrix.Caller, id matrix.RoomI
 	return r, err
 }
 
+// ownRoom finds a room of which the administrator's organisation alone disposes: none in which people of another one of this
+// installation are, or wait to be. Why: for them it would be as if somebody of another server had done it.
+func (s *Service) ownRoom(ctx context.Context, admin matrix.Caller, id matrix.RoomID) (*rooms.Room, error) {
+	r, err := s.Room(ctx, admin, id)
+	if err != nil || s.sees(admin) == 0 {
+		return r, err
+	}
+	others, err := s.DB.OthersInRoom(ctx, admin.Tenant, r.NID())
+	if err == nil && others {
+		err = matrix.Forbidden("People of another organisation of this installation are in this room: you cannot do this to them.").
+			French("Des personnes d'un autre organisme de cette installation sont dans ce salon : vous ne pouvez pas leur faire cela.")
+	}
+	return r, err
+}
+
 // Page is a stretch of a list.
 type Page struct {
 	From, Limit int64

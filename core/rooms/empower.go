@@ -12,14 +12,14 @@ import (
 // adminPower is what an administrator of a room usually has.
 const adminPower = 100
 
-// Empower gives a user as much power in a room as the mightiest member of this installation may give, in that member's name,
+// Empower gives a user as much power in a room as the mightiest member of one of our servers may give, in that member's name,
 // and asks him in if he could not enter by himself.
-func (s *Service) Empower(ctx context.Context, r *Room, user matrix.UserID) error {
+func (s *Service) Empower(ctx context.Context, r *Room, ours matrix.ServerName, user matrix.UserID) error {
 	v, err := s.Current(ctx, r)
 	if err != nil {
 		return err
 	}
-	by, most, err := s.mightiest(ctx, v)
+	by, most, err := s.mightiest(ctx, v, ours)
 	if err != nil {
 		return err
 	}
@@ -47,13 +47,17 @@ func (s *Service) Empower(ctx context.Context, r *Room, user matrix.UserID) erro
 	return err
 }
 
-// mightiest finds the member of one of our servers with the most power, if he may change power levels.
-func (s *Service) mightiest(ctx context.Context, v *View) (by matrix.UserID, most int64, err error) {
+// mightiest finds the member of one of our servers with the most power, if he may change power levels. Why not of another one of this
+// installation: what somebody does in the name of a person is for that person's own administrators.
+func (s *Service) mightiest(ctx context.Context, v *View, ours matrix.ServerName) (by matrix.UserID, most int64, err error) {
 	locals, err := s.db.ListLocalMembers(ctx, v.room.nid, storage.MemberJoin)
 	if err != nil {
 		return "", 0, err
 	}
 	for _, u := range locals {
+		if u.Server() != ours {
+			continue
+		}
 		auth, err := v.AuthState(ctx, u, "m.room.power_levels", new(string), nil)
 		if err != nil {
 			return "", 0, err
