@@ -2,8 +2,10 @@ package media
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"reflect"
+	"time"
 
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
@@ -13,10 +15,12 @@ import (
 	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/logger"
+	"github.com/livekit/protocol/logger/pionlogger"
 	lkredis "github.com/livekit/protocol/redis"
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/protocol/utils"
 	"github.com/livekit/psrpc"
+	"github.com/pion/ice/v4"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -31,6 +35,8 @@ func (s Settings) livekitConfig() (*config.Config, error) {
 	c.Room.MaxParticipants = uint32(s.SFU.MaxParticipants)
 	c.Room.EmptyTimeout = uint32(s.SFU.EmptySeconds)
 	c.Room.EnableRemoteUnmute = false
+	// Why so short: it is waited for a node that may be dead, and [node.ensureRoom] tries again, by another one.
+	c.Room.CreateRoomTimeout, c.Room.CreateRoomAttempts = 2*time.Second, 1
 	c.Limit.NumTracks = int32(s.SFU.MaxTracks)
 	c.Limit.BytesPerSec = float32(s.SFU.BytesPerSecond)
 	c.Limit.MaxMetadataSize, c.Limit.MaxAttributesSize = 4<<10, 4<<10
@@ -124,20 +130,54 @@ func newNode(s Settings, by *judged) (*node, error) {
 	return n, judge(n.rooms, by)
 }
 
-// judge has media go to admitted addresses only: whoever checks from another one is not answered at all.
+// judge has media go to admitted addresses only: whoever checks from another one is not answered at all, and his connection is
+// closed as soon as the system has taken it.
 // Why by reflection: pion has this setting, and LiveKit keeps pion's settings to itself. Its version is pinned, and with another
 // that has no such field the process does not start.
 func judge(rooms *service.RoomManager, by *judged) error {
-	if by == nil {
-		return nil
-	}
 	f := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
 	if !f.IsValid() || f.Type() != reflect.TypeFor[*rtc.WebRTCConfig]() || f.IsNil() {
 		return errors.New("this version of LiveKit cannot be told which addresses are admitted")
 	}
-	(*rtc.WebRTCConfig)(f.UnsafePointer()).SettingEngine.SetRemoteIPFilter(by.mayIP)
+	c := (*rtc.WebRTCConfig)(f.UnsafePointer())
+	if by != nil {
+		c.SettingEngine.SetRemoteIPFilter(by.mayIP)
+	}
+	return judgeStreams(c, by)
+}
+
+// firstCheck is how long a connection of an admitted address may say nothing.
+const firstCheck = 10 * time.Second
+
+// judgeStreams puts a listener that judges in the place of LiveKit's, whose connections nobody is asked about.
+func judgeStreams(c *rtc.WebRTCConfig, by *judged) error {
+	if c.TCPMuxListener == nil {
+		return nil
+	}
+	at, ok := c.TCPMuxListener.Addr().(*net.TCPAddr)
+	if !ok {
+		return errors.New("media by TCP has no address")
+	}
+	if err := c.TCPMuxListener.Close(); err != nil {
+		return err
+	}
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: at.Port})
+	if err != nil {
+		return err
+	}
+	c.TCPMuxListener = l
+	c.SettingEngine.SetICETCPMux(ice.NewTCPMuxDefault(ice.TCPMuxParams{
+		Listener: judgedListener{l, by}, Logger: pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("tcp_mux"),
+		ReadBufferSize: streamPackets, WriteBufferSize: streamBytes, FirstStunBindTimeout: firstCheck,
+	}))
 	return nil
 }
+
+// streamPackets and streamBytes bound what waits for reading and for writing at one connection.
+const (
+	streamPackets = 50
+	streamBytes   = 4 << 20
+)
 
 // connect makes what speaks over the bus.
 func (n *node) connect(bus psrpc.MessageBus, shared redis.UniversalClient) error {
@@ -184,10 +224,10 @@ func (n *node) start() error {
 	return n.signals.Start()
 }
 
-// stop says good-bye to everybody.
+// stop ends this node's part. Why it does not say good-bye to participants: LiveKit's good-bye ends the call for good; whoever
+// loses his connection without one tries again, and is back at another node, or here when the server has started again.
 func (n *node) stop() {
 	n.router.Drain()
-	n.rooms.Stop()
 	n.signals.Stop()
 	n.router.Stop()
 	_ = n.router.UnregisterNode() // the process ends in any case

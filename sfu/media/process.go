@@ -164,7 +164,7 @@ func (p *Process) run(ctx context.Context, serving func()) error {
 	last := &lastLine{log: p.Log}
 	cmd.Stderr, cmd.Env = last, os.Environ()
 	cmd.WaitDelay = 2 * time.Second
-	cmd.Cancel = in.Close // Why: a child that is told so says good-bye to participants; it is killed after WaitDelay
+	cmd.Cancel = in.Close // Why: a child that is told so leaves other nodes in order; it is killed after WaitDelay
 	if err := cmd.Start(); err != nil {
 		return err
 	}

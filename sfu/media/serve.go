@@ -185,7 +185,26 @@ func (n *node) authorised(next http.Handler) http.Handler {
 	})
 }
 
+// roomPause is between two attempts to have a room.
+const roomPause = 250 * time.Millisecond
+
+// ensureRoom makes a room at some node unless it exists. The node that has it may be dead: that is known when it has said nothing
+// for five seconds, and then another one is taken. Until then it is tried again, since whoever asks is somebody who comes back.
 func (n *node) ensureRoom(ctx context.Context, alias string) error {
+	for {
+		err := n.tryRoom(ctx, alias)
+		if err == nil || errors.Is(err, routing.ErrNodeLimitReached) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(roomPause):
+		}
+	}
+}
+
+func (n *node) tryRoom(ctx context.Context, alias string) error {
 	name := livekit.RoomName(alias)
 	if n.rooms.GetRoom(ctx, name) != nil {
 		return nil

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rempart/internal/testkit/live"
 )
 
 // inRoom makes two people who share a room.
@@ -128,20 +130,29 @@ func TestChatOutlivesTheMediaProcess(t *testing.T) {
 // child is the media process of the one server of this test.
 func child(t *testing.T) int {
 	t.Helper()
+	return childBy(t, func(server int) bool { return parent(server) == os.Getpid() })
+}
+
+// childOf is the media process of a server.
+func childOf(t *testing.T, s *live.Server) int {
+	t.Helper()
+	return childBy(t, func(server int) bool { return server == s.PID() })
+}
+
+// childBy is the media process that a server started of which something is true.
+func childBy(t *testing.T, is func(server int) bool) int {
+	t.Helper()
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, line := range lines {
 		text, _ := os.ReadFile(line)
 		pid, _ := strconv.Atoi(strings.Split(line, "/")[2])
-		if strings.HasSuffix(string(text), "\x00sfu-child\x00") && grandparent(pid) == os.Getpid() {
+		if strings.HasSuffix(string(text), "\x00sfu-child\x00") && is(parent(pid)) {
 			return pid
 		}
 	}
 	t.Fatal("no media process")
 	return 0
 }
-
-// grandparent is the process that started the one that started this.
-func grandparent(pid int) int { return parent(parent(pid)) }
 
 func parent(pid int) int {
 	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")

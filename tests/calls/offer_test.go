@@ -2,6 +2,7 @@ package calls
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -243,5 +244,37 @@ func TestARefusedAddressHearsNothing(t *testing.T) {
 	})
 	if p.given.Load() == 0 {
 		t.Error("no packet went to the admitted address: the test sees none")
+	}
+}
+
+// TestARefusedAddressHasNoConnection: the system takes a connection to the media port before anybody can be asked; it is closed
+// then, without a byte, while one from an admitted address is kept and waits.
+func TestARefusedAddressHasNoConnection(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(policyFor+"deny: {networks: [127.12.0.0/16]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	startSet(t, live.Options{Extra: fmt.Sprintf("policy:\n  file: %q\n", file)}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: %d\n", port))
+	ends := map[string]error{}
+	for _, from := range []string{"127.0.0.1", "127.12.0.1"} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		c, err := d.DialContext(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second)) // half of what one that says nothing is given
+		n, err := c.Read(make([]byte, 1))
+		if n != 0 {
+			t.Errorf("%s hears something", from)
+		}
+		ends[from] = err
+	}
+	if err := ends["127.12.0.1"]; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection of a refused address stays")
+	}
+	if err := ends["127.0.0.1"]; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection of an admitted address: %v", err)
 	}
 }

@@ -41,14 +41,21 @@ func startSet(t *testing.T, o live.Options, public string, port int, settings st
 	return live.Start(t, o)
 }
 
+// freePort is one that nobody listens at, for packets nor for connections.
 func freePort(t *testing.T) int {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is one
+		_ = l.Close()
+		if c, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = c.Close()
+			return port
+		}
 	}
-	defer func() { _ = c.Close() }()
-	return c.LocalAddr().(*net.UDPAddr).Port //nolint:forcetypeassert // it is one
 }
 
 // person is somebody with an account.

@@ -32,7 +32,7 @@ func into(t *testing.T, s *live.Server) *inside {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}
 	t.Cleanup(by.CloseIdleConnections)
-	return &inside{t, by, child(t)}
+	return &inside{t, by, childOf(t, s)}
 }
 
 func (i *inside) stats() (s media.Stats) {

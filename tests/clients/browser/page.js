@@ -94,6 +94,7 @@ function draw() {
         return button;
     }));
     const room = here.find((one) => one.roomId === current);
+    at("room").hidden = !room;
     if (!room) {
         at("title").textContent = "";
         at("timeline").replaceChildren();
