@@ -61,6 +61,7 @@ func Register(r *httpx.Router, d Deps) {
 		closureRoutes(r, d)
 	}
 	if d.Ledger != nil {
+		missionRoutes(r, d.Users)
 		ledgerRoutes(r, d.Ledger)
 	}
 }

@@ -223,6 +223,9 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 // Open reports whether any other server may be spoken to at all.
 func (g *Generation) Open() bool { return g.anyone != nil || len(g.partners) > 0 }
 
+// Anywhere reports whether others may be anywhere: nobody asks where they are.
+func (g *Generation) Anywhere() bool { return g.anywhere }
+
 // Observes reports whether nothing is refused, only recorded.
 func (g *Generation) Observes() bool { return g.observeAll }
 

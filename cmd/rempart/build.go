@@ -68,6 +68,11 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	measureLedger(registry, g.ledger)
+	kept, err := keepPlaces(ctx, g.db, &g.judge.places, logger)
+	if err != nil {
+		return err
+	}
+	a.onClose = append(a.onClose, closing(kept.close))
 	g.doors = newRoomPolicy(g.judge, g.ledger, registry)
 	a.onCalm, a.lost = g.db.Shrink, g.db.Lost()
 	a.health.checks = append(a.health.checks, g.check)

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"rempart/federation/keys"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/metrics"
 	"rempart/policy"
 )
 
@@ -20,7 +23,7 @@ import (
 const doctorTime = time.Minute
 
 // examineServer goes the way that a request to another server goes, and says at each step what was found or what is wrong.
-func examineServer(ctx context.Context, cfg *config.Config, name string, c console) error {
+func examineServer(ctx context.Context, cfg *config.Config, name string, c console) (err error) {
 	server, err := matrix.ParseServerName(name)
 	if err != nil {
 		return fmt.Errorf("%q is not the name of a server", name)
@@ -35,12 +38,11 @@ func examineServer(ctx context.Context, cfg *config.Config, name string, c conso
 	if err != nil {
 		return err
 	}
-	rules, err := loadPolicy(cfg)
+	e, done, err := doctorsWay(ctx, cfg, roots, c)
 	if err != nil {
 		return err
 	}
-	e := egress.New(egress.Options{Judge: &judge{policy: policy.NewJudge(rules), log: slog.New(slog.DiscardHandler)}, RootCAs: roots})
-	defer func() { _ = e.Close() }()
+	defer func() { err = errors.Join(err, done()) }()
 	p := patient{server: server, us: matrix.ServerName(cfg.Server.Name), client: client.New(client.Options{Egress: e, Keys: own, Agent: "Rempart/" + version()})}
 	for _, step := range []struct {
 		name string
@@ -54,6 +56,24 @@ func examineServer(ctx context.Context, cfg *config.Config, name string, c conso
 		c.say("ok       %s: %s", step.name, found)
 	}
 	return nil
+}
+
+// doctorsWay is the way out of an examination: the server's own, with its record, unless nothing has run here yet.
+func doctorsWay(ctx context.Context, cfg *config.Config, roots *x509.CertPool, c console) (*egress.Egress, func() error, error) {
+	if _, err := os.Stat(cfg.Database.Path); cfg.Database.URL != "" || err == nil {
+		g, err := openGround(ctx, cfg, slog.New(slog.DiscardHandler), metrics.New())
+		if err != nil {
+			return nil, nil, err
+		}
+		return g.egress, g.close, nil
+	}
+	c.say("note     there is no database yet: what this examination connects to is not recorded")
+	rules, err := loadPolicy(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := egress.New(egress.Options{Judge: &judge{policy: policy.NewJudge(rules), log: slog.New(slog.DiscardHandler)}, RootCAs: roots, NameServers: cfg.Policy.NameServers()})
+	return e, e.Close, nil
 }
 
 // patient is another server under examination.

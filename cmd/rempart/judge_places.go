@@ -18,6 +18,7 @@ type places struct {
 	moves atomic.Uint32 // how often one became admissible, or ceased to be
 	mu    sync.RWMutex
 	known map[matrix.ServerName]whereabouts
+	moved map[matrix.ServerName]bool // of which that is not kept yet
 }
 
 type whereabouts struct {
@@ -47,6 +48,10 @@ func (p *places) note(i *egress.Intent, ok bool) {
 		p.known = map[matrix.ServerName]whereabouts{}
 	}
 	p.known[i.Server] = whereabouts{i.Addr, ok}
+	if p.moved == nil {
+		p.moved = map[matrix.ServerName]bool{}
+	}
+	p.moved[i.Server] = true
 	if known && old.ok != ok || !known && !ok {
 		p.moves.Add(1)
 	}

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"rempart/config"
 	"rempart/core/ledger"
 	"rempart/internal/matrix"
 	"rempart/internal/metrics"
+	"rempart/storage"
 )
 
 // openLedger opens the record of what leaves; the way out has waited for it.
@@ -20,7 +23,7 @@ func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
 	}
 	o := ledger.Options{
 		DB: g.db, Key: key, Anchor: anchorOf(cfg), Lax: !cfg.Ledger.Strict,
-		Territory: cfg.Ledger.Territory, Place: g.countryOf, Witnesses: cfg.Ledger.Witnesses, Keep: days(cfg.Ledger.RetentionDays), Log: g.log,
+		Territory: cfg.Ledger.Territory, Place: g.countryOf, Mission: g.missionOf, Witnesses: cfg.Ledger.Witnesses, Keep: days(cfg.Ledger.RetentionDays), Log: g.log,
 	}
 	for _, s := range cfg.Ledger.Stores {
 		o.Stores = append(o.Stores, ledger.Store(s))
@@ -52,6 +55,15 @@ func ledgerKey(cfg *config.Config) string {
 // countryOf is the country of an address by the policy's data, "" when it is not known.
 func (g *ground) countryOf(a netip.Addr) string {
 	return country(g.judge.policy.Current().Territory().Judge(a, time.Now()).Country.String())
+}
+
+// missionOf is the number of the mission under which somebody is in a country, "" when he has none.
+func (g *ground) missionOf(ctx context.Context, user matrix.UserID, country string, at time.Time) (string, error) {
+	nid, err := g.db.FindMissionAt(ctx, user, country, at.UnixMilli())
+	if errors.Is(err, storage.ErrNotFound) {
+		return "", nil
+	}
+	return strconv.FormatInt(nid, 10), err
 }
 
 // country is what the record says for a country of which nothing is known.

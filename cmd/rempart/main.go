@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"rempart/core/users"
@@ -83,18 +84,18 @@ func run(ctx context.Context, args []string, c console) int {
 		err := cmd.run(ctx, rest, c)
 		switch {
 		case errors.Is(err, errUsage) || errors.Is(err, flag.ErrHelp):
-			_, _ = fmt.Fprintf(c.err, "usage: rempart %s %s\n", cmd.name, cmd.args)
-			return 2
+			return cmd.explain(rest, err, c)
 		case err != nil:
 			_, _ = fmt.Fprintln(c.err, err)
 			return 1
 		}
 		return 0
 	}
-	usage(c.err)
-	if len(args) > 0 && (args[0] == "help" || args[0] == "-h" || args[0] == "--help") {
+	if len(args) > 0 && (args[0] == "help" || asksForHelp(args[0])) {
+		usage(c.out, args[1:])
 		return 0
 	}
+	usage(c.err, args)
 	return 2
 }
 
@@ -112,9 +113,20 @@ func (cmd command) matches(args []string) ([]string, bool) {
 	return args[len(words):], true
 }
 
-func usage(w io.Writer) {
+// usage lists the commands that begin with the first word of about, or all.
+func usage(w io.Writer, about []string) {
 	_, _ = fmt.Fprintln(w, "Rempart, a Matrix homeserver.")
-	for _, cmd := range commands() {
+	list := commands()
+	if len(about) > 0 {
+		of := slices.DeleteFunc(slices.Clone(list), func(cmd command) bool { return fields(cmd.name)[0] != about[0] })
+		if len(of) > 0 {
+			list = of
+		} else {
+			_, _ = fmt.Fprintf(w, "There is no command %q.\n", about[0])
+		}
+	}
+	for _, cmd := range list {
 		_, _ = fmt.Fprintf(w, "\n  rempart %s %s\n        %s\n", cmd.name, cmd.args, cmd.help)
 	}
+	_, _ = fmt.Fprintln(w, "\nWith -h a command explains its flags.")
 }

@@ -13,8 +13,6 @@ type Reader struct {
 	Session int64
 	User    matrix.UserID
 	Addr    netip.Addr
-	// Mission is the permission to be abroad that the session has, "" none.
-	Mission string
 }
 
 // span is what reads are folded by; extent is what they were.
@@ -26,7 +24,6 @@ type (
 	}
 	extent struct {
 		user             matrix.UserID
-		mission          string
 		from, to, events int64
 	}
 )
@@ -51,7 +48,7 @@ func (s *Service) Read(r Reader, room matrix.RoomID, from, to, events int64) {
 	if l.reads == nil {
 		l.reads = map[span]*extent{}
 	}
-	l.reads[key] = &extent{r.User, r.Mission, from, to, events}
+	l.reads[key] = &extent{r.User, from, to, events}
 	if len(l.reads) == maxSpans {
 		s.poke()
 	}
@@ -111,6 +108,8 @@ type glance struct {
 	span
 	*extent
 	room int // among the names of its record
+	// cc is the country of the address, mission the permission to be there.
+	cc, mission string
 }
 
 // readEntries makes the records of what sessions read. Why many in one: somebody reads each message that is delivered, and a record costs as much as
@@ -130,19 +129,33 @@ func (s *Service) readEntries(reads map[span]*extent) []*entry {
 			rooms[k.room] = room
 			e.names = append(e.names, Room(k.room))
 		}
-		e.reads = append(e.reads, glance{k, x, room})
+		cc, mission := s.abroad(x.user, k.addr)
+		e.reads = append(e.reads, glance{k, x, room, cc, mission})
 	}
 	return out
 }
 
+// abroad is the country of an address, and the mission under which somebody is there when it is outside the territory.
+func (s *Service) abroad(user matrix.UserID, addr netip.Addr) (cc, mission string) {
+	if s.Place == nil || !addr.IsValid() {
+		return "", ""
+	}
+	cc = s.Place(addr)
+	if s.Mission == nil || s.place(&Record{CC: cc, Addr: addr.String()}) != outside {
+		return cc, ""
+	}
+	mission, err := s.Mission(context.Background(), user, cc, s.clock())
+	if err != nil {
+		s.log.Error("look for the mission of somebody who reads from abroad; it is recorded without one", "error", err)
+	}
+	return cc, mission
+}
+
 // look makes what a record says of one glance; its user becomes the last of the objects.
 func (s *Service) look(x *glance, user int, session string) Glance {
-	g := Glance{User: user, Room: x.room, Session: session, Mission: x.mission, From: x.from, To: x.to, Count: x.events}
+	g := Glance{User: user, Room: x.room, Session: session, CC: x.cc, Mission: x.mission, From: x.from, To: x.to, Count: x.events}
 	if x.addr.IsValid() {
 		g.Addr = x.addr.String()
-		if s.Place != nil {
-			g.CC = s.Place(x.addr)
-		}
 	}
 	return g
 }

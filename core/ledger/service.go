@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -25,6 +26,8 @@ type Options struct {
 	Territory []string
 	// Place says in which country an address is, "" when it is not known; nil knows none.
 	Place func(netip.Addr) string
+	// Mission names the permission that somebody has to be in a country at a time, "" when he has none; nil knows none.
+	Mission func(ctx context.Context, user matrix.UserID, country string, at time.Time) (string, error)
 	// Witnesses are the public keys of those who may cosign checkpoints.
 	Witnesses []string
 	// Stores are where this server itself keeps things.
@@ -56,6 +59,7 @@ type Service struct {
 	queue chan *group
 
 	stopped chan struct{} // closed when nothing more is taken
+	ended   chan struct{} // closed when what was taken is written
 	ending  chan struct{} // closed when the keeper shall end
 	due     chan struct{} // a checkpoint is due
 	keeper  sync.WaitGroup
@@ -80,7 +84,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Territory = France()
 	}
 	s := &Service{Options: o, db: o.DB, log: o.Log, clock: o.Clock, names: names{db: o.DB, known: map[Name]string{}},
-		queue: make(chan *group, maxWaiting), stopped: make(chan struct{}), ending: make(chan struct{}), due: make(chan struct{}, 1)}
+		queue: make(chan *group, maxWaiting), stopped: make(chan struct{}), ended: make(chan struct{}), ending: make(chan struct{}), due: make(chan struct{}, 1)}
 	found, err := s.compareAnchor(ctx)
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	a := &appender{s: s}
-	s.writer.Go(a.run)
+	s.writer.Go(func() { defer close(s.ended); a.run() })
 	if found != nil {
 		s.log.Error("the ledger is not what it was", "found", found.Why, "known", found.From, "is", found.To)
 		if err := s.append(ctx, &group{entries: []*entry{{rec: *found}}}); err != nil {

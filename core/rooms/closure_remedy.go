@@ -85,7 +85,7 @@ func (w *Warden) Frozen() int {
 	defer w.mu.Unlock()
 	rooms := map[int64]bool{}
 	for k, c := range w.known {
-		if c.Kind == foundJoined || c.Kind == foundClaimed {
+		if freezes(c.Kind) {
 			rooms[k.room] = true
 		}
 	}
@@ -191,15 +191,18 @@ func (w *Warden) showOut(ctx context.Context, r *Room, user matrix.UserID) strin
 	key := strangerKey{r.nid, user}
 	w.mu.Lock()
 	again := w.shownOut[key]
-	if len(w.shownOut) > 10_000 {
-		clear(w.shownOut)
-	}
-	w.shownOut[key] = true
 	w.mu.Unlock()
 	act, err := w.s.remove(ctx, r, "", user, again)
 	if err != nil {
 		w.s.log.WarnContext(ctx, "nobody here can show a stranger out", "room", r.id, "user", user, "error", err)
+		return ""
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.shownOut) > 10_000 {
+		clear(w.shownOut)
+	}
+	w.shownOut[key] = true
 	return act
 }
 

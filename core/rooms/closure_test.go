@@ -248,7 +248,7 @@ func TestStrangersFreezeNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.hears(t, there, invited[0].Event)
-			d.hears(t, home, a.must(t, room, text(alice, "as ever"))[0].Event)
+			said := a.must(t, room, text(alice, "as ever"))[0].Event
 			if rejudge(t, w) != 0 {
 				t.Error("an invitation froze the room")
 			}
@@ -256,9 +256,42 @@ func TestStrangersFreezeNothing(t *testing.T) {
 			if out.Membership() != want {
 				t.Fatalf("she is %s, not %s", out.Membership(), want)
 			}
+			if out.Depth < said.Depth { // the warden was quicker
+				said, out = out, said
+			}
+			d.hears(t, home, said)
 			d.hears(t, home, out)
 		}
 		if got := p.told(); got != "invite bad.example @eve:bad.example kick; invite bad.example @eve:bad.example ban" {
+			t.Errorf("alarms: %s", got)
+		}
+	})
+}
+
+// Who cannot be shown out since nobody here has the power is shown out once somebody has, and by a kick: he did not come again.
+func TestAStrangerIsShownOutLater(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		p, _, a, d, _ := threeServers(t, url)
+		room := d.publicRoomOf(t, dora, "there", "")
+		a.enters(t, rooms.Entry{Room: room.ID(), User: alice, Via: []matrix.ServerName{there}})
+		w := a.warden(t)
+		tell := func(draft rooms.Draft) {
+			t.Helper()
+			for _, e := range d.must(t, room, draft) {
+				a.hears(t, there, e.Event)
+			}
+			rejudge(t, w)
+		}
+		tell(state(dora, "m.room.member", string(eve), object{"membership": "invite"}))
+		if got := p.told(); got != "invite bad.example @eve:bad.example" || a.member(t, room.ID(), eve).Membership() != "invite" {
+			t.Fatalf("alarms: %s", got)
+		}
+		rejudge(t, w)
+		tell(state(dora, "m.room.power_levels", "", object{"users": object{string(dora): 100, string(alice): 60}}))
+		if got := a.member(t, room.ID(), eve).Membership(); got != "leave" {
+			t.Errorf("she is %s", got)
+		}
+		if got := p.told(); got != "invite bad.example @eve:bad.example; invite bad.example @eve:bad.example kick" {
 			t.Errorf("alarms: %s", got)
 		}
 	})

@@ -279,7 +279,7 @@ func (w *Warden) settle(ctx context.Context, found []storage.Closure, about func
 		now[closureOf(&c)] = c
 	}
 	change := &storage.Change{}
-	var came, gone []storage.Closure
+	var came, gone, unanswered []storage.Closure
 	w.mu.Lock()
 	for k, old := range w.known {
 		if _, still := now[k]; !still && about(k) {
@@ -294,6 +294,9 @@ func (w *Warden) settle(ctx context.Context, found []storage.Closure, about func
 	for k, c := range now {
 		old, known := w.known[k]
 		if known && old.Kind == c.Kind && old.Rule == c.Rule {
+			if old.Answer == "" && !freezes(old.Kind) {
+				unanswered = append(unanswered, old)
+			}
 			continue
 		}
 		if !known {
@@ -312,41 +315,66 @@ func (w *Warden) settle(ctx context.Context, found []storage.Closure, about func
 	for i := range gone {
 		w.over(ctx, &gone[i])
 	}
-	if len(came)+len(gone) == 0 {
+	answered := 0
+	for i := range unanswered { // Why again: who had no power may have it now, and what failed may succeed
+		if w.answer(ctx, &unanswered[i]) {
+			answered++
+			change.Add(&storage.ClosureRow{Closure: unanswered[i]})
+		}
+	}
+	if len(came)+len(gone)+answered == 0 {
 		return nil
 	}
 	return w.s.db.Commit(ctx, change)
 }
 
+// freezes reports whether what was found keeps ours from writing.
+func freezes(kind string) bool { return kind == foundJoined || kind == foundClaimed }
+
 // alarm tells of something that was found, and shows strangers out.
 func (w *Warden) alarm(ctx context.Context, c *storage.Closure) {
+	if !freezes(c.Kind) && w.answer(ctx, c) {
+		return
+	}
 	r, err := w.s.RoomByNID(ctx, c.Room)
 	if err != nil {
 		return
 	}
 	a := core.RoomAlarm{What: c.Kind, Room: r.id, Server: c.Server, Rule: c.Rule}
-	if c.Kind == foundJoined || c.Kind == foundClaimed {
+	if freezes(c.Kind) {
 		a.What = "frozen"
 	} else {
 		a.User = matrix.UserID(c.Subject)
-		c.Answer = w.showOut(ctx, r, a.User)
-		a.Answer = c.Answer
-		w.mu.Lock()
-		w.known[closureOf(c)] = *c
-		w.mu.Unlock()
 	}
 	w.policy.Alarm(ctx, a)
+}
+
+// answer shows a stranger out, and tells of it; false when nobody could.
+func (w *Warden) answer(ctx context.Context, c *storage.Closure) bool {
+	r, err := w.s.RoomByNID(ctx, c.Room)
+	if err != nil {
+		return false
+	}
+	user := matrix.UserID(c.Subject)
+	if c.Answer = w.showOut(ctx, r, user); c.Answer == "" {
+		return false
+	}
+	w.mu.Lock()
+	w.known[closureOf(c)] = *c
+	w.mu.Unlock()
+	w.policy.Alarm(ctx, core.RoomAlarm{What: c.Kind, Room: r.id, Server: c.Server, User: user, Rule: c.Rule, Answer: c.Answer})
+	return true
 }
 
 // over tells that a room is open again.
 func (w *Warden) over(ctx context.Context, c *storage.Closure) {
 	r, err := w.s.RoomByNID(ctx, c.Room)
-	if err != nil || c.Kind != foundJoined && c.Kind != foundClaimed {
+	if err != nil || !freezes(c.Kind) {
 		return
 	}
 	w.mu.Lock()
 	for _, k := range w.known {
-		if k.Room == c.Room && (k.Kind == foundJoined || k.Kind == foundClaimed) {
+		if k.Room == c.Room && freezes(k.Kind) {
 			w.mu.Unlock()
 			return
 		}

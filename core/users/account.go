@@ -135,7 +135,7 @@ func (s *Service) closeAccount(ctx context.Context, change *storage.Change, user
 	set := storage.UserDeactivated
 	if erase {
 		set |= storage.UserErased
-		change.Guard(storage.DeleteUserData(user.NID))
+		change.Guard(storage.DeleteUserData(user.NID), storage.DeleteMissions(user.ID))
 	}
 	change.Guard(storage.UpdatePassword(user.NID, ""), storage.UpdateUserFlags(user.NID, set, storage.UserAdmin))
 	change.Guard(storage.DeleteProfile(user.NID)...)

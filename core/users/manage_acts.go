@@ -185,7 +185,7 @@ func (s *Service) deactivateAgain(ctx context.Context, operator string, id matri
 		return nil
 	}
 	c := &storage.Change{}
-	c.Guard(storage.UpdateUserFlags(user.NID, storage.UserErased, 0), storage.DeleteUserData(user.NID))
+	c.Guard(storage.UpdateUserFlags(user.NID, storage.UserErased, 0), storage.DeleteUserData(user.NID), storage.DeleteMissions(id))
 	if err := s.audit(ctx, c, storage.Audit{Admin: operator, Act: "user.erase", Target: string(id), Tenant: user.Tenant}); err != nil {
 		return err
 	}

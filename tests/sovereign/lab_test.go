@@ -154,6 +154,8 @@ type entry struct {
 	Count   int64    `json:"count"`
 	Place   string   `json:"place"`
 	Session string   `json:"session"`
+	Mission string   `json:"mission"`
+	Types   []string `json:"types"`
 	About   []string `json:"about"`
 	Outcome *struct {
 		OK   bool  `json:"ok"`

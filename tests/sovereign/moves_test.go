@@ -52,6 +52,11 @@ func TestAMoveAbroadFreezesRooms(t *testing.T) {
 	if p.calls() != before {
 		t.Errorf("it was told %v", p.log()[before:])
 	}
+	w.Stop()
+	w.Restart() // where it was found is not forgotten
+	if e := refused(say()); e == nil || e.Code != "M_FORBIDDEN" || frozen() != 1 || p.calls() != before {
+		t.Errorf("after a restart: %v, %d closed", e, frozen())
+	}
 	l.host("matrix.moves.lab", "127.10.0.2")
 	mx.Must(t, look())
 	mx.Must(t, say())
