@@ -81,7 +81,7 @@ func raw(list map[string][]byte) map[string]json.RawMessage {
 
 type connection struct {
 	IP        string `json:"ip"`
-	LastSeen  int64  `json:"last_seen"`
+	LastSeen  int64  `json:"last_seen,omitempty"` // absent: not since it was made
 	UserAgent string `json:"user_agent"`
 }
 

@@ -10,7 +10,7 @@ import (
 
 type connection struct {
 	IP        string `json:"ip,omitempty"`
-	LastSeen  int64  `json:"last_seen"`
+	LastSeen  int64  `json:"last_seen,omitempty"` // absent: not since it was made
 	UserAgent string `json:"user_agent,omitempty"`
 }
 

@@ -160,8 +160,18 @@ password: 3
 	}
 }
 
+func TestNamesOfServersHaveNoCapitals(t *testing.T) {
+	_, err := Load(file(t, "server: {name: Example.org, tenants: [{name: a.B}]}\n"))
+	for _, want := range []string{`server.name: "Example.org" has capitals`, `server.tenants[0].name: "a.B" has capitals`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
 func TestUnreadableFiles(t *testing.T) {
-	for name, path := range map[string]string{"does not exist": "/nonexistent/r.yaml", "cannot be read": file(t, "a: [")} {
+	for name, path := range map[string]string{"does not exist": "/nonexistent/r.yaml", "cannot be read": file(t, "a: ["), "is no list of sections": file(t, "- a\n"),
+		"make one by rempart serve": filepath.Join(DefaultDir, DefaultFile)} {
 		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -25,7 +25,8 @@ func checkConfig(_ context.Context, args []string, c console) error {
 
 // explain says in plain words what the server will do.
 func explain(cfg *config.Config, c console) {
-	c.say("  Accounts are @name:%s.", cfg.Server.Name)
+	c.say("  Accounts are @name:%s.%s", cfg.Server.Name, when(cfg.Server.Name == config.DefaultServerName,
+		" That is fine to try things out; set server.name before there are accounts, since it can never change afterwards.", ""))
 	for _, t := range cfg.Server.Tenants {
 		c.say("  A further organisation's accounts are @name:%s.", t.Name)
 	}

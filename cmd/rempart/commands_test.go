@@ -22,7 +22,9 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{nil, 2, "rempart serve"},
-		{[]string{"help"}, 0, "rempart serve"},
+		{[]string{"user", "dance"}, 2, "rempart user lock"},
+		{[]string{"backup", "a", "b"}, 2, "2 arguments, where it takes 1"},
+		{[]string{"backup", "-media=perhaps", "a"}, 2, "invalid boolean value"},
 		{[]string{"dance"}, 2, "rempart serve"},
 		{[]string{"serve", "-x"}, 2, "usage: rempart serve"},
 		{[]string{"user", "create"}, 2, "usage: rempart user create"},
@@ -31,6 +33,28 @@ func TestUsage(t *testing.T) {
 		code, _, errs := runCommand("", c.args...)
 		if code != c.code || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: %d %s", c.args, code, errs)
+		}
+	}
+}
+
+func TestHelpIsNoMistake(t *testing.T) {
+	for _, c := range []struct {
+		args       []string
+		want, lack string
+	}{
+		{[]string{"help"}, "rempart serve", "configuration file;"},
+		{[]string{"help", "user"}, "rempart user lock", "rempart serve"},
+		{[]string{"backup", "-h"}, "copy the files that people uploaded too", "rempart restore"},
+		{[]string{"ledger", "verify", "--help"}, "usage: rempart ledger verify", "rempart serve"},
+	} {
+		code, out, errs := runCommand("", c.args...)
+		if code != 0 || errs != "" || !strings.Contains(out, c.want) || strings.Contains(out, c.lack) {
+			t.Errorf("%v: %d %s %s", c.args, code, out, errs)
+		}
+	}
+	for _, cmd := range commands() {
+		if code, _, _ := runCommand("", append(fields(cmd.name), "-h")...); code != 0 && cmd.name != "sfu-child" {
+			t.Errorf("%s -h: %d", cmd.name, code)
 		}
 	}
 }
