@@ -38,7 +38,7 @@ func (r *rig) remote(t testing.TB, room *rooms.Room) *remote {
 func (m *remote) on(at rooms.Version, d rooms.Draft, prev ...*matrix.Event) *matrix.Event {
 	m.t.Helper()
 	p := matrix.Proto{RoomID: m.room.ID(), Sender: d.Sender, Type: d.Type, StateKey: d.StateKey, Content: d.Content,
-		Redacts: d.Redacts, Sticky: d.Sticky, RefHash: func(matrix.EventID) []byte { return make([]byte, 32) }}
+		Redacts: d.Redacts, Sticky: d.Sticky}
 	for _, e := range prev {
 		p.PrevEvents = append(p.PrevEvents, e.ID)
 		p.Depth = max(p.Depth, e.Depth+1)

@@ -75,7 +75,7 @@ func (s *Service) stretch(q RelationsRequest) (after, upto int64) {
 // related pages through the direct relations, passing over those that the user may not see.
 func (s *Service) related(ctx context.Context, v *viewer, q RelationsRequest, sq storage.RelationQuery) (*RelationsPage, error) {
 	page := &RelationsPage{Depth: 1}
-	for {
+	for looked := 0; ; {
 		found, err := s.relatingTo(ctx, q.Parent, sq)
 		if err != nil {
 			return nil, err
@@ -92,6 +92,10 @@ func (s *Service) related(ctx context.Context, v *viewer, q RelationsRequest, sq
 			page.Events = append(page.Events, seen...)
 		}
 		if len(found) < sq.Limit || found[len(found)-1].Row.Pos == 0 {
+			return page, nil
+		}
+		if looked += len(found); looked >= maxRelated { // Why: who has left may see none of a million
+			page.Next = nextAfter(found, q.Backward)
 			return page, nil
 		}
 		if last := found[len(found)-1].Row.Pos; q.Backward {

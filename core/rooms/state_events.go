@@ -137,13 +137,31 @@ func (s *Service) restore(ctx context.Context, r *storage.EventRecord) (*Stored,
 		if e.Event, err = room.version.ParseTrusted(r.ID, r.Redacted); err != nil {
 			return nil, err
 		}
-		by, err := s.event(ctx, r.RedactedBy)
-		if err != nil {
+		if e.RedactedBy, err = s.redaction(ctx, room, r.RedactedBy); err != nil {
 			return nil, err
 		}
-		e.RedactedBy = by.Event
 	}
 	return e, nil
+}
+
+// redaction is the event by which another was redacted, as it is shown. Why not as any event is read, with what redacted it in turn: in room
+// versions 1 and 2 two events may name one another.
+func (s *Service) redaction(ctx context.Context, room *Room, nid int64) (by *matrix.Event, err error) {
+	if e := s.events.get(nid); e != nil {
+		return e.Event, nil
+	}
+	err = s.db.EachEvent(ctx, []int64{nid}, func(r *storage.EventRecord) (err error) {
+		text := r.JSON
+		if r.RedactedBy != 0 {
+			text = r.Redacted
+		}
+		by, err = room.version.ParseTrusted(r.ID, text)
+		return err
+	})
+	if err == nil && by == nil {
+		err = fmt.Errorf("redaction %d: %w", nid, storage.ErrNotFound)
+	}
+	return by, err
 }
 
 // EventByID finds an event of a room; M_NOT_FOUND when it is not known.
