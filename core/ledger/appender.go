@@ -55,6 +55,13 @@ func (s *Service) append(ctx context.Context, g *group) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-s.ended: // Why besides stopped: the queue has room for a group that nobody takes any more
+		select {
+		case err := <-g.done:
+			return err
+		default:
+			return errClosed
+		}
 	}
 }
 
