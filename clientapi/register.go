@@ -61,7 +61,7 @@ func registerRoutes(r *httpx.Router, s *users.Service) {
 			case "guest":
 				return answerOf(s.RegisterGuest(ctx, q.DeviceName, httpx.Host(ctx)))
 			default:
-				return sessionAnswer{}, matrix.InvalidParam("The kind of account must be \"user\".")
+				return sessionAnswer{}, matrix.InvalidParam("The kind of account must be \"user\" or \"guest\".")
 			}
 			return answerOf(s.Register(ctx, users.RegisterRequest{
 				Username: q.Username, Password: q.Password, DeviceID: q.DeviceID, DeviceName: q.DeviceName,

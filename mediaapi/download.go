@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"rempart/core/media"
@@ -32,8 +33,7 @@ func (d downloads) download(w http.ResponseWriter, req *http.Request, c matrix.C
 	if name := media.CleanName(p.Var("fileName")); name != "" {
 		f.Name = name
 	}
-	d.serve(w, req, f, disposition(f.Type, f.Name))
-	return nil
+	return d.serve(w, req, f, disposition(f.Type, f.Name))
 }
 
 // thumbnail serves a small picture of a file.
@@ -52,8 +52,7 @@ func (d downloads) thumbnail(w http.ResponseWriter, req *http.Request, c matrix.
 		return err
 	}
 	defer func() { _ = f.Content.Close() }()
-	d.serve(w, req, f, disposition(f.Type, thumbnailName(f.Type)))
-	return nil
+	return d.serve(w, req, f, disposition(f.Type, thumbnailName(f.Type)))
 }
 
 // asked reads the address, and how long the client would wait for its content. A file of another server of this installation is asked
@@ -95,12 +94,19 @@ func wanted(p httpx.Path) (w picture.Want, err error) {
 }
 
 // serve answers with a file or the ranges of it that are asked for.
-func (d downloads) serve(w http.ResponseWriter, req *http.Request, f *media.File, disposition string) {
+func (d downloads) serve(w http.ResponseWriter, req *http.Request, f *media.File, disposition string) error {
 	safeHeaders(w.Header(), f, disposition)
 	if d.public {
 		w.Header().Set("Cache-Control", "public, max-age=86400")
 	}
-	paced := &pacedWriter{w, http.NewResponseController(w)}
+	if !strings.HasPrefix(req.Header.Get("Range"), "bytes=") {
+		req.Header.Del("Range") // Spec: RFC 9110, 14.2: a unit that is not known is passed over
+	}
+	paced := &pacedWriter{ResponseWriter: w, conn: http.NewResponseController(w)}
 	defer paced.done()
 	http.ServeContent(paced, req, "", f.Created, f.Content)
+	if paced.refused { // Content-Range is set
+		return matrix.NewError(http.StatusRequestedRangeNotSatisfiable, matrix.CodeInvalidParam, "The file has no such range: Content-Range says how long it is.")
+	}
+	return nil
 }

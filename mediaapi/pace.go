@@ -35,11 +35,22 @@ func (p *pacedReader) done() { _ = p.conn.SetReadDeadline(time.Time{}) }
 // to the connection, so that the kernel can send them.
 type pacedWriter struct {
 	http.ResponseWriter
-	conn *http.ResponseController
+	conn    *http.ResponseController
+	refused bool // the file does not have the range that was asked for
+}
+
+// WriteHeader begins the answer, unless it is a refusal: that is for who asked to write.
+func (p *pacedWriter) WriteHeader(status int) {
+	if p.refused = status == http.StatusRequestedRangeNotSatisfiable; !p.refused {
+		p.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Write gives the bytes one piece's time.
 func (p *pacedWriter) Write(b []byte) (int, error) {
+	if p.refused {
+		return len(b), nil
+	}
 	p.renew()
 	return p.ResponseWriter.Write(b)
 }

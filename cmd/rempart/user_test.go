@@ -63,6 +63,14 @@ func TestAccountsByCommand(t *testing.T) {
 	if out := user("", "reset-password", "-link", "alice"); !strings.HasPrefix(out, "https://test.example.org/_rempart/account/activate?token=") {
 		t.Error(out)
 	}
+	user("", "renew", "-days", "3", "alice")
+	_, ends, _ := strings.Cut(user("", "show", "alice"), "ends: ")
+	if code, _, errs := runCommand("", "user", "renew", "-config", s.config.File, "-days", "-3", "alice"); code != 1 || !strings.Contains(errs, "-days") {
+		t.Error(code, errs)
+	}
+	if _, now, _ := strings.Cut(user("", "show", "alice"), "ends: "); ends == "" || now != ends {
+		t.Errorf("ends %q, want %q", now, ends)
+	}
 	user("", "deactivate", "alice")
 	if got := login("another one"); got != 403 {
 		t.Error(got)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"strings"
 	"time"
@@ -128,9 +129,13 @@ func userShut(name string, way users.Shut, on bool, done string) func(context.Co
 // userRenew sets when an account ends.
 func userRenew(ctx context.Context, args []string, c console) error {
 	f := flags("user renew")
-	n := f.Int("days", -1, "days from now; 0: for ever")
+	const usual = -1
+	n := f.Int("days", usual, "days from now; 0: for ever; -1: accounts.valid_days")
 	return onAccount(ctx, f, args, func(cfg *config.Config, s *users.Service, id matrix.UserID) error {
-		if *n < 0 {
+		switch {
+		case *n < usual:
+			return errors.New("-days must be a number of days from now, or 0 for an account that never ends")
+		case *n == usual:
 			*n = cfg.Accounts.ValidDays
 		}
 		until, err := s.Renew(ctx, operator+" renew", id, days(*n))

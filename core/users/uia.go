@@ -208,12 +208,16 @@ func (s *Service) challenge(ctx context.Context, in Interaction, state *uiaState
 	for i, stages := range in.Flows {
 		flows[i].Stages = stages
 	}
-	answer := &matrix.Error{Status: http.StatusUnauthorized}
+	answer := &matrix.Error{}
 	if refusal != nil {
-		answer = refusal.With("completed", append([]string{}, state.Completed...))
-		answer.Status = http.StatusUnauthorized
+		answer = refusal
 	}
-	return answer.With("flows", flows).With("params", s.stageParams(in.Flows)).With("session", state.id)
+	if refusal != nil || len(state.Completed) > 0 { // clients find the next stage by it
+		answer = answer.With("completed", append([]string{}, state.Completed...))
+	}
+	answer = answer.With("flows", flows).With("params", s.stageParams(in.Flows)).With("session", state.id)
+	answer.Status = http.StatusUnauthorized
+	return answer
 }
 
 // endUIA forgets an authentication that has served, so that it serves once; whoever comes second begins anew.

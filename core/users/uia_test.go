@@ -3,6 +3,7 @@ package users_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,8 +92,17 @@ func TestAuthenticationServesOneRequestOfOneUser(t *testing.T) {
 func TestStagesAddUp(t *testing.T) {
 	each(t, nil, func(t *testing.T, r *rig) {
 		_, alice := r.register("alice")
-		in := users.Interaction{Operation: "op", User: alice, Flows: [][]string{{users.StageDummy, users.StagePassword}}, Auth: dummy}
+		in := users.Interaction{Operation: "op", User: alice, Flows: [][]string{{users.StageDummy, users.StagePassword}}}
 		_, err := r.Interact(t.Context(), in)
+		if challenge(t, err); matrix.AsError(err).Extra["completed"] != nil {
+			t.Error(matrix.AsError(err).Extra)
+		}
+		in.Auth = dummy
+		_, err = r.Interact(t.Context(), in)
+		// Spec: client-server-api/#user-interactive-api-in-the-rest-api: clients find the next stage by what is completed.
+		if done, _ := matrix.AsError(err).Extra["completed"].([]string); !slices.Equal(done, []string{users.StageDummy}) {
+			t.Errorf("completed: %v", done)
+		}
 		in.Auth = passwordAuth("alice", "secret", challenge(t, err))
 		if _, err := r.Interact(t.Context(), in); err != nil {
 			t.Fatal(err)
