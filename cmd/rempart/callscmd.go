@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"rempart/config"
+	"rempart/core/calls"
 	"rempart/internal/egress"
 	"rempart/sfu"
 	"rempart/sfu/media"
+	"rempart/storage"
 )
 
 // sfuChild is the media process.
@@ -51,13 +54,29 @@ func callsList(ctx context.Context, args []string, c console) error {
 	if err := media.Ask(ctx, by, http.MethodGet, "/stats", nil, &s); err != nil {
 		return err
 	}
-	for _, l := range list {
-		since := time.Since(time.Unix(l.Joined, 0)).Round(time.Second)
-		c.say("%s  %-40s  for %s, sends %d tracks", l.Alias, l.Identity, since, l.Publishing)
-	}
-	c.say("%d people; %.1f Mbit/s in, %.1f Mbit/s out, %d packets asked for again; %d relays", len(list),
+	err = withDatabase(ctx, cfg, func(db *storage.DB) error {
+		who := calls.New(calls.Options{DB: db})
+		for _, l := range list {
+			since := time.Since(time.Unix(l.Joined, 0)).Round(time.Second)
+			c.say("%s for %s, sends %d tracks", whoIs(ctx, who, l), since, l.Publishing)
+		}
+		return nil
+	})
+	c.say("%d people in calls at this node; media %.1f Mbit/s in, %.1f Mbit/s out, %d packets asked for again; %d relays in use", len(list),
 		s.BytesInRate*8/1e6, s.BytesOutRate*8/1e6, s.PacketsLost, s.Relays)
-	return nil
+	return err
+}
+
+// whoIs names somebody in a call, and the room: by what the media server knows of them where nothing else is known.
+func whoIs(ctx context.Context, who *calls.Service, l sfu.Live) string {
+	p, err := who.Find(ctx, l.Alias, l.Identity)
+	switch {
+	case strings.HasPrefix(l.Alias, sfu.SelftestAlias):
+		return fmt.Sprintf("%s (rempart sfu selftest)", l.Identity)
+	case err != nil:
+		return fmt.Sprintf("%s in %s", l.Identity, l.Alias)
+	}
+	return fmt.Sprintf("%s %s in %s", p.User, p.Device, p.Room)
 }
 
 // sfuSelftest connects two participants to the running media server, by the address that clients use.
@@ -75,6 +94,10 @@ func sfuSelftest(ctx context.Context, args []string, c console) error {
 	if err := media.Selftest(ctx, media.Probe{URL: mediaURL(cfg), Keys: callKeys(cfg, own), Transport: by}, c.say); err != nil {
 		return err
 	}
-	c.say("Calls work from this machine. Whether others reach ports %d/udp and %d/tcp of %v, only they can tell.", cfg.Calls.UDPPort, cfg.Calls.TCPPort, cfg.Calls.NodeIP)
+	ports := fmt.Sprintf("port %d/udp", cfg.Calls.UDPPort)
+	if cfg.Calls.TCPPort != 0 {
+		ports += fmt.Sprintf(" and port %d/tcp", cfg.Calls.TCPPort)
+	}
+	c.say("Calls work from this machine. Whether others reach %s of %s, only they can tell.", ports, strings.Join(cfg.Calls.NodeIP, " and "))
 	return nil
 }

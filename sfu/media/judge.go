@@ -16,6 +16,9 @@ const (
 	verdictLife = time.Second     // how long an answer is good: a policy may change
 	verdictTime = 2 * time.Second // how long one is waited for
 	maxVerdicts = 10_000
+	// maxStrangers bounds the addresses that are asked about in a second because a packet came that anybody could have sent in
+	// their name. Whoever was admitted before is not counted.
+	maxStrangers = 100
 )
 
 // judged asks the parent whether packets may go to an address. Nothing is sent there before the answer, nor without one.
@@ -24,9 +27,11 @@ type judged struct {
 	out io.Writer
 	now func() time.Time
 
-	mu    sync.Mutex
-	known map[netip.Addr]*verdict
-	swept time.Time // when old verdicts were forgotten
+	mu        sync.Mutex
+	known     map[netip.Addr]*verdict
+	swept     time.Time // when old verdicts were forgotten
+	second    time.Time // since when strangers are counted
+	strangers int
 }
 
 // verdict is an answer, once done is closed.
@@ -47,12 +52,15 @@ const (
 )
 
 // may reports whether packets may go to an address; a nil one asks nobody.
-func (j *judged) may(a netip.Addr) bool {
+func (j *judged) may(a netip.Addr) bool { return j.ask(a, false) }
+
+// ask is may; of addresses that may be invented it asks about so many only.
+func (j *judged) ask(a netip.Addr, invented bool) bool {
 	if j == nil {
 		return true
 	}
 	a = a.Unmap().WithZone("")
-	v, first := j.find(a)
+	v, first := j.find(a, invented)
 	if first {
 		_, _ = fmt.Fprintf(j.out, "%s%s\n", question, a) // a parent that is gone does not answer
 	}
@@ -72,20 +80,30 @@ func (j *judged) may(a netip.Addr) bool {
 }
 
 // find gives the verdict about an address, and reports whether it is to be asked for.
-func (j *judged) find(a netip.Addr) (*verdict, bool) {
+func (j *judged) find(a netip.Addr, invented bool) (*verdict, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now := j.now()
-	if v := j.known[a]; v != nil && now.Sub(v.asked) < verdictLife {
-		return v, false
+	now, old := j.now(), j.known[a]
+	if old != nil && now.Sub(old.asked) < verdictLife {
+		return old, false
 	}
 	v := &verdict{asked: now, done: make(chan struct{})}
-	if len(j.known) >= maxVerdicts && !j.sweep(now) {
+	stranger := invented && (old == nil || !old.yes)
+	if stranger && !j.another(now) || len(j.known) >= maxVerdicts && !j.sweep(now) {
 		close(v.done)
 		return v, false
 	}
 	j.known[a] = v
 	return v, true
+}
+
+// another counts a stranger, and reports whether he may still be asked about in this second.
+func (j *judged) another(now time.Time) bool {
+	if now.Sub(j.second) >= time.Second {
+		j.second, j.strangers = now, 0
+	}
+	j.strangers++
+	return j.strangers <= maxStrangers
 }
 
 // sweep forgets old verdicts, and reports whether there is room for one more. Whoever sends from very many addresses, which he can
@@ -130,12 +148,13 @@ func (j *judged) mayIP(ip net.IP) bool {
 	return ok && j.may(a)
 }
 
-func (j *judged) mayAddr(to net.Addr) bool {
-	switch a := to.(type) {
+// mayAddr is may for where something came from. A packet can come in anybody's name, a connection cannot.
+func (j *judged) mayAddr(from net.Addr) bool {
+	switch a := from.(type) {
 	case *net.UDPAddr:
-		return j.mayIP(a.IP)
+		return j.ask(a.AddrPort().Addr(), true)
 	case *net.TCPAddr:
-		return j.mayIP(a.IP)
+		return j.ask(a.AddrPort().Addr(), false)
 	}
 	return false
 }

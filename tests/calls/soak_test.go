@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -92,6 +93,32 @@ func (i *inside) held(tag string) held {
 	return held{heap, i.stats().Goroutines, u.mib, u.files}
 }
 
+// still notes for how long this process did not run at all.
+type still struct{ longest atomic.Int64 }
+
+func newStill(t *testing.T) *still {
+	t.Helper()
+	s, end, done := &still{}, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for last := time.Now(); ; last = time.Now() {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+				s.longest.Store(max(s.longest.Load(), int64(time.Since(last))))
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(end)
+		<-done
+	})
+	return s
+}
+
 // TestSoak has people come and go for an hour (REMPART_SOAK), and looks whether the media process then is as it was: no open file,
 // no goroutine and hardly any memory is left of them. REMPART_PROFILES names a folder that keeps profiles.
 func TestSoak(t *testing.T) {
@@ -109,11 +136,16 @@ func TestSoak(t *testing.T) {
 	i := into(t, s)
 	before := i.held("before")
 	t.Logf("before: %v", before)
-	rounds, failed, minute, began := 0, 0, 0, time.Now()
+	rounds, failed, stopped, minute, began := 0, 0, 0, 0, time.Now()
+	still := newStill(t)
 	for ; time.Since(began) < length; rounds++ {
 		// Why some may fail: a machine that stands still for a while, as when it is measured on, breaks the round of that while.
 		t.Run("round", func(t *testing.T) {
-			if !round(t, alice, bob, room) {
+			still.longest.Store(0)
+			switch seen := round(t, alice, bob, room); {
+			case !seen && still.longest.Load() > int64(5*time.Second):
+				stopped++
+			case !seen:
 				failed++
 			}
 		})
@@ -133,7 +165,7 @@ func TestSoak(t *testing.T) {
 		case <-time.After(5 * time.Second): // looking costs the process a collection
 		}
 	}
-	t.Logf("%d rounds, %d of them broken; after %v: %v", rounds, failed, time.Since(began).Round(time.Second), after)
+	t.Logf("%d rounds, %d of them broken, and %d by a machine that stood still; after %v: %v", rounds, failed, stopped, time.Since(began).Round(time.Second), after)
 	if failed > 2+rounds/100 {
 		t.Error("calls did not come about")
 	}
