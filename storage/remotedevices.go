@@ -39,6 +39,20 @@ func (db *DB) ListAnnounced(ctx context.Context, user int64) (map[matrix.DeviceI
 	return out, err
 }
 
+// AnnouncedStreamRow sets the number of the last change of a user's devices that other servers are told.
+type AnnouncedStreamRow struct{ User, Stream int64 }
+
+var announcedStreamsTable = newTable("announced_streams", "usr:i stream:i", 1, "update")
+
+func (*AnnouncedStreamRow) table() *table          { return announcedStreamsTable }
+func (r *AnnouncedStreamRow) args(dst []any) []any { return append(dst, r.User, r.Stream) }
+
+// AnnouncedStream is the number of the last change of a user's devices that other servers are told; 0 when there is none.
+func (db *DB) AnnouncedStream(ctx context.Context, user int64) (stream int64, err error) {
+	err = db.row(ctx, `SELECT COALESCE(MAX(stream), 0) FROM announced_streams WHERE usr = $1`, []any{user}, &stream)
+	return stream, err
+}
+
 // AnnouncedUpto is how far changes of device lists were looked at.
 func (db *DB) AnnouncedUpto(ctx context.Context) (pos int64, err error) {
 	err = db.row(ctx, `SELECT pos FROM announced WHERE id = 1`, nil, &pos)

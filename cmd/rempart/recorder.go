@@ -129,6 +129,9 @@ func recordOf(i egress.Intent, kind ledger.Kind) ledger.Record {
 	} else if r.Dest != i.Host {
 		r.Host = i.Host
 	}
+	if i.Watch {
+		r.Types = []string{"watch"}
+	}
 	switch {
 	case i.Socket:
 		r.Addr = "unix"

@@ -26,6 +26,9 @@ type announcement struct {
 	Devices []matrix.DeviceID `json:"devices,omitempty"`
 	Gone    []matrix.DeviceID `json:"gone,omitempty"`
 	Cross   bool              `json:"cross,omitempty"`
+	// Prev is the number of the last change that was told before, 0 for none; those of this announcement follow from First on.
+	Prev  int64 `json:"prev,omitempty"`
+	First int64 `json:"first,omitempty"`
 }
 
 // Announce puts into the outbox what changed in the device lists of our users since it was called last. servers finds
@@ -89,7 +92,7 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 			a.Gone = append(a.Gone, id)
 		}
 	}
-	if len(a.Devices)+len(a.Gone) == 0 && !a.Cross { // what changed is not told, but that it did is: a name
+	if len(a.Devices)+len(a.Gone) == 0 { // what changed is not told with a device, but that it did is: a name, keys of the user
 		for id := range is {
 			if id != "" {
 				a.Devices = append(a.Devices, id)
@@ -102,6 +105,12 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 	if to == nil || len(a.Devices)+len(a.Gone) == 0 && !a.Cross {
 		return nil
 	}
+	if a.Prev, err = s.db.AnnouncedStream(ctx, nid); err != nil {
+		return err
+	}
+	// Why the position at least: numbers given before they were kept were positions.
+	a.First = max(a.Prev, s.db.Position()) + 1
+	change.Add(&storage.AnnouncedStreamRow{User: nid, Stream: a.First + int64(len(a.Devices)+len(a.Gone)) - 1})
 	body, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -178,10 +187,14 @@ func (s *Service) ComposeEDU(ctx context.Context, row *storage.OutboxRow) ([]cor
 		out = append(out, core.EDU{Type: typ, Content: raw})
 		return err
 	}
-	for _, id := range append(a.Devices, a.Gone...) {
+	prev := []int64{} // which makes the other server fetch the whole list
+	if a.Prev != 0 {
+		prev = append(prev, a.Prev)
+	}
+	for i, id := range append(a.Devices, a.Gone...) {
 		name, there := names[id]
-		// Why no prev_id: it makes the other server fetch the whole list, which is right whatever it has missed.
-		u := deviceUpdate{User: a.User, Device: id, Stream: row.Pos, Prev: []int64{}, Deleted: !there, Keys: keys.DeviceKeys[a.User][id], Name: name}
+		u := deviceUpdate{User: a.User, Device: id, Stream: a.First + int64(i), Prev: prev, Deleted: !there, Keys: keys.DeviceKeys[a.User][id], Name: name}
+		prev = []int64{u.Stream}
 		if err := add(eduDeviceList, u); err != nil {
 			return nil, err
 		}

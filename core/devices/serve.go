@@ -41,7 +41,7 @@ type ServedDevice struct {
 }
 
 // ServeDevices is the device list of a user of ours, for another server; M_NOT_FOUND when there is no such user.
-// Its stream id is where the list last changed. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
+// Its stream id is that of the last change that was announced. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
 func (s *Service) ServeDevices(ctx context.Context, user matrix.UserID) (*ServedList, error) {
 	nid, err := s.db.FindUserNID(ctx, user)
 	if !s.local(user.Server()) || errors.Is(err, storage.ErrNotFound) {
@@ -50,8 +50,11 @@ func (s *Service) ServeDevices(ctx context.Context, user matrix.UserID) (*Served
 	if err != nil {
 		return nil, err
 	}
-	// Why the position first: what changes while the keys are read is told again under a later one.
-	pos, err := s.db.DeviceListPos(ctx, nid)
+	// Why the number first: what changes while the keys are read is told again under a later one.
+	stream, err := s.db.AnnouncedStream(ctx, nid)
+	if err == nil && stream == 0 { // nothing was: what is announced first has everybody fetch the list
+		stream, err = s.db.DeviceListPos(ctx, nid)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (s *Service) ServeDevices(ctx context.Context, user matrix.UserID) (*Served
 	if err != nil {
 		return nil, err
 	}
-	list := &ServedList{UserID: user, StreamID: pos, Devices: []ServedDevice{}, Master: keys.Master[user], SelfSigning: keys.SelfSigning[user]}
+	list := &ServedList{UserID: user, StreamID: stream, Devices: []ServedDevice{}, Master: keys.Master[user], SelfSigning: keys.SelfSigning[user]}
 	for id, body := range keys.DeviceKeys[user] {
 		list.Devices = append(list.Devices, ServedDevice{id, body, ""})
 	}

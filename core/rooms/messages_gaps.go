@@ -40,6 +40,13 @@ func (h *hopeless) add(ids []matrix.EventID, until time.Time) {
 	}
 }
 
+// forget gives all of them another chance.
+func (h *hopeless) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.until)
+}
+
 // gap is a place before which events are missing here.
 type gap struct {
 	at    int // the event in the batch that names them

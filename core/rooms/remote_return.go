@@ -14,9 +14,10 @@ const (
 	returnTime  = 20 * time.Second
 	returnRooms = 20               // those used last
 	returnPause = 10 * time.Second // between two questions about one room,
-	calmPause   = 5 * time.Minute  // up to this where nobody has anything to tell
 	quietFor    = 300 * time.Millisecond
-	startRooms  = 2000 // newest entries of the stream by which rooms are found after a start
+	quietPause  = time.Second     // between two questions about a room of which nothing is heard; doubles with each for nothing,
+	calmPause   = 5 * time.Minute // up to this
+	startRooms  = 2000            // newest entries of the stream by which rooms are found after a start
 	startAtOnce = 4
 	startAsked  = 3 // servers of one room, until one answers
 )
@@ -27,6 +28,7 @@ func (s *Service) Returned(ctx context.Context, server matrix.ServerName) {
 	if s.opts.Peers == nil {
 		return
 	}
+	s.hopeless.forget() // this server may have what nobody had
 	ctx, cancel := context.WithTimeout(ctx, returnTime)
 	defer cancel()
 	asked := 0
@@ -74,18 +76,18 @@ func (s *Service) Reached(ctx context.Context, server matrix.ServerName, nids []
 
 // mayHaveMissed reports whether it is time to ask about a room of which nothing was heard for a while, and notes that somebody is asked now.
 func (r *Room) mayHaveMissed(now int64) bool {
-	heard, last, pause := r.heardAt.Load(), r.askedNewest.Load(), returnPause.Milliseconds()
+	heard, last, pause := r.heardAt.Load(), r.askedQuiet.Load(), quietPause.Milliseconds()
 	if heard < last {
 		pause = max(pause, r.askPause.Load())
 	}
-	return now-heard >= quietFor.Milliseconds() && now-last >= pause && r.askedNewest.CompareAndSwap(last, now)
+	return now-heard >= quietFor.Milliseconds() && now-last >= pause && r.askedQuiet.CompareAndSwap(last, now)
 }
 
 // askedAfter notes whether there was something new.
 func (r *Room) askedAfter(found bool) {
 	pause := int64(0)
 	if !found {
-		pause = min(max(2*r.askPause.Load(), returnPause.Milliseconds()), calmPause.Milliseconds())
+		pause = min(max(2*r.askPause.Load(), quietPause.Milliseconds()), calmPause.Milliseconds())
 	}
 	r.askPause.Store(pause)
 }

@@ -59,7 +59,8 @@ func TestWhoTookSomethingIsAskedWhatIsNew(t *testing.T) {
 		for _, c := range []struct {
 			pass time.Duration
 			want int
-		}{{9 * time.Second, 0}, {time.Second, 1}, {9 * time.Second, 0}, {time.Second, 1}, {19 * time.Second, 0}, {time.Second, 1}, {39 * time.Second, 0}, {time.Hour, 1}, {299 * time.Second, 1}} {
+		}{{999 * time.Millisecond, 0}, {time.Millisecond, 1}, {999 * time.Millisecond, 0}, {time.Millisecond, 1}, {1999 * time.Millisecond, 0}, {time.Millisecond, 1},
+			{3999 * time.Millisecond, 0}, {time.Hour, 1}, {5 * time.Second, 0}, {time.Hour, 1}} {
 			if n := ask(c.pass); n != c.want {
 				t.Errorf("asked %d times %v later, want %d", n, c.pass, c.want)
 			}
@@ -72,7 +73,7 @@ func TestWhoTookSomethingIsAskedWhatIsNew(t *testing.T) {
 		if n := ask(0) + ask(200*time.Millisecond); n != 0 {
 			t.Error("asked who has just told us something")
 		}
-		if n := ask(10 * time.Second); n != 1 {
+		if n := ask(time.Second); n != 1 {
 			t.Errorf("asked %d times some time after something was told", n)
 		}
 	})
@@ -98,4 +99,23 @@ func TestAfterAStartOthersAreAsked(t *testing.T) {
 			t.Error("asked again at once")
 		}
 	})
+}
+
+// History that nobody could give is asked for again when a server returns, not before some minutes have passed else.
+func TestWhoReturnsIsAskedForWhatWasMissing(t *testing.T) {
+	w, a, d := twoServers(t, sqliteURL(t))
+	room := a.publicRoom(t, "11")
+	a.messages(t, room, alice, 5)
+	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+	w.down[home] = true
+	d.page(t, room.ID(), dora, 20)
+	w.down[home] = false
+	asked := w.called("backfill")
+	if d.page(t, room.ID(), dora, 20); asked == 0 || w.called("backfill") != asked {
+		t.Errorf("asked %d times, then %d", asked, w.called("backfill"))
+	}
+	d.rooms.Returned(t.Context(), home)
+	if got := d.page(t, room.ID(), dora, 20); !slices.Contains(got, "message 0") {
+		t.Errorf("knows %v", got)
+	}
 }

@@ -38,9 +38,9 @@ type Room struct {
 	renamed atomic.Bool
 	// askedNewest is when another server was last asked for the room's newest event, in milliseconds.
 	askedNewest atomic.Int64
-	// heardAt is when another server last told us something of the room, askPause how long to wait between two questions for its newest
-	// event while nobody does; in milliseconds.
-	heardAt, askPause atomic.Int64
+	// heardAt is when another server last told us something of the room, askedQuiet when one was asked because none did, askPause how long
+	// to wait before the next such question while nothing is heard; in milliseconds.
+	heardAt, askedQuiet, askPause atomic.Int64
 
 	mu sync.Mutex // the actor; guards all below
 	// tip is the newest state of the graph, written or on its way; nil: not loaded.

@@ -94,6 +94,7 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 			p.more()
 		case l := <-p.looked:
 			p.lookEnded(l)
+			p.more()
 		case <-p.early.C:
 			p.due()
 		case <-tick.C:
@@ -110,12 +111,14 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	}
 }
 
-// more takes the further results that are there.
+// more takes the further results that are there, so that what they lead to is stored at once.
 func (p *dispatch) more() {
 	for {
 		select {
 		case r := <-p.results:
 			p.finished(r)
+		case l := <-p.looked:
+			p.lookEnded(l)
 		default:
 			return
 		}

@@ -11,7 +11,7 @@ import (
 const (
 	maxReturned    = 256 // that wait
 	returnedAtOnce = 4
-	askedAgain     = 10 * time.Second // between two servers that are asked what they know of one room
+	askedAgain     = time.Second // between two servers that are asked what they know of one room
 	asksPerTick    = 5
 	maxAskedRooms  = 10_000
 )

@@ -10,7 +10,7 @@ import (
 
 // Bounds of looking whether servers that could not be reached are there again. Those for whom there is no room wait for the next second.
 const (
-	lookPause     = 8 * time.Second // between looks at one, so that its return is seen within ten seconds
+	lookPause     = 7 * time.Second // between looks at one, so that its return is seen within ten seconds
 	maxLooking    = 64              // at once
 	looksPerTick  = 100
 	watchAtLeast  = time.Minute // so long one watch is kept, then where the server is is found out again

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -43,12 +45,7 @@ func newCrowd(t *testing.T, ca *fakenet.CA, n int, told func(*crowdServer, []jso
 	c, certificate := &crowd{byName: map[matrix.ServerName]*crowdServer{}}, ca.Issue("127.0.0.1")
 	for range n {
 		s := &crowdServer{told: told, open: map[net.Conn]struct{}{}}
-		s.http = httptest.NewUnstartedServer(s)
-		s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-		s.http.EnableHTTP2 = true
-		s.http.Config.ConnState = s.count
-		s.http.StartTLS()
-		t.Cleanup(s.http.Close)
+		s.start(t, certificate, nil)
 		s.name = matrix.ServerName(s.http.Listener.Addr().String())
 		var err error
 		if s.key, err = matrix.GenerateSigningKey(s.name); err != nil {
@@ -58,6 +55,32 @@ func newCrowd(t *testing.T, ca *fakenet.CA, n int, told func(*crowdServer, []jso
 		c.byName[s.name] = s
 	}
 	return c
+}
+
+// start has a server be there; at nil, anywhere.
+func (s *crowdServer) start(t *testing.T, certificate tls.Certificate, at net.Listener) {
+	s.http = httptest.NewUnstartedServer(s)
+	if at != nil {
+		_ = s.http.Listener.Close()
+		s.http.Listener = at
+	}
+	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	s.http.EnableHTTP2 = true
+	s.http.Config.ConnState = s.count
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0) // Why: who only looks whether it is there makes no handshake
+	s.http.StartTLS()
+	t.Cleanup(s.http.Close)
+}
+
+// rise has a server that died, not silently, be there again.
+func (s *crowdServer) rise(t *testing.T, ca *fakenet.CA) {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", string(s.name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(t, ca.Issue("127.0.0.1"), l)
 }
 
 // SigningKey finds the key of one of the servers.
