@@ -13,11 +13,12 @@ type RoomRow struct {
 	RoomID      matrix.RoomID
 	RoomVersion string
 	Created     int64
+	Kind        RoomKind
 	state       *roomState // as it is at the end of the batch
 }
 
 var roomsTable = newTable("rooms", `nid:i room_id:t room_version:t created:i version:i heads:b depth:i state_seq:i notify:i
-	tnotify:i last_pos:i public:i`, 1, "")
+	tnotify:i last_pos:i public:i kind:t`, 1, "")
 
 func (*RoomRow) table() *table { return roomsTable }
 
@@ -26,7 +27,7 @@ func (r *RoomRow) take(s *roomState) { r.state = s }
 func (r *RoomRow) args(dst []any) []any {
 	s := r.state
 	return append(dst, r.NID, string(r.RoomID), r.RoomVersion, r.Created, s.version, encodeNIDs(s.heads), s.depth, s.stateSeq,
-		s.notify, s.tnotify, s.lastPos, int64(0))
+		s.notify, s.tnotify, s.lastPos, int64(0), string(r.Kind))
 }
 
 // RoomInfo is a room's row as it stands, with the sizes of its membership at the same moment.

@@ -73,13 +73,23 @@ func (b *builder) newGraph(ctx context.Context, creator matrix.UserID, content j
 		return err
 	}
 	b.r.id = b.stored[0].RoomID
-	b.newRoom = &storage.RoomRow{NID: b.r.nid, RoomID: b.r.id, RoomVersion: b.r.version.ID, Created: b.s.nowMS()}
+	b.newRoom = &storage.RoomRow{NID: b.r.nid, RoomID: b.r.id, RoomVersion: b.r.version.ID, Created: b.s.nowMS(),
+		Kind: roomKind(b.stored[0].Event)}
 	b.change.Rows = append([]storage.Row{b.newRoom}, b.change.Rows...)
 	drafts, err := fn(b.view())
 	if err != nil {
 		return err
 	}
 	return b.drafts(ctx, drafts)
+}
+
+// roomKind is the type that a create event gives its room.
+func roomKind(create *matrix.Event) storage.RoomKind {
+	c, err := create.CreateContent()
+	if err != nil {
+		return "" // whoever asks will look
+	}
+	return storage.KindOf(c.Type)
 }
 
 // createTS is the time of a create event, never the same twice for one user.

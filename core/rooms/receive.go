@@ -158,7 +158,7 @@ func (s *Service) roomFor(ctx context.Context, e *matrix.Event) (*Room, *storage
 		return nil, nil, err
 	}
 	r = &Room{s: s, nid: nid, id: e.RoomID, version: e.Version, tip: &snapshot{}}
-	return r, &storage.RoomRow{NID: nid, RoomID: e.RoomID, RoomVersion: e.Version.ID, Created: s.nowMS()}, nil
+	return r, &storage.RoomRow{NID: nid, RoomID: e.RoomID, RoomVersion: e.Version.ID, Created: s.nowMS(), Kind: roomKind(e)}, nil
 }
 
 // collapse joins the heads of a room that has too many, by events of a local member, each of which joins as many as it may name.

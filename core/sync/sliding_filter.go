@@ -143,22 +143,50 @@ func (l *slide) judge(ctx context.Context, s *Service, c *matrix.Caller) error {
 	if err != nil {
 		return err
 	}
-	created, err := s.holders(ctx, here, "m.room.create")
+	kinds, err := s.roomKinds(ctx, c.UserNID, here)
 	if err != nil {
 		return err
 	}
 	for _, room := range here {
 		r := &l.rooms[l.place(room)]
 		r.judged, r.encrypted = true, encrypted[room] != 0
-		events, err := s.rooms.Events(ctx, []int64{created[room]})
-		if err != nil {
-			return err
-		}
-		if len(events) > 0 {
-			l.setType(r, events[0].Content)
-		}
+		l.setType(r, kinds[room].Type())
 	}
 	return nil
+}
+
+// roomKinds finds the types of rooms that a user is in. Those that nobody has looked at yet, as rooms from elsewhere, are read from their
+// create events, once for all: a create event stays what it is.
+func (s *Service) roomKinds(ctx context.Context, user int64, in []int64) (map[int64]storage.RoomKind, error) {
+	kinds, err := s.db.ListRoomKinds(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	var unknown []int64
+	for _, room := range in {
+		if kind, listed := kinds[room]; listed && kind == "" {
+			unknown = append(unknown, room)
+		}
+	}
+	if len(unknown) == 0 {
+		return kinds, nil
+	}
+	created, err := s.holders(ctx, unknown, "m.room.create")
+	if err != nil {
+		return nil, err
+	}
+	change := &storage.Change{}
+	for _, room := range unknown {
+		events, err := s.rooms.Events(ctx, []int64{created[room]})
+		if err != nil {
+			return nil, err
+		}
+		if len(events) > 0 {
+			kinds[room] = storage.KindOf(typeIn(events[0].Content))
+			change.Guard(storage.SetRoomKind(room, kinds[room]))
+		}
+	}
+	return kinds, s.db.Commit(ctx, change)
 }
 
 // holders finds the events that hold a piece of state with an empty key in rooms.
@@ -176,23 +204,28 @@ func (s *Service) holders(ctx context.Context, in []int64, typ string) (map[int6
 // maxRoomTypes bounds how many types of rooms are told apart in one list.
 const maxRoomTypes = 1 << 12
 
-// setType reads the type from the content of the create event.
-func (l *slide) setType(r *slideRoom, create []byte) {
+// typeIn reads a room's type from the content of its create event.
+func typeIn(create []byte) string {
 	var c struct {
 		Type string `json:"type"`
 	}
 	_ = json.Unmarshal(create, &c) // a type of another form is none
+	return c.Type
+}
+
+// setType notes a room's type.
+func (l *slide) setType(r *slideRoom, typ string) {
 	r.kind = 0
-	if c.Type == "" {
+	if typ == "" {
 		return
 	}
-	i := slices.Index(l.types, c.Type)
+	i := slices.Index(l.types, typ)
 	if i < 0 {
 		if len(l.types) >= maxRoomTypes {
 			return
 		}
 		i = len(l.types)
-		l.types = append(l.types, c.Type)
+		l.types = append(l.types, typ)
 	}
 	r.kind = uint16(i + 1) //nolint:gosec // Why: bounded by maxRoomTypes
 }
@@ -220,7 +253,7 @@ func (l *slide) judgeOutside(ctx context.Context, s *Service, c *matrix.Caller, 
 	for _, e := range stripped {
 		r.encrypted = r.encrypted || e.Type == "m.room.encryption"
 		if e.Type == "m.room.create" {
-			l.setType(r, e.Content)
+			l.setType(r, typeIn(e.Content))
 		}
 	}
 	if len(stripped) > 0 {
@@ -236,7 +269,7 @@ func (l *slide) judgeOutside(ctx context.Context, s *Service, c *matrix.Caller, 
 			continue
 		}
 		if typ == "m.room.create" {
-			l.setType(r, e.Content)
+			l.setType(r, typeIn(e.Content))
 		} else {
 			r.encrypted = true
 		}

@@ -1,0 +1,2 @@
+-- The type that a room's create event gives: '-' for none, '' where nobody has looked yet.
+ALTER TABLE rooms ADD COLUMN kind TEXT NOT NULL DEFAULT '';
