@@ -83,6 +83,12 @@ func TestStateResetIsToldAndRepaired(t *testing.T) {
 		if len(c.Heads) != 2 || len(c.Servers) != 2 || c.Forks == 0 || c.Joined != 2 || c.State != 6 {
 			t.Errorf("condition: %+v", c)
 		}
+		for _, q := range []rooms.RepairRequest{{Adopt: true}, {Adopt: true, Servers: []matrix.ServerName{there, home}},
+			{Adopt: true, Alone: true, Servers: []matrix.ServerName{there}}} {
+			if done, err := a.rooms.RepairState(t.Context(), room, q); !matrix.HasCode(err, matrix.CodeInvalidParam) || done.Event != "" {
+				t.Errorf("a state of nobody in particular is adopted by %+v: %+v %v", q, done, err)
+			}
+		}
 		fixed, err := a.rooms.RepairState(t.Context(), room, rooms.RepairRequest{Servers: []matrix.ServerName{there}, Adopt: true})
 		if err != nil || len(fixed.Changed) != 1 || fixed.Changed[0].Now != promoted.ID || fixed.Event == "" {
 			t.Fatalf("%+v %v", fixed, err)
