@@ -25,6 +25,7 @@ func policyCommands() []command {
 		{"policy lint", "[-config FILE] [-policy FILE]", "check a policy and say what deserves a second thought", policyLint},
 		{"policy explain", "[-config FILE] [-policy FILE] [-address IP] [-data KIND] [-tenant SERVER] POINT NAME", "say step by step how one thing is decided", policyExplain},
 		{"policy what-if", "[-config FILE] [-since DATE [-until DATE]] [-policy] FILE", "say what another policy would decide differently, also of what was recorded since a day", policyWhatIf},
+		{"export nft", "[-config FILE] [-policy FILE] [-user NAME]", "print rules for nftables: what the policy can never admit, the machine refuses too", exportNFT},
 		{"policy attest", "[-config FILE] STATEMENT", "sign what this server states of itself (JSON), for a partner", policyAttest},
 		{"policy countersign", "-name NAME -key FILE ATTESTATION", "sign a partner's statement as an authority; makes the key at first", policyCountersign},
 	}

@@ -1,7 +1,9 @@
 package territory
 
-// KnownOperators is the list that is reviewed with this server. A policy may change or replace it.
-// Facts of public registers (RIPE NCC, ARIN) and of the operators' own publications.
+// KnownOperators is the list that comes with this server. A policy may change or replace it. known.tsv says for each network to whom it was registered
+// by a dated source, and what a person has to confirm.
+//
+// Why nobody is Qualified: a qualification is one offer's, not a network's. Pins and lists of one's own may say so.
 func KnownOperators() []Operator {
 	return []Operator{
 		{"RENATER", National, []uint32{2200}},
@@ -11,7 +13,7 @@ func KnownOperators() []Operator {
 		{"Free", National, []uint32{12322, 51207}},
 		{"SFR", National, []uint32{15557}},
 		{"Bouygues Telecom", National, []uint32{5410}},
-		{"3DS Outscale", Qualified, []uint32{50503}},
+		{"3DS Outscale", National, []uint32{50624, 56343}},
 		{"OPT Nouvelle-Calédonie", National, []uint32{18200}},
 		{"Hetzner", European, []uint32{24940, 213230}},
 		{"IONOS", European, []uint32{8560}},
