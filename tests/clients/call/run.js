@@ -13,6 +13,16 @@ const [server, folder, mode, executablePath = "/usr/bin/chromium"] = process.arg
 const patience = 60_000;
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
 
+/**
+ * What Element Call is told. But for long proofs the leave that the server sends for who falls silent is due sooner than by its
+ * defaults (18 s, put off every 4 s), and pictures are small: less to wait for and to compute.
+ */
+const config = {
+    matrix_rtc_mode: mode,
+    matrix_rtc_session: { wait_for_key_rotation_ms: 500, ...(process.env.REMPART_PROVE ? {} : { delayed_leave: { delay_ms: 9_000, restart_ms: 2_000 } }) },
+    media_quality: { video: { max_resolution: 360, max_bitrate: 500_000, max_framerate: 10 } },
+};
+
 /** Serves the page, the WebAssembly of the crypto, and Element Call below the name of its mode. */
 async function serve() {
     await build({ entryPoints: [path.join(here, "host.js")], bundle: true, format: "esm", outfile: path.join(here, "host.bundle.js"), logLevel: "error", define: { global: "globalThis" } });
@@ -25,7 +35,7 @@ async function serve() {
     };
     const listener = http.createServer(async (request, response) => {
         const name = path.normalize(decodeURIComponent(request.url.split("?")[0]));
-        if (name.endsWith("/config.json")) return response.end(JSON.stringify({ matrix_rtc_mode: mode, matrix_rtc_session: { wait_for_key_rotation_ms: 500 } }));
+        if (name.endsWith("/config.json")) return response.end(JSON.stringify(config));
         const body = await fs.readFile(find(name)).catch(() => null);
         if (!body) return response.writeHead(404).end();
         response.writeHead(200, { "Content-Type": types[path.extname(find(name))] ?? "application/octet-stream" }).end(body);
