@@ -94,6 +94,7 @@ func Register(r *httpx.Router, d Deps) {
 	shortTokenRoutes(r, d.Users)
 	moderationRoutes(r, d.Users)
 	accountPages(r, d.Users)
+	authPages(r, d.Users)
 	homePage(r, d)
 	deviceRoutes(r, d)
 	dehydratedRoutes(r, d.Devices)

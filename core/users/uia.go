@@ -43,6 +43,7 @@ type uiaState struct {
 	id        string
 	Operation string        `json:"operation"`
 	User      matrix.UserID `json:"user,omitempty"`
+	Flows     [][]string    `json:"flows,omitempty"`
 	Completed []string      `json:"completed,omitempty"`
 	Token     string        `json:"token,omitempty"` // the registration token that was shown
 	Email     *EmailCreds   `json:"email,omitempty"` // the proof of an address that was shown
@@ -185,19 +186,13 @@ func (s *Service) uiaState(ctx context.Context, in Interaction, id string) (*uia
 
 // challenge answers 401 with the flows, and stores how far the client has come.
 func (s *Service) challenge(ctx context.Context, in Interaction, state *uiaState, refusal *matrix.Error) error {
-	state.Operation, state.User = in.Operation, in.User.User
+	state.Operation, state.User, state.Flows = in.Operation, in.User.User, in.Flows
 	isNew := state.id == ""
 	if isNew {
 		state.id = newUIASession()
 	}
 	if isNew || refusal == nil {
-		body, err := json.Marshal(state)
-		if err != nil {
-			return err
-		}
-		c := &storage.Change{}
-		c.Add(&storage.UIASessionRow{ID: state.id, Body: body, Created: s.nowMS()})
-		if err := s.db.Commit(ctx, c); err != nil {
+		if err := s.keepUIA(ctx, state); err != nil {
 			return err
 		}
 	}
