@@ -19,7 +19,7 @@ func TestARequestFromNowhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := &judge{policy: policy.NewJudge(g), log: slog.New(slog.DiscardHandler)}
-		if err := j.accept(t.Context(), "us.lab", "a.lab"); (err == nil) != admitted || err != nil && !matrix.HasCode(err, matrix.CodeForbidden) {
+		if err := j.accept(t.Context(), "a.lab", "us.lab"); (err == nil) != admitted || err != nil && !matrix.HasCode(err, matrix.CodeForbidden) {
 			t.Errorf("%s%v", text, err)
 		}
 	}
