@@ -144,3 +144,34 @@ func inCalls(boss *person) (users []string) {
 	slices.Sort(users)
 	return users
 }
+
+// TestACallOutlivesARestart: the one server there is, is stopped and started again; those in the call do nothing, and hear and see
+// one another again.
+func TestACallOutlivesARestart(t *testing.T) {
+	s := start(t)
+	alice, bob, room := twoIn(t, s)
+	var all []*heard
+	for _, p := range []*person{alice, bob} {
+		r, h, err := p.join(p.member(room))
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, r)
+		all = append(all, h)
+	}
+	for _, h := range all {
+		wait(t, "pictures", 101, h.video)
+	}
+	s.Stop()
+	s.Restart()
+	began := time.Now()
+	for _, h := range all {
+		drain(h.video)
+		drain(h.audio)
+	}
+	for _, h := range all {
+		wait(t, "pictures again", 101, h.video)
+		wait(t, "sound again", 101, h.audio)
+	}
+	t.Logf("a call again %v after the restart", time.Since(began))
+}
