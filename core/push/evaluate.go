@@ -3,7 +3,6 @@ package push
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 
@@ -69,7 +68,7 @@ func (s *Service) Evaluate(ctx context.Context, r *rooms.Room, v *rooms.View, e 
 func look(e *matrix.Event) (g glance) {
 	says := func(word string) bool { return bytes.Contains(e.Content, []byte(word)) }
 	if e.Type == "m.room.message" || says(`"m.relates_to"`) || says(`"m.mentions"`) || says(`"m.notice"`) {
-		_ = json.Unmarshal(e.Content, &g) // what has another shape mentions nobody
+		_ = matrix.Decode(e.Content, &g) // what has another shape mentions nobody
 	}
 	return g
 }

@@ -84,7 +84,7 @@ func (r *Rule) outcome() outcome {
 			Name  string `json:"set_tweak"`
 			Value *bool  `json:"value"`
 		}{}
-		if json.Unmarshal(a, &tweak) == nil && tweak.Name == "highlight" {
+		if matrix.Decode(a, &tweak) == nil && tweak.Name == "highlight" {
 			out.highlight = tweak.Value == nil || *tweak.Value
 		}
 	}

@@ -67,7 +67,7 @@ func (r *Rule) tweaks() map[string]json.RawMessage {
 			Name  string          `json:"set_tweak"`
 			Value json.RawMessage `json:"value"`
 		}
-		if json.Unmarshal(a, &t) != nil || t.Name == "" {
+		if matrix.Decode(a, &t) != nil || t.Name == "" {
 			continue
 		}
 		if t.Value == nil {

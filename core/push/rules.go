@@ -2,6 +2,7 @@ package push
 
 import (
 	"encoding/json"
+	"rempart/internal/matrix"
 	"slices"
 )
 
@@ -84,7 +85,7 @@ func ContentOf(r Ruleset) ([]byte, error) {
 // parse reads what a user has stored and adds the default rules that it does not know yet.
 func parse(user string, content []byte) (Ruleset, error) {
 	var s stored
-	if err := json.Unmarshal(content, &s); err != nil {
+	if err := matrix.Decode(content, &s); err != nil {
 		return Defaults(user), err
 	}
 	def := Defaults(user)

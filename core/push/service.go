@@ -160,7 +160,7 @@ func IgnoredUsers(content []byte) map[matrix.UserID]bool {
 	var c struct {
 		Users map[matrix.UserID]json.RawMessage `json:"ignored_users"`
 	}
-	_ = json.Unmarshal(content, &c) // what is no list ignores nobody
+	_ = matrix.Decode(content, &c) // what is no list ignores nobody
 	out := make(map[matrix.UserID]bool, len(c.Users))
 	for id := range c.Users {
 		out[id] = true

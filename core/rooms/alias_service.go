@@ -144,7 +144,7 @@ func (s *Service) dropCanonicalAlias(ctx context.Context, room *Room, user matri
 			return nil, err
 		}
 		var c canonicalAlias
-		if json.Unmarshal(now.Content, &c) != nil || c.Alias != alias && !slices.Contains(c.Alt, alias) {
+		if matrix.Decode(now.Content, &c) != nil || c.Alias != alias && !slices.Contains(c.Alt, alias) {
 			return nil, nil
 		}
 		if c.Alias == alias {
@@ -166,7 +166,7 @@ func (s *Service) dropCanonicalAlias(ctx context.Context, room *Room, user matri
 // Spec: client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey M_BAD_ALIAS
 func (s *Service) checkCanonicalAlias(ctx context.Context, q SendRequest) error {
 	var c, old canonicalAlias
-	if err := json.Unmarshal(q.Content, &c); err != nil {
+	if err := matrix.Decode(q.Content, &c); err != nil {
 		return matrix.BadJSON("alias must be text, alt_aliases a list of text.")
 	}
 	view, err := s.Current(ctx, q.Room)
@@ -176,7 +176,7 @@ func (s *Service) checkCanonicalAlias(ctx context.Context, q SendRequest) error 
 	if now, err := view.Get(ctx, matrix.StateTuple{Type: q.Type}); err != nil {
 		return err
 	} else if now != nil {
-		_ = json.Unmarshal(now.Content, &old) // unreadable old content protects nothing
+		_ = matrix.Decode(now.Content, &old) // unreadable old content protects nothing
 	}
 	asked := c.Alt
 	if c.Alias != "" {

@@ -135,7 +135,7 @@ func validEdit(e, edit *Stored) bool {
 	var c struct {
 		New json.RawMessage `json:"m.new_content"`
 	}
-	return e.Type == "m.room.encrypted" || json.Unmarshal(edit.Content, &c) == nil && len(c.New) > 0
+	return e.Type == "m.room.encrypted" || matrix.Decode(edit.Content, &c) == nil && len(c.New) > 0
 }
 
 // bundleReferences lists who refers to an event. Spec: client-server-api/#server-side-aggregation-of-mreference

@@ -88,7 +88,7 @@ func (s *Service) inviteAll(ctx context.Context, room *Room, drafts []Draft) err
 	for _, d := range drafts {
 		m := MembershipChange{Room: room, Sender: d.Sender, Target: matrix.UserID(*d.StateKey)}
 		var content map[string]any
-		if err := json.Unmarshal(d.Content, &content); err != nil {
+		if err := matrix.Decode(d.Content, &content); err != nil {
 			return err
 		}
 		m.IsDirect = content["is_direct"] == true

@@ -173,7 +173,7 @@ func additionalCreators(raw json.RawMessage) ([]matrix.UserID, error) {
 	if raw == nil {
 		return nil, nil
 	}
-	if err := json.Unmarshal(raw, &ids); err != nil {
+	if err := matrix.Decode(raw, &ids); err != nil {
 		return nil, matrix.InvalidParam("additional_creators must be a list of user ids.")
 	}
 	for _, u := range ids {

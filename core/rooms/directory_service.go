@@ -197,7 +197,7 @@ func (s *Service) PublicRoom(ctx context.Context, nid, joined int64) (*PublicRoo
 			continue
 		}
 		var c map[string]any
-		if json.Unmarshal(e.Content, &c) == nil {
+		if matrix.Decode(e.Content, &c) == nil {
 			f.take(c)
 		}
 	}
@@ -212,7 +212,7 @@ func textOf(c map[string]any, key string) string {
 // textIn is a text member of a content; "" when there is none.
 func textIn(content json.RawMessage, key string) string {
 	var c map[string]any
-	if json.Unmarshal(content, &c) != nil {
+	if matrix.Decode(content, &c) != nil {
 		return ""
 	}
 	return textOf(c, key)

@@ -81,11 +81,11 @@ func (v *View) powerWith(ctx context.Context, user matrix.UserID, level int64) (
 		return nil, err
 	}
 	if e != nil {
-		if err := json.Unmarshal(e.Content, &content); err != nil {
+		if err := matrix.Decode(e.Content, &content); err != nil {
 			return nil, err
 		}
 		if raw, ok := content["users"]; ok {
-			if err := json.Unmarshal(raw, &users); err != nil {
+			if err := matrix.Decode(raw, &users); err != nil {
 				return nil, err
 			}
 		}

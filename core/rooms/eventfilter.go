@@ -34,7 +34,7 @@ type EventFilter struct {
 // ParseEventFilter reads a filter; what is not a filter is M_BAD_JSON.
 func ParseEventFilter(raw []byte) (*EventFilter, error) {
 	f := &EventFilter{}
-	if err := json.Unmarshal(raw, f); err != nil {
+	if err := matrix.Decode(raw, f); err != nil {
 		return nil, matrix.BadJSON("The filter is not a valid event filter.").Wrap(err)
 	}
 	return f, f.Check()
@@ -91,7 +91,7 @@ func (f *EventFilter) matchURL(content []byte) bool {
 	var c struct {
 		URL json.RawMessage `json:"url"`
 	}
-	_ = json.Unmarshal(content, &c) // a content that is no object has no url
+	_ = matrix.Decode(content, &c) // a content that is no object has no url
 	return (c.URL != nil) == *f.ContainsURL
 }
 

@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"context"
-	"encoding/json"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -24,7 +23,7 @@ func (s *Service) GuestsAllowed(ctx context.Context, room *Room) (bool, error) {
 	var content struct {
 		Access string `json:"guest_access"`
 	}
-	return json.Unmarshal(e.Content, &content) == nil && content.Access == "can_join", nil
+	return matrix.Decode(e.Content, &content) == nil && content.Access == "can_join", nil
 }
 
 // ExpelGuests makes this installation's guests leave a room that no longer allows them. Doing it twice harms nobody.

@@ -224,7 +224,7 @@ func childOf(key string, ts int64, content json.RawMessage) (spaceChild, bool) {
 		Order     any                 `json:"order"`
 		Suggested any                 `json:"suggested"`
 	}
-	if json.Unmarshal(content, &c) != nil || c.Via == nil {
+	if matrix.Decode(content, &c) != nil || c.Via == nil {
 		return spaceChild{}, false
 	}
 	out := spaceChild{id: matrix.RoomID(key), via: c.Via, suggested: c.Suggested == true, ts: ts}

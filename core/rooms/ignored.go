@@ -33,7 +33,7 @@ func (v *viewer) ignores(ctx context.Context) (map[matrix.UserID]bool, error) {
 	var list struct {
 		Users map[matrix.UserID]json.RawMessage `json:"ignored_users"`
 	}
-	_ = json.Unmarshal(data.Content, &list) // Why no error: what a client wrote there in another form ignores nobody
+	_ = matrix.Decode(data.Content, &list) // Why no error: what a client wrote there in another form ignores nobody
 	for user := range list.Users {
 		if len(v.ignored) < maxIgnored && user != v.user {
 			v.ignored[user] = true

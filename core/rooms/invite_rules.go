@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -83,7 +82,7 @@ func (s *Service) inviteVerdict(ctx context.Context, target, inviter matrix.User
 			return inviteAllowed, err
 		}
 		var rules inviteRules
-		if len(data.Content) <= maxInviteRules && json.Unmarshal(data.Content, &rules) == nil {
+		if len(data.Content) <= maxInviteRules && matrix.Decode(data.Content, &rules) == nil {
 			worst = max(worst, rules.judge(inviter))
 		}
 	}

@@ -72,7 +72,7 @@ func (s *Service) eachRoomOf(ctx context.Context, user int64, m storage.Membersh
 // withProfile is a member event's content with another name and avatar, canonical.
 func withProfile(old json.RawMessage, p storage.Profile) (json.RawMessage, error) {
 	var content map[string]json.RawMessage
-	if err := json.Unmarshal(old, &content); err != nil {
+	if err := matrix.Decode(old, &content); err != nil {
 		return nil, err
 	}
 	// Why: who is in the room already needs nobody's right to be there, and that right may be gone by now.

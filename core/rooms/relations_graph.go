@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"bytes"
-	"encoding/json"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -24,7 +23,7 @@ func relationIn(content []byte) (relation, bool) {
 	var c struct {
 		Relation relation `json:"m.relates_to"`
 	}
-	if json.Unmarshal(content, &c) != nil || c.Relation.RelType == "" || c.Relation.EventID == "" {
+	if matrix.Decode(content, &c) != nil || c.Relation.RelType == "" || c.Relation.EventID == "" {
 		return relation{}, false
 	}
 	return c.Relation, true

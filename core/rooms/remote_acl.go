@@ -35,7 +35,7 @@ func readACL(content json.RawMessage) serverACL {
 		Deny            json.RawMessage `json:"deny"`
 		AllowIPLiterals json.RawMessage `json:"allow_ip_literals"`
 	}
-	if json.Unmarshal(content, &raw) != nil {
+	if matrix.Decode(content, &raw) != nil {
 		return serverACL{}
 	}
 	return serverACL{textsOf(raw.Allow), textsOf(raw.Deny), string(raw.AllowIPLiterals) != "false"}
@@ -43,7 +43,7 @@ func readACL(content json.RawMessage) serverACL {
 
 func textsOf(raw json.RawMessage) []string {
 	var all []any
-	if json.Unmarshal(raw, &all) != nil {
+	if matrix.Decode(raw, &all) != nil {
 		return nil
 	}
 	var out []string

@@ -52,7 +52,7 @@ func (s *Service) directoryElsewhere(ctx context.Context, q DirectoryRequest) (*
 		return nil, remoteRefusal(err)
 	}
 	page := &DirectoryPage{}
-	if err := json.Unmarshal(raw, page); err != nil {
+	if err := matrix.Decode(raw, page); err != nil {
 		return nil, remoteRefusal(err)
 	}
 	rooms := page.Chunk

@@ -184,7 +184,7 @@ func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matr
 // isStripped reports whether something is stripped state other than a create event: no more than the four keys of that.
 func isStripped(raw json.RawMessage) bool {
 	var e map[string]json.RawMessage
-	if json.Unmarshal(raw, &e) != nil || len(e) != 4 {
+	if matrix.Decode(raw, &e) != nil || len(e) != 4 {
 		return false
 	}
 	for _, key := range []string{"type", "state_key", "sender", "content"} {

@@ -146,7 +146,7 @@ func (s *Service) anyKey(ctx context.Context, r *Room) (matrix.SigningKey, bool)
 // bare is an event without what its sender's server adds.
 func bare(e *matrix.Event) (json.RawMessage, error) {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(e.JSON, &fields); err != nil {
+	if err := matrix.Decode(e.JSON, &fields); err != nil {
 		return nil, err
 	}
 	delete(fields, "hashes")

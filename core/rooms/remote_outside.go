@@ -257,7 +257,7 @@ func proper(raws []json.RawMessage) []json.RawMessage {
 			Content  map[string]json.RawMessage `json:"content"`
 			TS       *int64                     `json:"origin_server_ts,omitempty"`
 		}
-		if json.Unmarshal(raw, &e) != nil || e.Type == nil || e.StateKey == nil || e.Sender == nil || e.Content == nil {
+		if matrix.Decode(raw, &e) != nil || e.Type == nil || e.StateKey == nil || e.Sender == nil || e.Content == nil {
 			continue
 		}
 		if *e.Type != "m.room.create" { // MSC4311: its time is told as well

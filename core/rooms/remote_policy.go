@@ -20,7 +20,7 @@ func (s *Service) RecommendEvent(ctx context.Context, origin, as matrix.ServerNa
 	var head struct {
 		Room matrix.RoomID `json:"room_id"`
 	}
-	if json.Unmarshal(raw, &head) != nil || head.Room == "" {
+	if matrix.Decode(raw, &head) != nil || head.Room == "" {
 		return nil, matrix.BadJSON("This is no event of a room.")
 	}
 	r, err := s.visited(ctx, origin, head.Room)
@@ -55,7 +55,7 @@ func (s *Service) RecommendEvent(ctx context.Context, origin, as matrix.ServerNa
 	var out struct {
 		Signatures map[matrix.ServerName]map[string]string `json:"signatures"`
 	}
-	if err := json.Unmarshal(signed.JSON, &out); err != nil {
+	if err := matrix.Decode(signed.JSON, &out); err != nil {
 		return nil, err
 	}
 	return map[matrix.ServerName]map[string]string{as: {policyKeyID: out.Signatures[as][policyKeyID]}}, nil
@@ -97,7 +97,7 @@ func protectedBy(ctx context.Context, v *View, key matrix.SigningKey) (bool, err
 		Via  matrix.ServerName `json:"via"`
 		Keys map[string]string `json:"public_keys"`
 	}
-	if json.Unmarshal(e.Content, &c) != nil || c.Via != key.ServerName {
+	if matrix.Decode(e.Content, &c) != nil || c.Via != key.ServerName {
 		return false, nil
 	}
 	return c.Keys["ed25519"] == publicText(key), nil

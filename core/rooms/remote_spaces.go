@@ -151,7 +151,7 @@ func (s *Service) askSpace(ctx context.Context, k spaceKey, to matrix.ServerName
 		return nil, 0, err
 	}
 	space := &ServedSpace{}
-	if err := json.Unmarshal(raw, space); err != nil {
+	if err := matrix.Decode(raw, space); err != nil {
 		return nil, 0, err
 	}
 	if space.Room.RoomID != k.room {
@@ -203,7 +203,7 @@ func properChildren(raws []json.RawMessage, suggestedOnly bool) ([]json.RawMessa
 			Content  json.RawMessage `json:"content"`
 			TS       int64           `json:"origin_server_ts"`
 		}
-		if json.Unmarshal(raw, &e) != nil || e.Type != "m.space.child" {
+		if matrix.Decode(raw, &e) != nil || e.Type != "m.space.child" {
 			continue
 		}
 		_, err := matrix.ParseRoomID(e.StateKey)

@@ -3,6 +3,7 @@ package rooms
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 
 	"rempart/internal/matrix"
 )
@@ -14,7 +15,7 @@ type template struct {
 	Sender     matrix.UserID     `json:"sender"`
 	StateKey   *string           `json:"state_key"`
 	Type       string            `json:"type"`
-	Depth      json.Number       `json:"depth"`
+	Depth      json.RawMessage   `json:"depth"`
 	PrevEvents []json.RawMessage `json:"prev_events"`
 	AuthEvents []json.RawMessage `json:"auth_events"`
 	Content    struct {
@@ -26,7 +27,7 @@ type template struct {
 // readTemplate reads a proposal and refuses one that is about something else than what was asked for.
 func readTemplate(raw json.RawMessage, room matrix.RoomID, user matrix.UserID, membership string) (*template, error) {
 	var t template
-	if err := json.Unmarshal(raw, &t); err != nil {
+	if err := matrix.Decode(raw, &t); err != nil {
 		return nil, matrix.BadJSON("The other server's proposal is not understood.").Wrap(err)
 	}
 	ok := t.RoomID == room && t.Sender == user && t.StateKey != nil && *t.StateKey == string(user) &&
@@ -39,7 +40,7 @@ func readTemplate(raw json.RawMessage, room matrix.RoomID, user matrix.UserID, m
 
 // build makes the event of the proposal, with our own content.
 func (t *template) build(v *matrix.RoomVersion, content json.RawMessage, now int64, key matrix.SigningKey) (*matrix.Event, error) {
-	depth, err := t.Depth.Int64()
+	depth, err := strconv.ParseInt(string(t.Depth), 10, 64)
 	if err != nil || depth < 0 {
 		depth = 1
 	}
@@ -66,11 +67,11 @@ func readRefs(v *matrix.RoomVersion, raws []json.RawMessage, hashes map[matrix.E
 			var hash struct {
 				SHA256 string `json:"sha256"`
 			}
-			if err = json.Unmarshal(raw, &[]any{&id, &hash}); err == nil {
+			if err = matrix.Decode(raw, &[]any{&id, &hash}); err == nil {
 				hashes[id], err = base64.RawStdEncoding.DecodeString(hash.SHA256)
 			}
 		} else {
-			err = json.Unmarshal(raw, &id)
+			err = matrix.Decode(raw, &id)
 		}
 		if err != nil || len(id) < 2 || id[0] != '$' {
 			return nil, matrix.BadJSON("The other server's proposal refers to no events.").Wrap(err)

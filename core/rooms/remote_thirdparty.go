@@ -42,7 +42,7 @@ func (s *Service) ExchangeThirdParty(ctx context.Context, origin matrix.ServerNa
 			Token string        `json:"token"`
 		} `json:"signed"`
 	}
-	if json.Unmarshal(x.Content.Invite, &invite) != nil || invite.Signed.User != x.StateKey || invite.Signed.Token == "" {
+	if matrix.Decode(x.Content.Invite, &invite) != nil || invite.Signed.User != x.StateKey || invite.Signed.Token == "" {
 		return matrix.InvalidParam("The invitation does not say who it is for.")
 	}
 	r, here, err := s.standsIn(ctx, id)

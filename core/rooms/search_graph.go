@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"encoding/json"
+	"rempart/internal/matrix"
 	"strings"
 
 	"rempart/internal/words"
@@ -48,7 +49,7 @@ func messageText(content []byte) string {
 			ReplyTo json.RawMessage `json:"m.in_reply_to"`
 		} `json:"m.relates_to"`
 	}
-	_ = json.Unmarshal(content, &c) // what is odd in a content is not found
+	_ = matrix.Decode(content, &c) // what is odd in a content is not found
 	body, _ := c.Body.(string)
 	if c.Relates.RelType == "m.replace" {
 		if text, ok := c.New.Body.(string); ok {

@@ -138,7 +138,7 @@ func (s *Service) sendInvite(ctx context.Context, q SendRequest, d Draft) (_ mat
 // can fill in. Spec: rooms/v8/#authorisation-rules
 func (s *Service) memberContent(ctx context.Context, q SendRequest, v *View, now *matrix.Event) (json.RawMessage, error) {
 	var content map[string]json.RawMessage
-	if err := json.Unmarshal(q.Content, &content); err != nil {
+	if err := matrix.Decode(q.Content, &content); err != nil {
 		return nil, matrix.BadJSON("The content of m.room.member must be an object.")
 	}
 	told := membershipTold(q.Content)
@@ -193,7 +193,7 @@ func (s *Service) sendRedaction(ctx context.Context, q SendRequest, d Draft) (ma
 	var c struct {
 		Redacts matrix.EventID `json:"redacts"`
 	}
-	if err := json.Unmarshal(q.Content, &c); err != nil || c.Redacts == "" {
+	if err := matrix.Decode(q.Content, &c); err != nil || c.Redacts == "" {
 		return "", matrix.BadJSON("A redaction names the event to be redacted in \"redacts\".")
 	}
 	return s.redact(ctx, q, c.Redacts, d)

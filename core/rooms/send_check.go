@@ -92,7 +92,7 @@ func creatorsOf(ctx context.Context, v *View) ([]matrix.UserID, error) {
 // a room whose levels cannot be read is lost. Spec: client-server-api/#mroompower_levels
 func checkPowerLevels(content json.RawMessage, creators []matrix.UserID) error {
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(content, &fields); err != nil {
+	if err := matrix.Decode(content, &fields); err != nil {
 		return matrix.BadJSON("m.room.power_levels must be an object.")
 	}
 	for _, name := range []string{"ban", "kick", "redact", "invite", "events_default", "state_default", "users_default"} {
@@ -121,7 +121,7 @@ func checkPowerLevels(content json.RawMessage, creators []matrix.UserID) error {
 // checkLevels reads one of the maps of m.room.power_levels.
 func checkLevels(name string, raw json.RawMessage) (map[string]json.RawMessage, error) {
 	var levels map[string]json.RawMessage
-	if json.Unmarshal(raw, &levels) != nil || levels == nil {
+	if matrix.Decode(raw, &levels) != nil || levels == nil {
 		return nil, matrix.BadJSON(fmt.Sprintf("%s in m.room.power_levels must be an object.", name))
 	}
 	for key, level := range levels {
@@ -137,5 +137,5 @@ func checkLevels(name string, raw json.RawMessage) (map[string]json.RawMessage, 
 
 func isInteger(raw json.RawMessage) bool {
 	var n int64
-	return json.Unmarshal(raw, &n) == nil && string(raw) != "null"
+	return matrix.Decode(raw, &n) == nil && string(raw) != "null"
 }

@@ -105,7 +105,7 @@ func (s *Service) letterAbout(ctx context.Context, v *View, from matrix.UserID) 
 		}
 		var content map[string]json.RawMessage
 		var value string
-		if json.Unmarshal(e.Content, &content) == nil && json.Unmarshal(content[f.field], &value) == nil && value != "" {
+		if matrix.Decode(e.Content, &content) == nil && matrix.Decode(content[f.field], &value) == nil && value != "" {
 			about[f.name] = value
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Service) TakeSigned(ctx context.Context, room *Room, user matrix.UserID
 		User  matrix.UserID `json:"mxid"`
 		Token string        `json:"token"`
 	}
-	if json.Unmarshal(proof, &signed) != nil || signed.User != user {
+	if matrix.Decode(proof, &signed) != nil || signed.User != user {
 		return matrix.Forbidden("The invitation is for another user.").French("L'invitation est pour quelqu'un d'autre.")
 	}
 	v, err := s.Current(ctx, room)
@@ -139,7 +139,7 @@ func (s *Service) TakeSigned(ctx context.Context, room *Room, user matrix.UserID
 	var about struct {
 		Name string `json:"display_name"`
 	}
-	_ = json.Unmarshal(asked.Content, &about) // a name of another type is none
+	_ = matrix.Decode(asked.Content, &about) // a name of another type is none
 	x := &ThirdPartyExchange{Type: "m.room.member", RoomID: room.id, Sender: asked.Sender, StateKey: user}
 	x.Content.Membership = "invite"
 	if x.Content.Invite, err = json.Marshal(map[string]any{"display_name": about.Name, "signed": proof}); err != nil {

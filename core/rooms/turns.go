@@ -139,7 +139,7 @@ func (t *turns) requestLocked(room, node int64) turnAsked {
 // hearTurn takes in what another node asks for.
 func (s *Service) hearTurn(body []byte) {
 	var t turnAsked
-	if len(body) == 0 || body[0] != turnKind || json.Unmarshal(body[1:], &t) != nil {
+	if len(body) == 0 || body[0] != turnKind || matrix.Decode(body[1:], &t) != nil {
 		return
 	}
 	if r := s.rooms.byNID(t.Room); r != nil {

@@ -135,7 +135,7 @@ func quietLevels(ctx context.Context, v *View) (json.RawMessage, error) {
 		return nil, nil // unreadable levels are left alone
 	}
 	var content map[string]json.RawMessage
-	if err := json.Unmarshal(now.Content, &content); err != nil {
+	if err := matrix.Decode(now.Content, &content); err != nil {
 		return nil, err
 	}
 	quiet := max(50, levels.UsersDefault+1)

@@ -44,7 +44,7 @@ func (u *upgrade) oldCreate(ctx context.Context) (map[string]json.RawMessage, er
 	if err != nil {
 		return nil, err
 	}
-	return content, json.Unmarshal(e.Content, &content)
+	return content, matrix.Decode(e.Content, &content)
 }
 
 func (u *upgrade) createContent(ctx context.Context) (json.RawMessage, error) {
@@ -110,7 +110,7 @@ func (u *upgrade) powerLevels(ctx context.Context) (first, last json.RawMessage,
 	if e, err := u.view.Get(ctx, matrix.StateTuple{Type: "m.room.power_levels"}); err != nil {
 		return nil, nil, err
 	} else if e != nil {
-		if err := json.Unmarshal(e.Content, &content); err != nil {
+		if err := matrix.Decode(e.Content, &content); err != nil {
 			return nil, nil, err
 		}
 		for _, m := range []struct {

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"encoding/json"
 	"slices"
 
 	"rempart/core/rooms"
@@ -40,7 +39,7 @@ type RoomFilter struct {
 // ParseFilter reads a filter; what is none is M_BAD_JSON.
 func ParseFilter(raw []byte) (*Filter, error) {
 	f := &Filter{}
-	if err := json.Unmarshal(raw, f); err != nil {
+	if err := matrix.Decode(raw, f); err != nil {
 		return nil, matrix.BadJSON("The filter is not valid.").Wrap(err)
 	}
 	if f.EventFormat != "" && f.EventFormat != "client" && f.EventFormat != "federation" {
@@ -58,7 +57,7 @@ func ParseFilter(raw []byte) (*Filter, error) {
 			} `json:"timeline"`
 		} `json:"room"`
 	}
-	if err := json.Unmarshal(raw, &explicit); err != nil {
+	if err := matrix.Decode(raw, &explicit); err != nil {
 		return nil, matrix.BadJSON("The filter is not valid.").Wrap(err)
 	}
 	f.Room.NoTimeline = explicit.Room.Timeline.Limit != nil && *explicit.Room.Timeline.Limit == 0

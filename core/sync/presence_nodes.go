@@ -46,7 +46,7 @@ func (s *Service) spread(ctx context.Context, c *presenceChange) {
 // hearPresence notes what another node tells; the ticker takes it in, since a user's rooms must be read.
 func (s *Service) hearPresence(payload []byte) {
 	var t presenceSignal
-	if len(payload) == 0 || payload[0] != presenceKind || json.Unmarshal(payload[1:], &t) != nil {
+	if len(payload) == 0 || payload[0] != presenceKind || matrix.Decode(payload[1:], &t) != nil {
 		return
 	}
 	select {

@@ -122,7 +122,7 @@ func (b *build) hears(user matrix.UserID, typ string) bool {
 // HandleTyping takes what another server says of who types. Spec: server-server-api/#typing-notifications
 func (s *Service) HandleTyping(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
 	var t typingEDU
-	if json.Unmarshal(content, &t) != nil || t.User.Server() != origin {
+	if matrix.Decode(content, &t) != nil || t.User.Server() != origin {
 		return nil
 	}
 	room, _, err := s.remoteMember(ctx, origin, t.Room, t.User)
@@ -169,7 +169,7 @@ func unlessRefused(err error) error {
 // HandleReceipts takes receipts of users of another server. Spec: server-server-api/#receipts
 func (s *Service) HandleReceipts(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
 	var all receiptEDU
-	if json.Unmarshal(content, &all) != nil {
+	if matrix.Decode(content, &all) != nil {
 		return nil
 	}
 	change, tried := &storage.Change{}, 0
@@ -213,7 +213,7 @@ func (s *Service) remoteReceipt(ctx context.Context, change *storage.Change, ori
 // HandlePresence takes the presence of users of another server. Spec: server-server-api/#presence
 func (s *Service) HandlePresence(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
 	var in presenceEDU
-	if json.Unmarshal(content, &in) != nil {
+	if matrix.Decode(content, &in) != nil {
 		return nil
 	}
 	for _, push := range in.Push[:min(len(in.Push), maxPushes)] {

@@ -40,10 +40,10 @@ func (l *slide) loadDirect(ctx context.Context, s *Service, u *hubUser) error {
 		l.rooms[i].dm = false
 	}
 	var with map[string]json.RawMessage
-	_ = json.Unmarshal(data.Content, &with) // clients write it: what is of another form names no rooms
+	_ = matrix.Decode(data.Content, &with) // clients write it: what is of another form names no rooms
 	for _, raw := range with {
 		var ids []matrix.RoomID
-		if json.Unmarshal(raw, &ids) != nil {
+		if matrix.Decode(raw, &ids) != nil {
 			continue
 		}
 		for _, id := range ids {
@@ -89,7 +89,7 @@ func tagsOf(content []byte) []string {
 	var c struct {
 		Tags map[string]json.RawMessage `json:"tags"`
 	}
-	_ = json.Unmarshal(content, &c) // clients write it: what is of another form has no tags
+	_ = matrix.Decode(content, &c) // clients write it: what is of another form has no tags
 	out := make([]string, 0, len(c.Tags))
 	for t := range c.Tags {
 		out = append(out, t)
@@ -209,7 +209,7 @@ func typeIn(create []byte) string {
 	var c struct {
 		Type string `json:"type"`
 	}
-	_ = json.Unmarshal(create, &c) // a type of another form is none
+	_ = matrix.Decode(create, &c) // a type of another form is none
 	return c.Type
 }
 
@@ -246,7 +246,7 @@ func (l *slide) judgeOutside(ctx context.Context, s *Service, c *matrix.Caller, 
 		Content json.RawMessage `json:"content"`
 	}
 	if len(raw) > 0 {
-		if err := json.Unmarshal(raw, &stripped); err != nil {
+		if err := matrix.Decode(raw, &stripped); err != nil {
 			return nil //nolint:nilerr // Why: another server wrote it; it tells nothing
 		}
 	}
@@ -336,7 +336,7 @@ func (s *Service) childrenOf(ctx context.Context, room *rooms.Room) ([]matrix.Ro
 		var c struct {
 			Via []json.RawMessage `json:"via"`
 		}
-		if json.Unmarshal(e.Content, &c) == nil && len(c.Via) > 0 {
+		if matrix.Decode(e.Content, &c) == nil && len(c.Via) > 0 {
 			out = append(out, matrix.RoomID(*e.StateKey))
 		}
 	}

@@ -208,7 +208,7 @@ func (b *scopeBody) read(e *extensionScope) error {
 // readStatePairs reads required_state of the older dialect: pairs of type and state key, with "*", "$ME" and "$LAZY".
 func readStatePairs(raw json.RawMessage, user matrix.UserID) (r stateRule, err error) {
 	var pairs [][]string
-	if err := json.Unmarshal(raw, &pairs); err != nil {
+	if err := matrix.Decode(raw, &pairs); err != nil {
 		return r, matrix.BadJSON("required_state is a list of pairs of type and state key.").Wrap(err)
 	}
 	for _, p := range pairs {
@@ -239,7 +239,7 @@ func readStateRule(raw json.RawMessage) (r stateRule, err error) {
 		Exclude []element `json:"exclude"`
 		Lazy    bool      `json:"lazy_members"`
 	}
-	if err := json.Unmarshal(raw, &in); err != nil {
+	if err := matrix.Decode(raw, &in); err != nil {
 		return r, matrix.BadJSON("required_state is an object with include, exclude and lazy_members.").Wrap(err)
 	}
 	read := func(list []element) (out []stateElement) {

@@ -192,7 +192,7 @@ func ParseSliding(raw []byte, user matrix.UserID, stable bool) (*SlidingRequest,
 		return nil, matrix.NotJSON("The body is not JSON.")
 	}
 	var in slidingBody
-	if err := json.Unmarshal(raw, &in); err != nil {
+	if err := matrix.Decode(raw, &in); err != nil {
 		return nil, matrix.BadJSON("The request is not of the form that sliding sync asks for.").Wrap(err)
 	}
 	q := &SlidingRequest{ConnID: in.ConnID, TxnID: in.TxnID, Stable: stable}

@@ -282,8 +282,8 @@ func (b *slidingBuild) writeNamed(x *slidingRoom, typ, field, name string) bool 
 	value := ""
 	if e := x.state.named[typ]; e != nil {
 		var c map[string]json.RawMessage
-		_ = json.Unmarshal(e.Content, &c)    // an event's content is an object
-		_ = json.Unmarshal(c[field], &value) // a name of another type is no name
+		_ = matrix.Decode(e.Content, &c)    // an event's content is an object
+		_ = matrix.Decode(c[field], &value) // a name of another type is no name
 	}
 	switch {
 	case value != "":
@@ -313,7 +313,7 @@ func (b *slidingBuild) writeHeroes(x *slidingRoom, sum *summary) error {
 				Name   any `json:"displayname"`
 				Avatar any `json:"avatar_url"`
 			}
-			_ = json.Unmarshal(e.Content, &c) // an event's content is an object
+			_ = matrix.Decode(e.Content, &c) // an event's content is an object
 			if name, ok := c.Name.(string); ok {
 				b.out = matrix.AppendJSONString(append(b.out, `,"displayname":`...), name)
 			}

@@ -3,8 +3,8 @@ package sync
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
+	"rempart/internal/matrix"
 	"time"
 
 	"rempart/storage"
@@ -83,7 +83,7 @@ func (c *connection) decode(body []byte) error {
 		text := r.bytes(int(r.count()))
 		if f.opaque = len(text) == 0; !f.opaque {
 			var rules []stateRule
-			if err := json.Unmarshal(text, &rules); err != nil {
+			if err := matrix.Decode(text, &rules); err != nil {
 				return errors.Join(errSlidingBody, err)
 			}
 			sum := f.sum

@@ -1,7 +1,6 @@
 package sync
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"rempart/core/rooms"
@@ -71,7 +70,7 @@ func (b *build) named(view *rooms.View) (bool, error) {
 			Name  string `json:"name"`
 			Alias string `json:"alias"`
 		}
-		_ = json.Unmarshal(e.Content, &c) // a name of another type is no name
+		_ = matrix.Decode(e.Content, &c) // a name of another type is no name
 		if c.Name != "" || c.Alias != "" {
 			return true, nil
 		}

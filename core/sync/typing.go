@@ -63,7 +63,7 @@ func (s *Service) tellTyping(t typingSignal) {
 // hearTyping takes in who types at another node.
 func (s *Service) hearTyping(payload []byte) {
 	var t typingSignal
-	if len(payload) == 0 || payload[0] != typingKind || json.Unmarshal(payload[1:], &t) != nil {
+	if len(payload) == 0 || payload[0] != typingKind || matrix.Decode(payload[1:], &t) != nil {
 		return
 	}
 	s.hub.mu.Lock()

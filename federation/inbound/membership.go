@@ -160,7 +160,7 @@ func inviteRoutes(r *httpx.Router, s *rooms.Service) {
 					State []json.RawMessage `json:"invite_room_state"`
 				} `json:"unsigned"`
 			}
-			_ = json.Unmarshal(in, &old) // Why no error: what the room shows of itself may be missing
+			_ = matrix.Decode(in, &old) // Why no error: what the room shows of itself may be missing
 			// Spec: the first version is for rooms of versions 1 and 2, which differ in nothing that matters here.
 			a, err := accept(ctx, c, p, inviteRequest{"1", in, old.Unsigned.State})
 			if err != nil {

@@ -115,7 +115,7 @@ func sendRoutes(r *httpx.Router, inbox *rooms.Inbox, edus EDUs) {
 // Spec: server-server-api/#receipts
 func receiptsAfter(ctx context.Context, inbox *rooms.Inbox, edus EDUs, c matrix.Caller, content json.RawMessage) {
 	var byRoom map[matrix.RoomID]json.RawMessage
-	if json.Unmarshal(content, &byRoom) != nil {
+	if matrix.Decode(content, &byRoom) != nil {
 		return
 	}
 	n := 0

@@ -29,7 +29,13 @@ func dialling() map[string][]string {
 // diallers are the packages that may dial: the one door.
 func diallers() []string { return []string{"internal/egress"} }
 
-// Doors checks the rest of laws 2 and 6: nothing but internal/egress goes out, and the core speaks no HTTP.
+// readers are the packages that read what people and other servers wrote into events.
+func readers() []string {
+	return []string{"core/rooms", "core/sync", "core/push", "federation/inbound"}
+}
+
+// Doors checks the rest of laws 2 and 6, and law 8: nothing but internal/egress goes out, the core speaks no HTTP, and events are read by
+// the keys that they have.
 func Doors(files []*File) []Breach {
 	var broken []Breach
 	for _, f := range files {
@@ -52,6 +58,8 @@ func Doors(files []*File) []Breach {
 				broken = append(broken, Breach{f.where(n), fmt.Sprintf("uses %s.%s: law 6: the only way out is internal/egress", pkg.Name, name)})
 			case core && imported == "net/http" && !strings.HasPrefix(name, "Status"):
 				broken = append(broken, Breach{f.where(n), fmt.Sprintf("uses %s.%s: law 2: the core knows no HTTP but its status codes", pkg.Name, name)})
+			case imported == "encoding/json" && name == "Unmarshal" && within(f.Folder, readers()...):
+				broken = append(broken, Breach{f.where(n), fmt.Sprintf("uses %s.%s: law 8: events are read by matrix.Decode", pkg.Name, name)})
 			}
 			return true
 		})

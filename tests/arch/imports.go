@@ -101,6 +101,7 @@ func homes() map[string][]string {
 		"github.com/matrix-org/gomatrixserverlib": {"internal/matrix"},
 		"github.com/matrix-org/util":              {"internal/matrix"},
 		"github.com/tidwall":                      {"internal/matrix"},
+		"github.com/go-json-experiment/json":      {"internal/matrix"}, // the next encoding/json: keys in their own letters
 		"github.com/sirupsen/logrus":              {"internal/log"},
 		"github.com/spf13/viper":                  {"config"},
 		"go.yaml.in/yaml":                         {"config", "policy"}, // registration files, whose keys viper would cut at dots; policies

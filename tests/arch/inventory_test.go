@@ -18,6 +18,7 @@ func handed() map[string]struct{ file, code, why string } {
 		"github.com/spf13/viper":                  {why: "its remote stores are a package of its own, which must not be imported"},
 		"github.com/gorilla/mux":                  {why: "routes"},
 		"github.com/tidwall":                      {why: "reads JSON"},
+		"github.com/go-json-experiment/json":      {why: "reads JSON"},
 		"github.com/sirupsen/logrus":              {why: "writes to the console"},
 		"go.yaml.in/yaml":                         {why: "reads YAML"},
 		"modernc.org/sqlite":                      {why: "files"},
