@@ -146,8 +146,12 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	if events == nil {
 		return errNothingFetched
 	}
+	given := len(events)
 	if events, _, err = s.unknown(ctx, r, events); err != nil {
 		return err
+	}
+	if given > 0 && len(events) == 0 {
+		return errNothingFetched // all of it is here without its place, as the state that came with a join is
 	}
 	events = inOrder(s.verified(ctx, events))
 	if len(events) == 0 {

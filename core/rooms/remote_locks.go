@@ -11,6 +11,30 @@ type keyLocks[K comparable] struct {
 	held map[K]chan struct{}
 }
 
+// busy reports whether somebody has the lock.
+func (l *keyLocks[K]) busy(id K) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[id] != nil
+}
+
+// free waits until nobody has the lock.
+func (l *keyLocks[K]) free(ctx context.Context, id K) error {
+	for {
+		l.mu.Lock()
+		other := l.held[id]
+		l.mu.Unlock()
+		if other == nil {
+			return nil
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // lock waits for its turn; unlock must be called when err is nil.
 func (l *keyLocks[K]) lock(ctx context.Context, id K) (unlock func(), err error) {
 	for {

@@ -3,7 +3,9 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"slices"
+	"time"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -63,10 +65,13 @@ func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.R
 	var head struct {
 		RoomID matrix.RoomID `json:"room_id"`
 	}
-	if json.Unmarshal(raw, &head) != nil || head.RoomID == "" {
+	if matrix.Decode(raw, &head) != nil || head.RoomID == "" {
 		return nil, nil
 	}
 	r, here, err := s.standsIn(ctx, head.RoomID)
+	if err == nil && !here && s.entering.busy(head.RoomID) {
+		r, here, err = s.standsAfterEntering(ctx, head.RoomID)
+	}
 	if r == nil || err != nil {
 		return nil, err
 	}
@@ -97,6 +102,20 @@ func (s *Service) look(ctx context.Context, origin matrix.ServerName, raw json.R
 		return nil, err
 	}
 	return &arrived{r, e, raw, here}, nil
+}
+
+// enteringTime bounds how long a transaction waits for a room that somebody of ours is entering.
+const enteringTime = 20 * time.Second
+
+// standsAfterEntering is standsIn of a room that somebody of ours may be entering right now. Why to wait: whoever lets us in tells at once
+// what goes on there, and would not say it again.
+func (s *Service) standsAfterEntering(ctx context.Context, id matrix.RoomID) (*Room, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, enteringTime)
+	defer cancel()
+	if err := s.entering.free(ctx, id); err != nil {
+		return nil, false, matrix.NewError(http.StatusServiceUnavailable, matrix.CodeUnknown, "This server is entering the room: try again.").Wrap(err)
+	}
+	return s.standsIn(ctx, id)
 }
 
 // hearOutside takes note of an event of a room that we are not in: an invitation or a knock of our user may be

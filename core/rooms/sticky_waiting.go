@@ -137,12 +137,13 @@ func (b *builder) greet(ctx context.Context, before *servers) error {
 		return nil
 	}
 	list, err := b.ownSticky(ctx)
-	if err != nil {
+	if err != nil || len(list) == 0 {
 		return err
 	}
 	targets := storage.NewServerSet(fresh)
+	at := 1 + b.change.Live(storage.Live{Kind: storage.KindOutbox, Room: b.r.nid})
 	for i, e := range list {
-		b.change.Post(&storage.OutboxRow{At: storage.At{Live: len(b.change.Lives)}, Part: int64(i + 1), Event: e.Row.NID, Room: b.r.nid,
+		b.change.Post(&storage.OutboxRow{At: storage.At{Live: at}, Part: int64(i), Event: e.Row.NID, Room: b.r.nid,
 			Origin: e.Sender.Server(), Targets: targets})
 	}
 	return nil
