@@ -47,7 +47,8 @@ func FuzzBodies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which uint, body string) {
 		to := targets[which%uint(len(targets))]
 		a := (&server{t, s.router, s.users}).do(to.method, to.path+"?version=1&kind=user", token, body)
-		if a.status >= 500 || !json.Valid([]byte(a.raw)) {
+		page := strings.HasSuffix(to.path, "/fallback/web") && strings.HasPrefix(a.raw, "<!DOCTYPE html>") // for people
+		if a.status >= 500 || !page && !json.Valid([]byte(a.raw)) {
 			t.Errorf("%s %s with %q: %d %s", to.method, to.path, body, a.status, a.raw)
 		}
 	})

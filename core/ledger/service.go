@@ -95,7 +95,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		return nil, err
 	}
 	a := &appender{s: s}
-	s.writer.Go(func() { defer close(s.ended); a.run() })
+	s.writer.Go(func() { defer close(s.ended); a.run() }) //nolint:contextcheck // it outlives the start
 	if found != nil {
 		s.log.Error("the ledger is not what it was", "found", found.Why, "known", found.From, "is", found.To)
 		if err := s.append(ctx, &group{entries: []*entry{{rec: *found}}}); err != nil {

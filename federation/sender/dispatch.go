@@ -96,10 +96,10 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 			p.lookEnded(l)
 			p.more()
 		case <-p.early.C:
-			p.due()
+			p.due() //nolint:contextcheck // what it begins ends with p.calls
 		case <-tick.C:
 			p.looks, p.asks = looksPerTick, asksPerTick
-			p.due()
+			p.due() //nolint:contextcheck // what it begins ends with p.calls
 			p.measure()
 			if err := p.release(ctx); err != nil {
 				return err

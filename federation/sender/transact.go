@@ -53,7 +53,7 @@ func (p *dispatch) start(ctx context.Context) error {
 		go1 = append(go1, d)
 	}
 	p.ready = append(later, p.ready...)
-	prepared, recorded := p.preparing(p.calls, go1), p.record(ctx, go1)
+	prepared, recorded := p.preparing(p.calls, go1), p.record(ctx, go1) //nolint:contextcheck // what is under way ends with p.calls
 	err := p.save(ctx, go1)
 	<-prepared
 	permits, refused := recorded()

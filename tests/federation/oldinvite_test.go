@@ -45,10 +45,8 @@ func TestAnInvitationOfTheFirstVersion(t *testing.T) {
 		return f.ask(http.MethodPut, "/_matrix/federation/v1/invite/"+url.PathEscape(string(hall))+"/"+url.PathEscape(string(id)), string(raw))
 	}
 	eve := "@eve:" + string(f.name)
-	forged := f.key
-	if forged, err = matrix.GenerateSigningKey(f.name); err != nil {
-		t.Fatal(err)
-	}
+	forged, err := matrix.GenerateSigningKey(f.name)
+	mx.Must(t, err)
 	forged.KeyID = f.key.KeyID
 	good := build(eve, bob.UserID, "invite", f.key)
 	for what, c := range map[string]struct {
