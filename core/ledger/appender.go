@@ -133,12 +133,12 @@ func (a *appender) write(batch []*group) (err error) {
 			return nil
 		}
 		a.loaded = false
+		a.s.names.forget() // what was new in the attempt is not written, and another node may have named it meanwhile
 		if !errors.Is(err, storage.ErrLedgerMoved) {
 			break
 		}
 		time.Sleep(rand.N(time.Duration(try+1) * time.Millisecond)) //nolint:forbidigo // Why: whoever is always a little slower would never get his turn
 	}
-	a.s.names.forget()
 	return fmt.Errorf("append to the ledger: %w", err)
 }
 
