@@ -54,8 +54,10 @@ class Driver extends WidgetDriver {
     async sendToDevice(type, encrypted, contents) {
         if (!encrypted) throw new Error(`${type} is not sent in the clear`);
         for (const [userId, devices] of Object.entries(contents))
-            for (const [deviceId, content] of Object.entries(devices))
+            for (const [deviceId, content] of Object.entries(devices)) {
+                await knows(userId, deviceId);
                 await client.encryptAndSendToDevice(type, [{ userId, deviceId }], content);
+            }
     }
     async readRoomTimeline(room, type, msgtype, stateKey, limit) {
         const events = client.getRoom(room).getLiveTimeline().getEvents().filter((e) => e.getType() === type);
@@ -126,6 +128,17 @@ function call(room, mode) {
     client.on("RoomStickyEvents.Update", (added) => added.forEach(tell));
     client.on(sdk.ClientEvent.ReceivedToDeviceMessage, ({ message, encryptionInfo }) => api.feedToDevice(message, encryptionInfo !== null).catch(complain));
     frame.src = url;
+}
+
+/** Waits until a device is known. Why: what is sent to one that is not is dropped by the library, with a line in its log alone. */
+async function knows(userId, deviceId) {
+    for (let tries = 0; tries < 20; tries++) {
+        const users = await client.getCrypto().getUserDeviceInfo([userId], true);
+        if (users.get(userId)?.has(deviceId)) return;
+        note(`waits for ${userId} ${deviceId}`);
+        await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+    throw new Error(`${userId} ${deviceId} is not known`);
 }
 
 function complain(err) {

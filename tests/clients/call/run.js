@@ -166,7 +166,7 @@ async function play(people) {
 /** Tells all that is known of somebody for whom something went wrong. */
 async function tell(person) {
     const known = async (what, ask) => console.log(what, await within(what, ask(), 5_000).then((v) => JSON.stringify(v, null, 1), (err) => err.message));
-    console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport|matrix_sdk_indexeddb/.test(l)).slice(-60).join("\n")}`);
+    console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport|matrix_sdk_indexeddb|MembershipManager|^Queue: |^Date.now: |webrtc stats/.test(l)).slice(-60).join("\n")}`);
     await known("the page:", () => person.page.evaluate(() => window.host.state()));
     await known("received:", () => received(person));
     await known("the screen:", () => person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).then(() => "kept"));
