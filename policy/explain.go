@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +43,13 @@ func (g *Generation) Explain(f Facts) []string {
 		say("%s", fr)
 	}
 	return out
+}
+
+// Whereabouts says where an address is at a time, and whether that is out of the territory. Without a territory nothing is, nor is an
+// address of a private network.
+func (g *Generation) Whereabouts(a netip.Addr, now time.Time) (words string, outside bool) {
+	v := g.rules.Judge(a, now)
+	return fmt.Sprintf("%s, %s", place(v), v.Rule), !g.anywhere && !v.OK && v.Rule != territory.RuleSpecial
 }
 
 // evidence is what each database says.

@@ -69,7 +69,7 @@ func chosenPolicy(file, configFile string) (*policy.Generation, error) {
 	return loadPolicy(cfg)
 }
 
-func policyLint(_ context.Context, args []string, c console) error {
+func policyLint(ctx context.Context, args []string, c console) error {
 	f := flags("policy lint")
 	named, file := configFlag(f), f.String("policy", "", "policy file")
 	if _, err := parse(f, args, 0); err != nil {
@@ -80,7 +80,11 @@ func policyLint(_ context.Context, args []string, c console) error {
 		return err
 	}
 	c.say("The policy is correct; its digest is %s.", g.Digest)
-	for _, line := range g.Lint(time.Now()) {
+	notes := g.Lint(time.Now())
+	if cfg, err := loadConfig(*named); err == nil { // a policy may be looked at where no server is
+		notes = append(notes, lintWithConfig(ctx, g, cfg)...)
+	}
+	for _, line := range notes {
 		c.say("  note: %s", line)
 	}
 	return nil

@@ -78,6 +78,11 @@ func (e *Egress) dialEndpoint(ctx context.Context, network string, i Intent, por
 	return nil, errors.Join(errs...)
 }
 
+// Lookup gives the addresses of a host that nothing is sent to: of what we publish, where others go.
+func (e *Egress) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return e.lookup(ctx, host)
+}
+
 // lookup gives the addresses of a host; an IP address is its own.
 func (e *Egress) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
