@@ -135,6 +135,9 @@ func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, erro
 		s.resync(nid, u.User, false)
 		return true, nil
 	}
+	if kept != nil {
+		return false, nil // Why: a list fetched a moment ago may hold it before anybody was told
+	}
 	change := &storage.Change{}
 	change.Guard(storage.MoveRemoteDevices(nid, stream, u.Stream))
 	if err := s.db.Commit(ctx, change); !errors.Is(err, storage.ErrGuard) {

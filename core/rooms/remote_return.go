@@ -63,7 +63,11 @@ func (s *Service) Reached(ctx context.Context, server matrix.ServerName, nids []
 	defer cancel()
 	for _, nid := range nids {
 		r, err := s.RoomByNID(ctx, nid)
-		if err != nil || !r.mayHaveMissed(s.nowMS()) {
+		if err != nil {
+			continue
+		}
+		// Why joined: who is shown out, or invited, takes that one event and knows of no other.
+		if in, err := s.joinedFrom(ctx, r, server); err != nil || !in || !r.mayHaveMissed(s.nowMS()) {
 			continue
 		}
 		found, err := s.askNewest(ctx, r, server)
