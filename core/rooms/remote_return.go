@@ -14,10 +14,10 @@ const (
 	returnTime  = 20 * time.Second
 	returnRooms = 20               // those used last
 	returnPause = 10 * time.Second // between two questions about one room,
-	quietFor    = 300 * time.Millisecond
-	quietPause  = time.Second     // between two questions about a room of which nothing is heard; doubles with each for nothing,
-	calmPause   = 5 * time.Minute // up to this
-	startRooms  = 2000            // newest entries of the stream by which rooms are found after a start
+	quietFor    = 2 * time.Second  // so long nothing was heard of a room before anybody is asked about it,
+	quietPause  = time.Second      // between two questions about a room of which nothing is heard; doubles with each for nothing,
+	calmPause   = 5 * time.Minute  // up to this
+	startRooms  = 2000             // newest entries of the stream by which rooms are found after a start
 	startAtOnce = 4
 	startAsked  = 3 // servers of one room, until one answers
 )
@@ -80,6 +80,9 @@ func (s *Service) Reached(ctx context.Context, server matrix.ServerName, nids []
 
 // mayHaveMissed reports whether it is time to ask about a room of which nothing was heard for a while, and notes that somebody is asked now.
 func (r *Room) mayHaveMissed(now int64) bool {
+	if r.heardAt.CompareAndSwap(0, now) {
+		return false // it has only just come to be known here
+	}
 	heard, last, pause := r.heardAt.Load(), r.askedQuiet.Load(), quietPause.Milliseconds()
 	if heard < last {
 		pause = max(pause, r.askPause.Load())

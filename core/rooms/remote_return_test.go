@@ -49,6 +49,9 @@ func TestWhoTookSomethingIsAskedWhatIsNew(t *testing.T) {
 			d.rooms.Reached(t.Context(), home, []int64{here.NID()})
 			return w.called("timestamp_to_event") - before
 		}
+		if n := ask(0) + ask(time.Second); n != 0 {
+			t.Error("asked about a room that has only just come to be known")
+		}
 		if n := ask(time.Minute); n != 1 {
 			t.Fatalf("asked %d times", n)
 		}
@@ -70,7 +73,7 @@ func TestWhoTookSomethingIsAskedWhatIsNew(t *testing.T) {
 			t.Fatal(err)
 		}
 		inbox.Wait()
-		if n := ask(0) + ask(200*time.Millisecond); n != 0 {
+		if n := ask(0) + ask(1900*time.Millisecond); n != 0 {
 			t.Error("asked who has just told us something")
 		}
 		if n := ask(time.Second); n != 1 {

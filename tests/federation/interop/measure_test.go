@@ -49,10 +49,11 @@ func measureReturn(t *testing.T, w *world) {
 		room, alice, bob := together(t, w.versions[0], d[1], d[0], nil)
 		talk(t, room, alice, bob)
 		d[0].link.cut()
-		last := ""
+		last, outage := "", time.After(3*time.Second) // who hears nothing for two seconds asks
 		for i := range 50 {
 			last = alice.says(t, room, fmt.Sprint("missed ", i))
 		}
+		<-outage
 		began := time.Now()
 		d[0].link.mend()
 		if d[0] == w.ours {
