@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"context"
-	"database/sql"
-)
+import "context"
 
 // StickyWaitingRow says that a soft-failed event of the same Change may be judged again while it sticks.
 type StickyWaitingRow struct {
@@ -21,25 +18,13 @@ func (r *StickyWaitingRow) args(dst []any) []any {
 
 // ListStickyWaiting lists the events of a user that wait in a room at an instant, the oldest limit of them; they have no position.
 func (db *DB) ListStickyWaiting(ctx context.Context, room, sender, now int64, limit int) ([]Sticky, error) {
-	var out []Sticky
-	err := db.each(ctx, `SELECT event, expires FROM sticky_waiting WHERE room = $1 AND sender = $2 AND expires > $3 ORDER BY event LIMIT $4`,
-		[]any{room, sender, now, int64(limit)}, func(r *sql.Rows) error {
-			var s Sticky
-			err := r.Scan(&s.Event, &s.Expires)
-			out = append(out, s)
-			return err
-		})
-	return out, err
+	return db.listSticky(ctx, `SELECT event, 0, expires FROM sticky_waiting WHERE room = $1 AND sender = $2 AND expires > $3 ORDER BY event LIMIT $4`,
+		room, sender, now, int64(limit))
 }
 
 // EachStickyWaitingRoom calls fn with each room in which events wait at an instant, and until when the last of them does.
 func (db *DB) EachStickyWaitingRoom(ctx context.Context, now int64, fn func(room, expires int64)) error {
-	return db.each(ctx, `SELECT room, MAX(expires) FROM sticky_waiting WHERE expires > $1 GROUP BY room`, []any{now}, func(r *sql.Rows) error {
-		var room, expires int64
-		err := r.Scan(&room, &expires)
-		fn(room, expires)
-		return err
-	})
+	return db.eachRoomUntil(ctx, `SELECT room, MAX(expires) FROM sticky_waiting WHERE expires > $1 GROUP BY room`, now, fn)
 }
 
 // ReplaceSoftFailed are the guards that make room for the row of an event which was soft-failed, and waits no more.
