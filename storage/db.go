@@ -29,6 +29,8 @@ type Options struct {
 	// Queue bounds the Changes that may wait for the committer; default 4096.
 	Queue int
 	Log   *slog.Logger
+	// Fresh is asked before an empty database is filled; an error leaves it empty and is what Open gives. Nil: it may be filled.
+	Fresh func() error
 	// Dial opens connections to PostgreSQL: "tcp" to "host:port", or "unix" to a path. Nil takes the driver's own.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 

@@ -16,17 +16,25 @@ var schemaFiles embed.FS
 // ErrNewerSchema says that the database was written by a newer Rempart.
 var ErrNewerSchema = errors.New("the database was written by a newer version of Rempart; start that version, or restore a backup")
 
-// migrate applies the schema files that the database has not seen, in order, each in one transaction.
+// migrate applies the schema files that the database has not seen, in order, all in one transaction.
 func (db *DB) migrate(ctx context.Context) error {
-	files, err := fs.Glob(schemaFiles, "schema/*.sql")
-	if err != nil {
-		return err
-	}
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }()
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	if err := db.bringUp(ctx, tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// bringUp is [DB.migrate] in a transaction of the caller's.
+func (db *DB) bringUp(ctx context.Context, tx *sql.Tx) error {
+	files, err := fs.Glob(schemaFiles, "schema/*.sql")
+	if err != nil {
+		return err
+	}
 	if db.dialect.arrays { // two nodes may start at once
 		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(7020735162)`); err != nil {
 			return err
@@ -37,10 +45,16 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	var have int
 	err = tx.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if db.opts.Fresh != nil {
+			if err := db.opts.Fresh(); err != nil {
+				return err
+			}
+		}
+	case err != nil:
 		return err
-	}
-	if have > len(files) {
+	case have > len(files):
 		return ErrNewerSchema
 	}
 	for i := have; i < len(files); i++ {
@@ -48,13 +62,12 @@ func (db *DB) migrate(ctx context.Context) error {
 			return err
 		}
 	}
-	if have < len(files) {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO schema_version (id, version) VALUES (1, $1)
-			ON CONFLICT (id) DO UPDATE SET version = excluded.version`, len(files)); err != nil {
-			return err
-		}
+	if have == len(files) {
+		return nil
 	}
-	return tx.Commit()
+	_, err = tx.ExecContext(ctx, `INSERT INTO schema_version (id, version) VALUES (1, $1)
+		ON CONFLICT (id) DO UPDATE SET version = excluded.version`, len(files))
+	return err
 }
 
 // apply runs one schema file. One whose name ends in an engine's is for that engine alone.
