@@ -303,6 +303,7 @@ func (b *builder) attach(d *Draft, e *Stored) error {
 		t.Event, t.TS = e.Row.NID, b.s.nowMS()
 		b.change.Add(&t)
 		b.txns = append(b.txns, &t)
+		e.txn = &t
 	}
 	b.change.Add(d.Rows...)
 	b.change.Guard(d.Guards...)

@@ -37,7 +37,7 @@ func (b *builder) redactTarget(ctx context.Context, e, target *Stored) error {
 	if err != nil || !allowed {
 		return err
 	}
-	done := &Stored{Row: target.Row, RedactedBy: e.Event, full: target.Event}
+	done := &Stored{Row: target.Row, RedactedBy: e.Event, full: target.Event, txn: target.txn}
 	if done.Event, err = target.Redacted(); err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
-	txns, err := s.ownTransactions(ctx, c, events)
+	txns, err := s.TransactionIDs(ctx, c, events)
 	if err != nil {
 		return nil, err
 	}
@@ -171,16 +171,30 @@ func (s *Service) DelayIDs(ctx context.Context, user matrix.UserID, events []*St
 	return s.db.ListDelayIDs(ctx, own)
 }
 
-// ownTransactions finds the transaction ids of those events that the caller's own device sent.
-func (s *Service) ownTransactions(ctx context.Context, c matrix.Caller, events []*Stored) (map[int64]string, error) {
-	var own []int64
+// TransactionIDs finds the transaction ids of those events that the caller's own device sent, by the events' numbers. Those
+// written here are known; the others are asked for.
+func (s *Service) TransactionIDs(ctx context.Context, c matrix.Caller, events []*Stored) (ids map[int64]string, err error) {
+	var asked []int64
+	var known []*Stored
 	for _, e := range events {
-		if e.Sender == c.User && c.DeviceNID != 0 {
-			own = append(own, e.Row.NID)
+		switch {
+		case e.Sender != c.User || c.DeviceNID == 0:
+		case e.txn == nil:
+			asked = append(asked, e.Row.NID)
+		case e.txn.Device == c.DeviceNID:
+			known = append(known, e)
 		}
 	}
-	if len(own) == 0 {
-		return nil, nil
+	if len(asked) > 0 {
+		if ids, err = s.db.ListTransactionIDs(ctx, c.DeviceNID, asked); err != nil {
+			return nil, err
+		}
 	}
-	return s.db.ListTransactionIDs(ctx, c.DeviceNID, own)
+	for _, e := range known {
+		if ids == nil {
+			ids = make(map[int64]string, len(known))
+		}
+		ids[e.Row.NID] = e.txn.TxnID
+	}
+	return ids, nil
 }

@@ -21,6 +21,7 @@ type Stored struct {
 	by     int64         // the number of the redaction, for one that was there before the event
 	commit *commitment   // while the event is on its way
 	posted bool          // other servers are to hear of it from us
+	txn    *Transaction  // that made it here, while that is remembered
 	// followers are the application services that are to hear of it.
 	followers []*appservice.Service
 }

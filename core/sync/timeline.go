@@ -203,18 +203,17 @@ type ownNames struct {
 
 // ownNames finds the transaction ids of events that this device sent, and by which delayed events the user scheduled.
 func (b *build) ownNames(t *timeline) (n ownNames, err error) {
-	var own []int64
-	var later []*rooms.Stored
+	var own, later []*rooms.Stored
 	for _, e := range t.lines {
-		if e.stored.Sender == b.c.User && b.c.DeviceNID != 0 {
-			own = append(own, e.stored.Row.NID)
+		if e.stored.Sender == b.c.User {
+			own = append(own, e.stored)
 		}
 		if e.stored.Has(storage.FlagDelayed) {
 			later = append(later, e.stored)
 		}
 	}
 	if len(own) > 0 {
-		if n.txns, err = b.s.db.ListTransactionIDs(b.ctx, b.c.DeviceNID, own); err != nil {
+		if n.txns, err = b.s.rooms.TransactionIDs(b.ctx, *b.c, own); err != nil {
 			return n, err
 		}
 	}

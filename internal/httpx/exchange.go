@@ -26,7 +26,7 @@ type exchange struct {
 	start    time.Time
 	id       uint64
 	status   int
-	renewed  bool // the time for writing begins with the header
+	lease    *lease
 }
 
 // WriteHeader notes the status and passes it on.
@@ -35,7 +35,6 @@ func (x *exchange) WriteHeader(status int) {
 		x.status = status
 	}
 	x.renew()
-	x.renewed = true
 	x.ResponseWriter.WriteHeader(status)
 }
 

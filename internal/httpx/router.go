@@ -81,7 +81,7 @@ func (r *Router) Open() int64 { return r.open.Load() }
 
 // ServeHTTP answers one request.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	x := &exchange{router: r, ResponseWriter: w, start: time.Now(), id: r.ids.next()}
+	x := &exchange{router: r, ResponseWriter: w, start: time.Now(), id: r.ids.next(), lease: leaseOf(req)}
 	x.info = requestInfo{addr: r.clientAddr(req), host: req.Host, agent: req.UserAgent(), language: req.Header.Get("Accept-Language")}
 	x.ctx = context.WithValue(req.Context(), infoKey{}, &x.info)
 	r.open.Add(1)
