@@ -144,3 +144,15 @@ func KeepJob(nid int64, kind string) Guard {
 	return Guard{sql: `INSERT INTO jobs (nid, kind, body, due, holder, lease, tries, error) VALUES ($1, $2, $3, 0, 0, 0, 0, '')
 		ON CONFLICT (nid) DO NOTHING`, args: []any{nid, kind, []byte("{}")}, want: anyRows}
 }
+
+// ListKeptJobs gives the numbers of the jobs that come again and again ([KeepJob]).
+func (db *DB) ListKeptJobs(ctx context.Context) ([]int64, error) {
+	var out []int64
+	err := db.each(ctx, `SELECT nid FROM jobs WHERE nid < 0`, nil, func(r *sql.Rows) error {
+		var nid int64
+		err := r.Scan(&nid)
+		out = append(out, nid)
+		return err
+	})
+	return out, err
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,18 +89,31 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		{"retention.todevice", -3, 6 * time.Hour, s.toDevice},
 		{rooms.FoldJob, 0, 0, s.fold},
 	}
-	c := &storage.Change{}
-	for _, w := range s.works {
-		if w.nid != 0 {
-			c.Guard(storage.KeepJob(w.nid, w.kind))
-		}
-	}
-	if err := o.DB.Commit(ctx, c); err != nil {
+	if err := s.keepJobs(ctx); err != nil {
 		return nil, fmt.Errorf("background jobs: %w", err)
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended.Go(func() { s.run(ctx) })
 	return s, nil
+}
+
+// keepJobs makes those jobs that are missing. Why it looks first: each start but the first finds all, and a commit would
+// have it wait for the disk.
+func (s *Service) keepJobs(ctx context.Context) error {
+	have, err := s.o.DB.ListKeptJobs(ctx)
+	if err != nil {
+		return err
+	}
+	c := &storage.Change{}
+	for _, w := range s.works {
+		if w.nid != 0 && !slices.Contains(have, w.nid) {
+			c.Guard(storage.KeepJob(w.nid, w.kind))
+		}
+	}
+	if len(c.Guards) == 0 {
+		return nil
+	}
+	return s.o.DB.Commit(ctx, c)
 }
 
 func (k *Keep) fill() {

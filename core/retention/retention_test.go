@@ -202,3 +202,29 @@ func TestJobs(t *testing.T) {
 		}
 	})
 }
+
+// The jobs are there after the first start: a further one waits for no commit. The only place among those who wait for one
+// is taken, so that who wants to commit waits until the context ends.
+func TestAFurtherStartCommitsNothing(t *testing.T) {
+	pgtest.Each(t, func(t *testing.T, url string) {
+		newRig(t, url)
+		db, err := storage.Open(t.Context(), storage.Options{URL: url, Queue: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slot, err := db.Reserve(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		s, err := retention.New(ctx, retention.Options{DB: db, Rooms: &folds{}})
+		if err == nil {
+			s.Close()
+		}
+		slot.Release()
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
