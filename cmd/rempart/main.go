@@ -62,6 +62,7 @@ func commands() []command {
 		{"key rotate", "[-config FILE] [-server NAME] [-lost]", "make a new signing key; the old one stays known to others", keyRotate},
 		{"backup", "[-config FILE] [-media=false] FOLDER", "copy database, keys, configuration and files of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
+		{"database move", "[-config FILE] URL", "move from SQLite to an empty PostgreSQL database, while no server runs; - reads the URL", databaseMove},
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
 		{"calls", "[-config FILE]", "list the calls under way", callsList},
