@@ -71,45 +71,68 @@ func BenchmarkIncrementalSync100Rooms(b *testing.B) {
 // One message to a hundred who wait: cost of a delivery without HTTP.
 func BenchmarkDelivery100Waiting(b *testing.B) {
 	r := newRig(b, sqliteURL(b))
-	alice := r.user("alice")
-	room := alice.public()
-	const n = 100
-	got, stop := make(chan struct{}, n), make(chan struct{})
-	for i := range n {
-		c := r.user(fmt.Sprint("u", i))
-		c.join(room)
-		c.since = c.next().NextBatch
-		go func() {
-			for {
-				a, err := c.sync.Sync(ctx, &c.caller, syncing.Request{Since: c.since, Timeout: time.Minute})
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				c.since = nextBatch(a.Bytes())
-				a.Release()
-				select {
-				case got <- struct{}{}:
-				case <-stop:
-					return
-				}
-			}
-		}()
+	a := r.audience(b)
+	for b.Loop() {
+		a.say("some words that are as long as usual")
 	}
-	for range n {
+	a.leave()
+}
+
+// audience is a room in which a hundred wait for what alice says.
+type audience struct {
+	alice *client
+	room  *rooms.Room
+	got   chan struct{}
+	stop  chan struct{}
+}
+
+const listeners = 100
+
+func (r *rig) audience(b *testing.B) *audience {
+	alice := r.user("alice")
+	a := &audience{alice: alice, room: alice.public(), got: make(chan struct{}, listeners), stop: make(chan struct{})}
+	for i := range listeners {
+		c := r.user(fmt.Sprint("u", i))
+		c.caller.Session = int64(i + 1)
+		c.join(a.room)
+		c.since = c.next().NextBatch
+		go c.listen100(b, a)
+	}
+	for range listeners {
 		select { // who joined last was news to those before
-		case <-got:
+		case <-a.got:
 		case <-time.After(time.Second / 4):
 		}
 	}
-	for b.Loop() {
-		alice.say(room, "some words that are as long as usual")
-		for range n {
-			<-got
+	return a
+}
+
+func (c *client) listen100(b *testing.B, a *audience) {
+	for {
+		answer, err := c.sync.Sync(ctx, &c.caller, syncing.Request{Since: c.since, Timeout: time.Minute})
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		c.since = nextBatch(answer.Bytes())
+		answer.Release()
+		select {
+		case a.got <- struct{}{}:
+		case <-a.stop:
+			return
 		}
 	}
-	close(stop)
 }
+
+// say returns when everybody has it.
+func (a *audience) say(body string) {
+	a.alice.say(a.room, body)
+	for range listeners {
+		<-a.got
+	}
+}
+
+func (a *audience) leave() { close(a.stop) }
 
 func nextBatch(answer []byte) string {
 	var a struct {
