@@ -26,6 +26,7 @@ type rig struct {
 	rooms *rooms.Service
 	push  *push.Service
 	sync  *syncing.Service
+	bus   *bus.Bus[storage.Batch]
 
 	stopped bool
 }
@@ -39,8 +40,8 @@ func newRig(t testing.TB, url string) *rig {
 
 func newRigAt(t testing.TB, url string, clock func() time.Time) *rig {
 	t.Helper()
-	r := &rig{t: t}
 	b := bus.New[storage.Batch]()
+	r := &rig{t: t, bus: b}
 	var err error
 	signals := bus.New[[]byte]()
 	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish, Signal: signals.Publish}); err != nil {
@@ -288,4 +289,5 @@ func (e events) find(typ, key string) *event {
 	return nil
 }
 
-const eventually = 20 * time.Second
+// eventually is how long a sync waits for what comes by itself.
+const eventually = 40 * time.Second
