@@ -33,7 +33,7 @@ func (v *RoomVersion) Build(p Proto, key SigningKey) (*Event, error) {
 	if err := v.checkProto(&p, key); err != nil {
 		return nil, err
 	}
-	w := writer{b: make([]byte, 0, p.sizeHint(key))}
+	w := writer{b: make([]byte, 0, v.sizeHint(&p, key))}
 	if err := w.write(v, &p, key); err != nil {
 		return nil, err
 	}
@@ -90,13 +90,34 @@ func checkSizes(typ string, stateKey *string) error {
 	return nil
 }
 
-func (p *Proto) sizeHint(key SigningKey) int {
-	n := 480 + len(p.Content) + 2*len(key.ServerName) + len(key.KeyID) + len(p.Type) + len(p.RoomID) + len(p.Sender)
-	for _, id := range p.PrevEvents {
-		n += len(id) + 70
+// What an event holds beside what its author said: names of members, hash, signature, numbers; and beside the id of each
+// event that it refers to.
+const (
+	frameSize = 344
+	refSize   = len(`"",`)
+	pairSize  = len(`["",{"sha256":""}],`) + 43
+)
+
+// sizeHint is about as long as the event will be. Why closely: events are kept in memory as they were built.
+func (v *RoomVersion) sizeHint(p *Proto, key SigningKey) int {
+	n := frameSize + len(p.Content) + len(key.ServerName) + len(key.KeyID) + len(p.Type) + len(p.RoomID) + len(p.Sender) + 2*len(p.Redacts)
+	if p.StateKey != nil {
+		n += len(*p.StateKey)
 	}
-	for _, id := range p.AuthEvents {
-		n += len(id) + 70
+	if p.Sticky > 0 {
+		n += len(`"msc4354_sticky":{"duration_ms":3600000},`)
+	}
+	if v.EventIDFormat == EventIDDomain {
+		n += len(`,"event_id":"$:"`) + 26 + len(key.ServerName)
+	}
+	ref := refSize
+	if v.RefsWithHashes() {
+		ref = pairSize
+	}
+	for _, ids := range [][]EventID{p.PrevEvents, p.AuthEvents} {
+		for _, id := range ids {
+			n += len(id) + ref
+		}
 	}
 	return n
 }

@@ -233,6 +233,24 @@ func TestBuildSizeLimit(t *testing.T) {
 	}
 }
 
+// What is built takes the room that it needs, and is written where it stays: events are kept in memory by the ten thousand.
+func TestBuildTakesNoMoreRoomThanItNeeds(t *testing.T) {
+	key := testKey(t)
+	hash := func(EventID) []byte { return make([]byte, 32) }
+	for _, v := range Versions() {
+		for _, p := range sampleProtos(v) {
+			p.RefHash = hash
+			e, err := v.Build(p, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if spare := cap(e.JSON) - len(e.JSON); spare > 96 || v.sizeHint(&p, key) < len(e.JSON) {
+				t.Errorf("v%s %s: %d bytes in a place of %d", v.ID, p.Type, len(e.JSON), cap(e.JSON))
+			}
+		}
+	}
+}
+
 func BenchmarkBuild(b *testing.B) {
 	key := testKey(b)
 	v, _ := Version("12")
