@@ -23,6 +23,7 @@ import (
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 )
@@ -132,7 +133,7 @@ func (p *peer) next(t *testing.T) transaction {
 	select {
 	case got := <-p.got:
 		return got
-	case <-time.After(30 * time.Second):
+	case <-time.After(mx.Patience):
 		t.Fatalf("%s was told nothing", p.name)
 		return transaction{}
 	}
@@ -144,7 +145,7 @@ func (p *peer) until(t *testing.T, ok func() bool) {
 	for !ok() {
 		select {
 		case <-p.done:
-		case <-time.After(30 * time.Second):
+		case <-time.After(mx.Patience):
 			t.Fatalf("%s was told no more than %v", p.name, p.bodies())
 		}
 		select {
@@ -206,7 +207,7 @@ func (w *world) arrive(p *peer) { w.Serve(p.addr, p, p.name.Host()) }
 // dials waits until so many connections were tried.
 func (w *world) dials(t *testing.T, n int) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(w.Dialled()) < n; {
+	for end := time.Now().Add(mx.Patience); len(w.Dialled()) < n; {
 		if time.Now().After(end) {
 			t.Fatalf("dialled %v", w.Dialled())
 		}

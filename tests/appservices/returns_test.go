@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
@@ -19,7 +18,7 @@ func TestServiceDiesAndReturns(t *testing.T) {
 }
 
 func diesAndReturns(t *testing.T, o live.Options) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*mx.Patience)
 	defer cancel()
 	bridge := newService(t)
 	bridge.start()
@@ -61,7 +60,7 @@ func diesAndReturns(t *testing.T, o live.Options) {
 // TestTwoNodesOneCourier runs two nodes on one database: each event is told once, though both are written through, and when the
 // node that tells is killed the other goes on.
 func TestTwoNodesOneCourier(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*mx.Patience)
 	defer cancel()
 	bridge := newService(t)
 	bridge.start()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
+	"rempart/internal/testkit/ports"
 )
 
 // The tokens of the test's registration.
@@ -75,7 +75,7 @@ type service struct {
 
 func newService(t *testing.T) *service {
 	t.Helper()
-	return &service{t: t, addr: freeAddr(t), file: filepath.Join(t.TempDir(), "taken")}
+	return &service{t: t, addr: ports.Hold(t, ""), file: filepath.Join(t.TempDir(), "taken")}
 }
 
 func (s *service) url() string { return "http://" + s.addr }
@@ -161,16 +161,6 @@ func until(ctx context.Context, t *testing.T, what string, so func() bool) {
 		case <-tick.C:
 		}
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // as makes a request as one of the service's users ("" its sender).

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"slices"
 	"testing"
-	"time"
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
@@ -16,7 +15,7 @@ import (
 func TestWhatAServiceIsTold(t *testing.T) { engines(t, whatAServiceIsTold) }
 
 func whatAServiceIsTold(t *testing.T, o live.Options) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*mx.Patience)
 	defer cancel()
 	f := newFake(t)
 	s := live.Start(t, withService(t, o, f.URL, "receive_ephemeral: true\norg.matrix.msc3202: true\n"))

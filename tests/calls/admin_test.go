@@ -15,6 +15,7 @@ func TestAdministratorsSeeAndEndCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	const all = "/_rempart/admin/v1/calls"
+	until(t, "somebody is in a call", func() bool { return boss.must("GET", all, nil)["participants"] == 1.0 })
 	out := boss.must("GET", all, nil)
 	first := out["calls"].([]any)[0].(map[string]any)
 	there := first["participants"].([]any)[0].(map[string]any)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/mx"
 )
 
 // helperEnv names what a process that this test starts shall join: the server's address and a token.
@@ -68,7 +69,7 @@ func TestACutNetworkLeavesNoGhost(t *testing.T) {
 // people waits until the list of calls says something.
 func people(t *testing.T, s *live.Server, want string) {
 	t.Helper()
-	deadline, text := time.Now().Add(30*time.Second), ""
+	deadline, text := time.Now().Add(mx.Patience), ""
 	for time.Now().Before(deadline) {
 		text, _ = s.Command("calls")
 		if strings.Contains(text, want) {

@@ -14,6 +14,7 @@ import (
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/pgtest"
+	"rempart/internal/testkit/ports"
 )
 
 // front is what stands before several nodes, and sends everybody to one of them.
@@ -69,9 +70,9 @@ func TestACallOutlivesItsNode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			settings := fmt.Sprintf("  tcp_port: 0\n  redis: %q\n", redis(t))
 			o := live.Options{Postgres: pgtest.New(t)}
-			one := startSet(t, o, "http://calls.invalid", freePort(t), settings)
+			one := startSet(t, o, "http://calls.invalid", ports.Both(t), settings)
 			o.SigningKey = one.Dir + "/signing.key"
-			two := startSet(t, o, "http://calls.invalid", freePort(t), settings)
+			two := startSet(t, o, "http://calls.invalid", ports.Both(t), settings)
 			outlives(t, one, two, end)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 
 	"rempart/internal/testkit/fakenet"
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/mx"
 )
 
 // town is a server with calls that speaks with others.
@@ -135,7 +136,7 @@ func sink(t *testing.T) (name string, connections *atomic.Int64) {
 // until asks again and again.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
+	for end := time.Now().Add(mx.Patience); !is(); {
 		if time.Now().After(end) {
 			t.Fatal(what)
 		}

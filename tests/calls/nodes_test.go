@@ -20,6 +20,7 @@ import (
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/pgtest"
+	"rempart/internal/testkit/ports"
 	"rempart/sfu"
 	"rempart/sfu/media"
 )
@@ -31,7 +32,7 @@ func redis(t *testing.T) string {
 	if err != nil {
 		t.Skip("redis-server is not installed: several nodes share calls by it")
 	}
-	port := freePort(t)
+	port := ports.Both(t)
 	cmd := exec.CommandContext(t.Context(), program, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()) //nolint:gosec // the test's own
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -60,9 +61,9 @@ func TestTwoNodesShareACall(t *testing.T) {
 	}
 	settings := fmt.Sprintf("  tcp_port: 0\n  redis: %q\n", redis(t))
 	o := live.Options{Postgres: pgtest.New(t)}
-	one := startSet(t, o, "http://calls.invalid", freePort(t), settings)
+	one := startSet(t, o, "http://calls.invalid", ports.Both(t), settings)
 	o.SigningKey = one.Dir + "/signing.key"
-	two := startSet(t, o, "http://calls.invalid", freePort(t), settings)
+	two := startSet(t, o, "http://calls.invalid", ports.Both(t), settings)
 	alice, bob, room := twoIn(t, one)
 	bob.url = two.URL
 	all := map[string]*heard{}
@@ -186,7 +187,7 @@ func newElsewhere(t *testing.T) (string, sfu.Keys) {
 	}}
 	t.Cleanup(e.by.CloseIdleConnections)
 	text := fmt.Sprintf(`{"socket":%q,"node_ip":["127.0.0.1"],"sfu":{"enabled":true,"udp_port":%d,"key":%q,"secret":%q,"empty_seconds":60}}`,
-		socket, freePort(t), e.keys.Name, e.keys.Secret)
+		socket, ports.Both(t), e.keys.Name, e.keys.Secret)
 	serving(t, text)
 	rooms := livekit.NewRoomServiceServer(e)
 	signal := &httputil.ReverseProxy{Transport: e.by, FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"github.com/pion/webrtc/v4/pkg/media"
 
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
 
 // base is where the routes of calls are.
@@ -29,7 +30,7 @@ func start(t *testing.T) *live.Server {
 // startWith is start with further options and the address that clients are told.
 func startWith(t *testing.T, o live.Options, public string) *live.Server {
 	t.Helper()
-	return startSet(t, o, public, freePort(t), "  tcp_port: 0\n")
+	return startSet(t, o, public, ports.Both(t), "  tcp_port: 0\n")
 }
 
 // startSet is startWith with the port of media, settings of calls, and sections behind them.
@@ -39,23 +40,6 @@ func startSet(t *testing.T, o live.Options, public string, port int, settings st
 	lksdk.SetLogger(logger.GetDiscardLogger())
 	o.Extra += fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n%s", port, settings)
 	return live.Start(t, o)
-}
-
-// freePort is one that nobody listens at, for packets nor for connections.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is one
-		_ = l.Close()
-		if c, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = c.Close()
-			return port
-		}
-	}
 }
 
 // person is somebody with an account.
@@ -153,7 +137,7 @@ func (p *person) connect(url, jwt string, how ...lksdk.ConnectOption) (*lksdk.Ro
 				}
 			}
 		}},
-	}, append([]lksdk.ConnectOption{lksdk.WithConnectTimeout(25 * time.Second)}, how...)...)
+	}, append([]lksdk.ConnectOption{lksdk.WithConnectTimeout(mx.Patience)}, how...)...)
 	if err == nil {
 		p.t.Cleanup(room.Disconnect)
 	}
@@ -196,7 +180,7 @@ func send(t *testing.T, room *lksdk.Room) {
 // wait takes n of something, or fails.
 func wait(t *testing.T, what string, n int, from <-chan struct{}) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(mx.Patience)
 	for i := range n {
 		select {
 		case <-from:

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/ports"
 )
 
 // twoIn makes two people who share a room of a server.
@@ -159,8 +160,8 @@ func (w *wrapped) hear(b []byte) []byte {
 
 // TestMediaByTCP: who reaches the server by TCP alone is in the call.
 func TestMediaByTCP(t *testing.T) {
-	port := freePort(t)
-	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: %d\n", port)))
+	port := ports.Both(t)
+	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", ports.Both(t), fmt.Sprintf("  tcp_port: %d\n", port)))
 	w := wrap(t, port)
 	between := httptest.NewServer(&liar{to: bob.url, hear: w.hear})
 	defer between.Close()
@@ -185,8 +186,8 @@ func TestMediaByTCP(t *testing.T) {
 // TestMediaByRelay: who reaches the relay alone is in the call; clients are told of no server but this one's, and of none that tells
 // addresses (STUN).
 func TestMediaByRelay(t *testing.T) {
-	port := freePort(t)
-	s := startSet(t, live.Options{}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", port))
+	port := ports.Both(t)
+	s := startSet(t, live.Options{}, "http://calls.invalid", ports.Both(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", port))
 	alice, bob, room := twoIn(t, s)
 	var urls []string
 	var mu sync.Mutex
@@ -237,7 +238,7 @@ func TestMediaByRelay(t *testing.T) {
 
 // TestNoTokenInTheLog: neither tokens nor the passwords of relays are in the log, whatever is done with them.
 func TestNoTokenInTheLog(t *testing.T) {
-	s := startSet(t, live.Options{Env: []string{"REMPART_LOG_LEVEL=debug"}}, "http://calls.invalid", freePort(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", freePort(t)))
+	s := startSet(t, live.Options{Env: []string{"REMPART_LOG_LEVEL=debug"}}, "http://calls.invalid", ports.Both(t), fmt.Sprintf("  tcp_port: 0\nturn:\n  port: %d\n", ports.Both(t)))
 	alice, bob, room := twoIn(t, s)
 	jwt := bob.member(room)
 	_, h, err := bob.join(jwt)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/ports"
 )
 
 //go:embed call/package.json call/package-lock.json call/run.js call/host.js call/host.html
@@ -36,7 +36,7 @@ func TestElementCall(t *testing.T) {
 	address := callServer(t)
 	for _, mode := range []string{"compatibility", "matrix_2_0"} {
 		t.Run(mode, func(t *testing.T) {
-			ctx, done := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, done := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer done()
 			cmd := exec.CommandContext(ctx, "node", "run.js", address, shots, mode, chromium)
 			cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -61,13 +61,8 @@ func callServer(t *testing.T) string {
 		proxy.CloseClientConnections()
 		proxy.Close()
 	})
-	media, err := net.ListenPacket("udp", "127.0.0.1:0")
-	must(t, err)
-	_, port, err := net.SplitHostPort(media.LocalAddr().String())
-	must(t, err)
-	must(t, media.Close())
 	t.Setenv("REMPART_SERVER_PUBLIC_URL", proxy.URL)
-	server := live.Start(t, live.Options{Extra: fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %s\n  tcp_port: 0\n", port)})
+	server := live.Start(t, live.Options{Extra: fmt.Sprintf("calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: %d\n  tcp_port: 0\n", ports.Both(t))})
 	target.Host = server.URL[len("http://"):]
 	return proxy.URL
 }

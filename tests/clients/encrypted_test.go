@@ -17,11 +17,12 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"rempart/internal/testkit/live"
+	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
 )
 
 // patience bounds how long a test waits for something that must happen; nothing is asserted about time.
-const patience = 60 * time.Second
+const patience = mx.Patience
 
 // person is a mautrix client with encryption, syncing in the background.
 type person struct {

@@ -26,7 +26,7 @@ var scenarioFiles embed.FS
 var pendingList []byte
 
 // hopeless bounds one scenario, whose own waits end long before.
-const hopeless = 3 * time.Minute
+const hopeless = 5 * time.Minute
 
 // outcome is what run.js says of one scenario.
 type outcome struct {

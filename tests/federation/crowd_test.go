@@ -13,11 +13,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"rempart/federation/keys"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
 
 // crowd is many servers that this test plays, each at a loopback address of its own port.
@@ -31,11 +32,13 @@ type crowdServer struct {
 	name matrix.ServerName
 	key  matrix.SigningKey
 	http *httptest.Server
-	// told, if set, is called with the events of each transaction. It is called concurrently.
+	// told, if set, is called with the events of each transaction, once, though its answer may be lost on the way and it come again.
+	// It is called concurrently.
 	told func(s *crowdServer, pdus []json.RawMessage)
 
 	mu       sync.Mutex
 	requests int
+	taken    map[string]bool // transactions, by their paths
 	open     map[net.Conn]struct{}
 	most     int // connections at once
 }
@@ -44,9 +47,8 @@ func newCrowd(t *testing.T, ca *fakenet.CA, n int, told func(*crowdServer, []jso
 	t.Helper()
 	c, certificate := &crowd{byName: map[matrix.ServerName]*crowdServer{}}, ca.Issue("127.0.0.1")
 	for range n {
-		s := &crowdServer{told: told, open: map[net.Conn]struct{}{}}
-		s.start(t, certificate, nil)
-		s.name = matrix.ServerName(s.http.Listener.Addr().String())
+		s := &crowdServer{told: told, open: map[net.Conn]struct{}{}, taken: map[string]bool{}, name: matrix.ServerName(ports.Hold(t, ""))}
+		s.start(t, certificate)
 		var err error
 		if s.key, err = matrix.GenerateSigningKey(s.name); err != nil {
 			t.Fatal(err)
@@ -57,12 +59,14 @@ func newCrowd(t *testing.T, ca *fakenet.CA, n int, told func(*crowdServer, []jso
 	return c
 }
 
-// start has a server be there; at nil, anywhere.
-func (s *crowdServer) start(t *testing.T, certificate tls.Certificate, at net.Listener) {
+// start has a server be there.
+func (s *crowdServer) start(t *testing.T, certificate tls.Certificate) {
+	t.Helper()
 	s.http = httptest.NewUnstartedServer(s)
-	if at != nil {
-		_ = s.http.Listener.Close()
-		s.http.Listener = at
+	_ = s.http.Listener.Close()
+	var err error
+	if s.http.Listener, err = net.Listen("tcp", string(s.name)); err != nil {
+		t.Fatal(err)
 	}
 	s.http.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	s.http.EnableHTTP2 = true
@@ -75,12 +79,7 @@ func (s *crowdServer) start(t *testing.T, certificate tls.Certificate, at net.Li
 // rise has a server that died, not silently, be there again.
 func (s *crowdServer) rise(t *testing.T, ca *fakenet.CA) {
 	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", string(s.name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.start(t, ca.Issue("127.0.0.1"), l)
+	s.start(t, ca.Issue("127.0.0.1"))
 }
 
 // SigningKey finds the key of one of the servers.
@@ -126,7 +125,11 @@ func (s *crowdServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		if s.told != nil {
+		s.mu.Lock()
+		again := s.taken[r.URL.Path]
+		s.taken[r.URL.Path] = true
+		s.mu.Unlock()
+		if s.told != nil && !again {
 			s.told(s, txn.PDUs)
 		}
 		_, _ = w.Write([]byte(`{"pdus":{}}`))
@@ -186,5 +189,5 @@ func (s *crowdServer) member(n int) matrix.UserID {
 	return matrix.UserID(fmt.Sprintf("@member%d:%s", n, s.name))
 }
 
-// patience bounds how long a test waits for something that comes at once.
-const patience = 40 * time.Second
+// patience bounds how long a test waits for something that comes by itself.
+const patience = mx.Patience

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type deviceChange struct {
 func TestChangesOfDevicesNameTheOneBefore(t *testing.T) {
 	i := newIntruder(t)
 	changes := make(chan deviceChange, 100)
+	var once sync.Mutex
+	taken := map[string]bool{} // Why: a transaction whose answer is lost, as when a server stops, comes again under its id
 	i.mu.Lock()
 	i.answers = map[string]http.HandlerFunc{"/send/": func(w http.ResponseWriter, r *http.Request) {
 		var txn struct {
@@ -35,6 +38,12 @@ func TestChangesOfDevicesNameTheOneBefore(t *testing.T) {
 		}
 		raw, _ := io.ReadAll(r.Body)
 		_ = json.Unmarshal(raw, &txn)
+		once.Lock()
+		defer once.Unlock()
+		if taken[r.URL.Path] {
+			txn.EDUs = nil
+		}
+		taken[r.URL.Path] = true
 		for _, e := range txn.EDUs {
 			if e.Type == "m.device_list_update" {
 				changes <- e.Content

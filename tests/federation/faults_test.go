@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"rempart/internal/testkit/mx"
 )
@@ -53,7 +54,7 @@ func TestAWithdrawnInvitationIsGoneElsewhere(t *testing.T) {
 func invitedTo(t *testing.T, c *mx.Client, id string, want bool) {
 	t.Helper()
 	since := ""
-	for range 40 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		var s struct {
 			Next  string `json:"next_batch"`
 			Rooms struct {

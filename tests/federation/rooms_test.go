@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"rempart/internal/testkit/fakenet"
 	"rempart/internal/testkit/live"
@@ -49,7 +48,7 @@ func joinVia(ctx context.Context, c *mx.Client, room, server string) error {
 // waitFor syncs until one event of a room has all the words, and fails after a while.
 func waitFor(t *testing.T, c *mx.Client, room string, words ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), mx.Patience)
 	defer cancel()
 	since := ""
 	for {

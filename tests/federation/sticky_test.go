@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"testing"
-	"time"
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
@@ -27,7 +26,7 @@ func stick(ctx context.Context, c *mx.Client, id, txn, body string) (string, err
 // told syncs until a room has told an event, in its timeline or as one that sticks, and reports which of others came before it.
 func told(t *testing.T, c *mx.Client, id, event string, others ...string) (came []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), mx.Patience)
 	defer cancel()
 	for since := ""; ; {
 		var s struct {
@@ -126,7 +125,9 @@ func TestWhatSticksIsJudgedAgain(t *testing.T) {
 // putOut waits until somebody is in a room no more.
 func putOut(t *testing.T, c *mx.Client, id string) {
 	t.Helper()
-	for range 40 {
+	ctx, cancel := context.WithTimeout(t.Context(), mx.Patience)
+	defer cancel()
+	for ctx.Err() == nil {
 		since := newest(t, c)
 		var in struct {
 			Rooms []string `json:"joined_rooms"`
@@ -162,7 +163,7 @@ func administrator(t *testing.T, s *live.Server) *mx.Client {
 // keeps waits until a server has an event, shown or not: its administrator may look.
 func keeps(t *testing.T, boss *mx.Client, event string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), mx.Patience)
 	defer cancel()
 	for {
 		err := boss.Do(ctx, "GET", "/_synapse/admin/v1/fetch_event/"+url.PathEscape(event), nil, nil)

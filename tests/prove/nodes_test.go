@@ -88,10 +88,10 @@ func TestTwoNodesWriteOneRoom(t *testing.T) {
 	compareOrder(t, left, right)
 }
 
-// syncUntil syncs from since on until every event of want has arrived, for a minute at most.
+// syncUntil syncs from since on until every event of want has arrived, for a while.
 func syncUntil(ctx context.Context, t *testing.T, c *mx.Client, room, since string, want map[string]bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*mx.Patience)
 	defer cancel()
 	missing := maps.Clone(want)
 	for len(missing) > 0 {
@@ -152,7 +152,7 @@ func TestNodeHangsAndDies(t *testing.T) {
 	for i, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
 		b.Signal(sig)
 		for n := range 10 {
-			limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+			limited, cancel := context.WithTimeout(ctx, mx.Patience)
 			began := time.Now()
 			_, err := alice.Send(limited, room, fmt.Sprintf("a%d-%d", i, n), "still here")
 			cancel()

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
 
 // told is one notification as a gateway got it.
@@ -40,7 +43,7 @@ type gateway struct {
 
 	mu       sync.Mutex
 	server   *http.Server
-	status   int           // what it answers; 200 takes notifications
+	status   int           // what it answers to requests that come from now on; 200 takes notifications
 	rejects  string        // a push key that it does not want
 	hold     chan struct{} // requests wait until it is closed; nil: they do not
 	got      map[string][]told
@@ -50,12 +53,8 @@ type gateway struct {
 
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gateway{t: t, addr: l.Addr().String(), status: http.StatusOK, got: map[string][]told{}, arrivals: make(chan struct{}, 1)}
-	g.serve(l)
+	g := &gateway{t: t, addr: ports.Hold(t, ""), status: http.StatusOK, got: map[string][]told{}, arrivals: make(chan struct{}, 1)}
+	g.start()
 	t.Cleanup(g.stop)
 	return g
 }
@@ -68,7 +67,7 @@ func (g *gateway) serve(l net.Listener) {
 // stop closes the port, with all connections.
 func (g *gateway) stop() { _ = g.server.Close() }
 
-// start opens the port again.
+// start opens the port.
 func (g *gateway) start() {
 	g.t.Helper()
 	l, err := net.Listen("tcp", g.addr)
@@ -80,7 +79,7 @@ func (g *gateway) start() {
 
 func (g *gateway) url() string { return "http://" + g.addr + "/_matrix/push/v1/notify" }
 
-// answers makes the gateway answer with a status from now on.
+// answers makes the gateway answer with a status to what comes from now on.
 func (g *gateway) answers(status int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,7 +113,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.mu.Lock()
 	g.asked++
-	hold := g.hold
+	hold, status := g.hold, g.status
 	g.mu.Unlock()
 	g.poke()
 	if hold != nil {
@@ -126,8 +125,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.status != http.StatusOK {
-		w.WriteHeader(g.status)
+	if status != http.StatusOK {
+		w.WriteHeader(status)
 		return
 	}
 	if len(in.Notification.Devices) == 0 { // the doctor asks
@@ -154,7 +153,7 @@ func (g *gateway) poke() {
 // until waits for something to be true of what has arrived.
 func (g *gateway) until(what string, ok func() bool) {
 	g.t.Helper()
-	end := time.NewTimer(60 * time.Second)
+	end := time.NewTimer(mx.Patience)
 	defer end.Stop()
 	for {
 		g.mu.Lock()
@@ -168,8 +167,23 @@ func (g *gateway) until(what string, ok func() bool) {
 		case <-end.C:
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			g.t.Fatalf("%s: not within a minute; %d requests, taken: %+v", what, g.asked, g.got)
+			g.t.Fatalf("%s: not in the end; %d requests, taken: %+v", what, g.asked, g.got)
 		}
+	}
+}
+
+// refuseOne makes the gateway answer with a status to one request, which it keeps waiting until what is returned is called; those that
+// come then it takes. What is done between the two is done while nothing else is on its way.
+func (g *gateway) refuseOne(status int) (takeOthers func()) {
+	g.t.Helper()
+	hold := make(chan struct{})
+	g.answers(status)
+	g.holdOn(hold)
+	return func() {
+		g.t.Helper()
+		g.holdOn(nil)
+		g.answers(http.StatusOK)
+		close(hold)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,21 +13,13 @@ import (
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
-
-// free is an address where nobody listens.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	mx.Must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
 
 // until waits for a metric to have a value.
 func until(t *testing.T, address, name, value string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), mx.Patience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -53,7 +44,7 @@ func until(t *testing.T, address, name, value string) {
 
 // What gateways take and do not take is counted, and whether one fails is seen.
 func TestMetrics(t *testing.T) {
-	address := free(t)
+	address := ports.Hold(t, "")
 	s := live.Start(t, live.Options{Extra: open, Env: []string{"REMPART_LISTEN_METRICS=" + address}})
 	g := newGateway(t)
 	alice, bob := user(t, s, "alice"), user(t, s, "bob")

@@ -201,9 +201,9 @@ func (w *town) adopt(policy string) {
 // until waits for something that happens by itself.
 func (l *lab) until(what string, so func() bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); {
+	for deadline := time.Now().Add(mx.Patience); !so(); {
 		if time.Now().After(deadline) {
-			l.t.Fatalf("not within 30 s: %s", what)
+			l.t.Fatalf("not so in the end: %s", what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

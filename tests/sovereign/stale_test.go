@@ -2,14 +2,15 @@ package sovereign
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
 
 // TestStaleDelegation has the well-known file of a partner, which is kept for long, lead to a host that is French, and abroad later on; and the file lead
@@ -65,10 +66,7 @@ func TestStaleDelegation(t *testing.T) {
 func TestNoCallsByStrangers(t *testing.T) {
 	l := newLab(t)
 	elsewhere := l.elsewhere()
-	port, err := net.ListenPacket("udp", "127.0.0.1:0")
-	mx.Must(t, err)
-	_, udp, _ := net.SplitHostPort(port.LocalAddr().String())
-	mx.Must(t, port.Close())
+	udp := strconv.Itoa(ports.Both(t))
 	w := l.town("mairie.lab", "127.10.0.1", french+partners(l.admitted()...), "calls:\n  mode: embedded\n  node_ip: [\"127.0.0.1\"]\n  udp_port: "+udp+"\n")
 	room, err := w.alice.CreateRoom(t.Context(), object{"preset": "public_chat"})
 	mx.Must(t, err)

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/ports"
 )
 
 // Options say how a server is set up.
@@ -86,7 +88,7 @@ func Start(t testing.TB, o Options) *Server {
 	s := &Server{t: t, binary: binary, env: o.Env, Dir: o.Dir, log: &lockedBuffer{}}
 	listen := ""
 	if o.CA != nil {
-		listen = freeAddr(t, o.At)
+		listen = ports.Hold(t, o.At)
 		s.Federation = listen
 		if o.Relay != nil {
 			s.Federation = o.Relay(listen)
@@ -97,7 +99,7 @@ func Start(t testing.TB, o Options) *Server {
 		o.Extra = o.federation(o.Name) + o.Extra
 	}
 	s.Name = o.Name
-	addr := freeAddr(t, "")
+	addr := ports.Hold(t, "")
 	s.URL = "http://" + addr
 	if err := os.WriteFile(filepath.Join(o.Dir, "rempart.yaml"), []byte(o.yaml(addr, listen)), 0o600); err != nil {
 		t.Fatal(err)
@@ -170,7 +172,7 @@ func (s *Server) Restart() {
 // waitReady asks until the server answers; a server that ends before fails the test with its log.
 func (s *Server) waitReady() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), mx.Patience)
 	defer cancel()
 	for {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/_matrix/client/versions", nil)
@@ -239,18 +241,6 @@ func buildBinary() (string, error) {
 		return "", fmt.Errorf("build the server: %w\n%s", err, out)
 	}
 	return binary, nil
-}
-
-func freeAddr(t testing.TB, host string) string {
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // lockedBuffer takes the output of a process while the test reads it.

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// Patience bounds how long a test waits for what comes by itself, on however busy a machine: it is there to end tests that hang, and
+// says nothing of how long anything may take.
+const Patience = 2 * time.Minute
+
 // Client is one device of one user. Its methods may be called concurrently.
 type Client struct {
 	URL, Token, UserID, DeviceID string

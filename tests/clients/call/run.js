@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 
 const here = import.meta.dirname;
 const [server, folder, mode, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
-const patience = 60_000;
+const patience = 90_000;
 const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml" };
 
 /**
@@ -158,7 +158,7 @@ async function play(people) {
     assert.deepEqual((await host(alice, "inCall", room)).sort(), [alice.id, bob.id].sort());
     // A browser that is killed says no good-bye: what it left with the server says it.
     bob.program.process().kill("SIGKILL");
-    await until("the killed browser's person is out of the call", async () => !(await alice.page.evaluate((id) => window.host.inCall(id), room)).includes(bob.id), 30_000);
+    await until("the killed browser's person is out of the call", async () => !(await alice.page.evaluate((id) => window.host.inCall(id), room)).includes(bob.id));
     await until("one picture is left", () => frame(alice).evaluate(() => [...document.querySelectorAll("video")].filter((v) => v.videoWidth > 0).length === 1));
     await shows(alice, "alone");
 }
@@ -174,7 +174,7 @@ async function tell(person) {
 
 const people = [];
 try {
-    await within("the whole of it", play(people), 150_000);
+    await within("the whole of it", play(people), 240_000);
 } catch (err) {
     for (const person of people) await tell(person);
     console.log(err.stack);
