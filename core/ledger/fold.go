@@ -74,16 +74,7 @@ func (s *Service) flush(all bool) {
 			failed += int64(len(part))
 		}
 	}
-	var of []Outcome
-	for _, x := range l.ended {
-		n := x.e.n.Load()
-		if n == 0 {
-			continue // what it is the outcome of could not be recorded, which was counted
-		}
-		x.o.N = n - 1
-		of = append(of, x.o)
-	}
-	for part := range slices.Chunk(of, blockSize) {
+	for part := range slices.Chunk(outcomes(l.ended), blockSize) {
 		e := &entry{rec: Record{Kind: Outcomes, Of: part}}
 		if err := s.append(context.Background(), &group{entries: []*entry{e}}); err != nil {
 			failed += int64(len(part))
@@ -92,6 +83,36 @@ func (s *Service) flush(all bool) {
 	if failed > 0 {
 		s.later.lose(failed)
 	}
+}
+
+// outcomes are what is written of what has ended. Of those to whom one record goes all that ended alike are one.
+func outcomes(list []ended) []Outcome {
+	type alike struct {
+		n, sent, received int64
+		ok                bool
+		why               string
+	}
+	var of []Outcome
+	at := map[alike]int{}
+	for _, x := range list {
+		n := x.e.n.Load()
+		if n == 0 {
+			continue // what it is the outcome of could not be recorded, which was counted
+		}
+		x.o.N = n - 1
+		if x.to == 0 {
+			of = append(of, x.o)
+			continue
+		}
+		key := alike{x.o.N, x.o.Sent, x.o.Received, x.o.OK, x.o.Why}
+		i, known := at[key]
+		if !known {
+			i = len(of)
+			at[key], of = i, append(of, x.o)
+		}
+		of[i].To = append(of[i].To, x.to-1)
+	}
+	return of
 }
 
 func (l *later) full() bool {

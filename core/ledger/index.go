@@ -52,6 +52,9 @@ func (r *Record) keys(into map[indexKey]struct{}) {
 	if r.Dest != "" {
 		into[destKey(r.Dest)] = struct{}{}
 	}
+	for _, dest := range r.Dests {
+		into[destKey(dest)] = struct{}{}
+	}
 	for _, o := range r.Of {
 		into[outcomeKey(o.N/blockSize)] = struct{}{}
 	}

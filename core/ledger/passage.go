@@ -10,7 +10,8 @@ import (
 	"rempart/internal/matrix"
 )
 
-// Intent is what is about to leave. Of the record Kind and what describes the passage are filled in by the caller.
+// Intent is what is about to leave. Of the record Kind and what describes the passage are filled in by the caller; several Dests are a record to all
+// of them at once, one is the same as Dest.
 type Intent struct {
 	Record Record
 	// About are the people, rooms and files concerned.
@@ -27,8 +28,17 @@ func AppendItem(dst []byte, item []byte) []byte {
 
 // Permit stands for something that was recorded and may leave. The zero value stands for nothing.
 type Permit struct {
-	s *Service
-	e *entry
+	s  *Service
+	e  *entry
+	to int // 1 + the place among its Dests; 0: there are none
+}
+
+// To is the part of a permit that one of several Dests has, by its place.
+func (p Permit) To(which int) Permit {
+	if p.e != nil && len(p.e.rec.Dests) > 0 {
+		p.to = 1 + which
+	}
+	return p
 }
 
 // Begin records what is about to leave. When it returns nil the records are durable; else nothing may leave.
@@ -37,7 +47,10 @@ func (s *Service) Begin(ctx context.Context, intents ...Intent) ([]Permit, error
 	permits := make([]Permit, len(intents))
 	for i, in := range intents {
 		e := &entry{rec: in.Record, names: in.About, items: in.Items}
-		g.entries[i], permits[i] = e, Permit{s, e}
+		if len(in.Record.Dests) == 1 {
+			e.rec.Dest, e.rec.Dests = in.Record.Dests[0], nil
+		}
+		g.entries[i], permits[i] = e, Permit{s: s, e: e}
 	}
 	err := s.append(ctx, g)
 	if err != nil && s.Lax {
@@ -67,7 +80,7 @@ func (s *Service) Note(in Intent) Permit {
 		return Permit{}
 	}
 	s.later.noted = append(s.later.noted, e)
-	return Permit{s, e}
+	return Permit{s: s, e: e}
 }
 
 // End records what became of it, some time later; N is filled in.
@@ -82,7 +95,7 @@ func (p Permit) End(o Outcome) {
 		l.lost++
 		return
 	}
-	l.ended = append(l.ended, ended{p.e, o})
+	l.ended = append(l.ended, ended{p.e, p.to, o})
 }
 
 // Refuse records something that was refused; of the same within seconds the number is recorded.
@@ -139,8 +152,9 @@ type folded struct {
 
 // ended is an outcome whose record may not have its number yet.
 type ended struct {
-	e *entry
-	o Outcome
+	e  *entry
+	to int // as in Permit
+	o  Outcome
 }
 
 // refused is what refusals are folded by.

@@ -135,12 +135,16 @@ func (s *Service) complete(ctx context.Context, entries []Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	at := map[int64]int{}
+	type passage struct {
+		n     int64
+		which int
+	}
+	at := map[passage]int{}
 	var keys []indexKey
 	meanings := map[string]Name{}
 	for i := range entries {
 		e := &entries[i]
-		if at[e.N] = i; leaves(e.Kind) || e.Kind == Read {
+		if at[passage{e.N, e.which}] = i; leaves(e.Kind) || e.Kind == Read {
 			e.Place = s.place(&e.Record).String()
 		}
 		keys = append(keys, outcomeKey(e.N/blockSize))
@@ -161,8 +165,14 @@ func (s *Service) complete(ctx context.Context, entries []Entry) error {
 	slices.Sort(keys)
 	return s.search(ctx, slices.Compact(keys), func(r *Record) error {
 		for _, o := range r.Of {
-			if i, ok := at[o.N]; ok {
-				entries[i].Outcome = &o
+			to := o.To
+			if o.To = nil; len(to) == 0 {
+				to = []int{0}
+			}
+			for _, which := range to {
+				if i, ok := at[passage{o.N, which}]; ok {
+					entries[i].Outcome = &o
+				}
 			}
 		}
 		return nil

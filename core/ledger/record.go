@@ -38,7 +38,9 @@ type Record struct {
 	Tenant string `json:"tenant,omitempty"`
 	// Dest is whom it goes to: a server's name, else a host.
 	Dest string `json:"dest,omitempty"`
-	Host string `json:"host,omitempty"` // what was resolved, when it is not Dest
+	// Dests are instead all to whom the same goes at once; a question is answered as if each had a record of its own.
+	Dests []string `json:"dests,omitempty"`
+	Host  string   `json:"host,omitempty"` // what was resolved, when it is not Dest
 	// Addr is the address dialled, or that a reader came from.
 	Addr  string `json:"addr,omitempty"`
 	CC    string `json:"cc,omitempty"`
@@ -65,6 +67,8 @@ type Record struct {
 	Why      string    `json:"why,omitempty"`
 	Of       []Outcome `json:"of,omitempty"`
 	By       []Glance  `json:"by,omitempty"`
+
+	which int // of Dests, where each had a record of its own
 }
 
 // Outcome is what became of an earlier record.
@@ -73,7 +77,11 @@ type Outcome struct {
 	OK       bool   `json:"ok"`
 	Sent     int64  `json:"sent,omitempty"`
 	Received int64  `json:"received,omitempty"`
-	Why      string `json:"why,omitempty"`
+	// SPKI is the digest of the public key in the certificate that the other side showed (RFC 7469).
+	SPKI string `json:"spki,omitempty"`
+	Why  string `json:"why,omitempty"`
+	// To says, by their places in the record's Dests, of whom it is true; none where the record has no Dests.
+	To []int `json:"to,omitempty"`
 }
 
 // Glance is what one session read of one room; User and Room count the record's objects.
@@ -101,6 +109,7 @@ func (r *Record) append(b []byte) []byte {
 	b = text(b, `,"for":`, r.For)
 	b = text(b, `,"tenant":`, r.Tenant)
 	b = text(b, `,"dest":`, r.Dest)
+	b = texts(b, `,"dests":`, r.Dests)
 	b = text(b, `,"host":`, r.Host)
 	b = text(b, `,"addr":`, r.Addr)
 	b = text(b, `,"cc":`, r.CC)
@@ -151,11 +160,15 @@ func (g *Glance) append(b []byte) []byte {
 	return append(number(b, `,"count":`, g.Count), '}')
 }
 
-// each gives a record, or of one of reads what each session read, as if it had a record of its own.
+// each gives a record, or what it says of each session that read and of each to whom it goes, as if that had a record of its own.
 func (r *Record) each(fn func(*Record)) {
-	if len(r.By) == 0 {
+	for i, dest := range r.Dests {
+		one := *r
+		one.Dest, one.Dests, one.which = dest, nil, i
+		fn(&one)
+	}
+	if len(r.By)+len(r.Dests) == 0 {
 		fn(r)
-		return
 	}
 	for _, g := range r.By {
 		one := *r
@@ -176,7 +189,15 @@ func (o Outcome) append(b []byte) []byte {
 	b = strconv.AppendBool(append(b, `,"ok":`...), o.OK)
 	b = number(b, `,"sent":`, o.Sent)
 	b = number(b, `,"received":`, o.Received)
-	return append(text(b, `,"why":`, o.Why), '}')
+	b = text(b, `,"spki":`, o.SPKI)
+	b = text(b, `,"why":`, o.Why)
+	for i, to := range o.To {
+		b = strconv.AppendInt(append(b, [2]string{`,"to":[`, `,`}[min(i, 1)]...), int64(to), 10)
+	}
+	if len(o.To) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, '}')
 }
 
 func text(b []byte, key, value string) []byte {

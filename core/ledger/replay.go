@@ -30,7 +30,13 @@ func (s *Service) Replay(ctx context.Context, from, to int64, fn func(*Record) e
 		if to != 0 && r.TS > to || !r.Passage() {
 			return ctx.Err()
 		}
-		return fn(r)
+		var err error
+		r.each(func(r *Record) {
+			if err == nil {
+				err = fn(r)
+			}
+		})
+		return err
 	})
 	return since, err
 }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"rempart/internal/egress"
@@ -49,6 +50,7 @@ type Client struct {
 	log       *slog.Logger
 	agent     string
 	discovery *discovery
+	scratch   sync.Pool // *[]byte, for what is signed
 }
 
 // New makes a client.

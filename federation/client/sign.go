@@ -3,6 +3,7 @@ package client
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"slices"
 
 	"rempart/internal/matrix"
 )
@@ -14,24 +15,25 @@ func Authorization(key matrix.SigningKey, to matrix.ServerName, method, uri stri
 	if err != nil {
 		return "", err
 	}
-	return authorization(key, to, signed), nil
+	return string(appendAuthorization(nil, key, to, signed)), nil
 }
 
-func authorization(key matrix.SigningKey, to matrix.ServerName, signed []byte) string {
-	sig := base64.RawStdEncoding.EncodeToString(ed25519.Sign(key.Private, signed))
-	return `X-Matrix origin="` + string(key.ServerName) + `",destination="` + string(to) +
-		`",key="` + key.KeyID + `",sig="` + sig + `"`
+func appendAuthorization(b []byte, key matrix.SigningKey, to matrix.ServerName, signed []byte) []byte {
+	b = append(append(b, `X-Matrix origin="`...), key.ServerName...)
+	b = append(append(b, `",destination="`...), to...)
+	b = append(append(b, `",key="`...), key.KeyID...)
+	b = base64.RawStdEncoding.AppendEncode(append(b, `",sig="`...), ed25519.Sign(key.Private, signed))
+	return append(b, '"')
 }
 
 // SignedRequest is the canonical JSON that a request's signature covers. An empty destination leaves it out.
 func SignedRequest(method, uri string, origin, destination matrix.ServerName, content []byte) ([]byte, error) {
-	return matrix.CanonicalJSON(requestText(method, uri, origin, destination, content))
+	return matrix.CanonicalJSON(appendRequest(nil, method, uri, origin, destination, content))
 }
 
-// requestText is the same for content that is canonical, which is then not looked at.
-func requestText(method, uri string, origin, destination matrix.ServerName, content []byte) []byte {
-	b := make([]byte, 0, len(content)+len(uri)+256)
-	b = append(b, '{')
+// appendRequest appends the same for content that is canonical, which is then not looked at.
+func appendRequest(b []byte, method, uri string, origin, destination matrix.ServerName, content []byte) []byte {
+	b = append(slices.Grow(b, len(content)+len(uri)+256), '{')
 	if content != nil {
 		b = append(append(append(b, `"content":`...), content...), ',')
 	}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,8 @@ type Delivery struct {
 	Body []byte
 
 	place  place
-	signed []byte // the request as it is sent; nil: it is made when there is a connection
+	signed []byte         // the request as it is sent; nil: it is made when there is a connection
+	posted *egress.Posted // it was sent, and its answer is to be read
 }
 
 // Prepare signs a delivery to which a connection is kept, and reports whether there is one. It waits for nobody.
@@ -57,35 +59,59 @@ func (c *Client) SendTransaction(ctx context.Context, from, to matrix.ServerName
 	return c.Deliver(ctx, &Delivery{From: from, To: to, TxnID: txnID, Body: body})
 }
 
+// Post sends prepared deliveries, one after the other and without waiting for anybody; [Client.Deliver] waits for the answer to each, and sends what
+// could not be sent so. When the context ends nobody waits any longer.
+func (c *Client) Post(ctx context.Context, list []*Delivery) {
+	v := c.egress.Volley(ctx, longTime)
+	defer v.Done()
+	for _, d := range list {
+		if d.signed != nil {
+			d.posted = v.Post(d.place.pool, d.signed)
+		}
+	}
+}
+
 // Deliver hands a delivery over, on a connection that is kept for the next; it may arrive twice. What the peer says about single events
 // is given back: their refusals by id.
 func (c *Client) Deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]string, error) {
+	if d.posted != nil {
+		res, err := d.posted.Answer(plainAnswer)
+		if d.posted = nil; !errors.Is(err, egress.ErrNoWord) || ctx.Err() != nil {
+			return c.answered(d, res, err)
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, longTime)
 	defer cancel()
-	refused, err := c.deliver(ctx, d)
+	if _, ok := c.keys.SigningKey(d.From); !ok {
+		return nil, fmt.Errorf("%w: %s", errNoKey, d.From)
+	}
+	if d.signed == nil { // where it is may have changed since
+		if err := d.find(ctx, c); err != nil {
+			return nil, fmt.Errorf("ask %s: %w", d.To, err)
+		}
+	}
+	res, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, func() ([]byte, error) { return d.request(c) }, plainAnswer)
+	return c.answered(d, res, err)
+}
+
+// answered takes in how a delivery ended.
+func (c *Client) answered(d *Delivery, res *http.Response, err error) (map[matrix.EventID]string, error) {
+	if err != nil {
+		c.discovery.failed(d.To)
+		return nil, fmt.Errorf("ask %s: %w", d.To, err)
+	}
+	refused, err := taken(d.To, res)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", d.To, err)
 	}
 	return refused, nil
 }
 
-func (c *Client) deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]string, error) {
-	if _, ok := c.keys.SigningKey(d.From); !ok {
-		return nil, fmt.Errorf("%w: %s", errNoKey, d.From)
-	}
-	if d.signed == nil { // where it is may have changed since
-		if err := d.find(ctx, c); err != nil {
-			return nil, err
-		}
-	}
-	res, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, func() ([]byte, error) { return d.request(c) }, plainAnswer)
-	if err != nil {
-		c.discovery.failed(d.To)
-		return nil, err
-	}
+// taken reads the answer of who may have taken a transaction.
+func taken(by matrix.ServerName, res *http.Response) (map[matrix.EventID]string, error) {
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode/100 != http.StatusOK/100 {
-		return nil, remoteError(d.To, res)
+		return nil, remoteError(by, res)
 	}
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -96,6 +122,9 @@ func (c *Client) deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]s
 
 // refusals reads what a peer says about single events.
 func refusals(raw []byte) (map[matrix.EventID]string, error) {
+	if !bytes.Contains(raw, []byte("error")) && json.Valid(raw) {
+		return nil, nil // as almost always
+	}
 	var answer struct {
 		PDUs map[matrix.EventID]struct {
 			Error string `json:"error"`
@@ -131,12 +160,17 @@ func (d *Delivery) request(c *Client) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s", errNoKey, d.From)
 	}
 	uri := path(v1+"send", d.TxnID)
-	header := authorization(key, d.To, requestText(http.MethodPut, uri, key.ServerName, d.To, d.Body))
-	b := append(make([]byte, 0, len(d.Body)+len(header)+512), "PUT "...)
+	scratch, _ := c.scratch.Get().(*[]byte)
+	if scratch == nil {
+		scratch = new([]byte)
+	}
+	defer c.scratch.Put(scratch)
+	*scratch = appendRequest((*scratch)[:0], http.MethodPut, uri, key.ServerName, d.To, d.Body)
+	b := append(make([]byte, 0, len(d.Body)+768), "PUT "...)
 	b = append(append(b, uri...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, d.place.host...), "\r\nUser-Agent: "...)
 	b = append(append(b, c.agent...), "\r\nAuthorization: "...)
-	b = append(append(b, header...), "\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = append(appendAuthorization(b, key, d.To, *scratch), "\r\nContent-Type: application/json\r\nContent-Length: "...)
 	b = append(strconv.AppendInt(b, int64(len(d.Body)), 10), "\r\n\r\n"...)
 	d.signed = append(b, d.Body...)
 	return d.signed, nil

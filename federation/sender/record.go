@@ -47,27 +47,59 @@ func (p *dispatch) record(ctx context.Context, list []*destination) func() ([]le
 	if p.Ledger == nil || len(list) == 0 {
 		return func() ([]ledger.Permit, error) { return make([]ledger.Permit, len(list)), nil }
 	}
-	intents := make([]ledger.Intent, len(list))
-	for i, d := range list {
-		kind := ledger.Transaction
-		if p.within(d) {
-			kind = ledger.Internal
-		}
-		intents[i] = ledger.Intent{Items: d.manifest.items, About: d.manifest.about, Record: ledger.Record{
-			Kind: kind, For: "federation", Tenant: string(d.Origin), Dest: string(d.Server), Types: d.manifest.types, Bytes: int64(len(d.body)),
-		}}
-	}
-	var permits []ledger.Permit
+	permits := make([]ledger.Permit, len(list))
+	passages := p.passages(list)
 	done := make(chan error, 1)
 	p.wg.Go(func() {
-		var err error
-		permits, err = p.Ledger.Begin(ctx, intents...)
+		intents := make([]ledger.Intent, len(passages))
+		for i, one := range passages {
+			intents[i] = one.intent
+		}
+		begun, err := p.Ledger.Begin(ctx, intents...)
+		for i, permit := range begun {
+			for to, at := range passages[i].of {
+				permits[at] = permit.To(to)
+			}
+		}
 		done <- err
 	})
 	return func() ([]ledger.Permit, error) {
 		err := <-done
 		return permits, err
 	}
+}
+
+// passage is what one record is about, and whose it is: their places in the list.
+type passage struct {
+	intent ledger.Intent
+	of     []int
+}
+
+// passages are the records of transactions: one for all who are told the same.
+func (p *dispatch) passages(list []*destination) []*passage {
+	type same struct {
+		wave *wave
+		kind ledger.Kind
+	}
+	known := map[same]*passage{}
+	var out []*passage
+	for i, d := range list {
+		key := same{d.wave, ledger.Transaction}
+		if p.within(d) {
+			key.kind = ledger.Internal
+		}
+		one := known[key]
+		if one == nil || d.wave == nil {
+			one = &passage{intent: ledger.Intent{Items: d.manifest.items, About: d.manifest.about, Record: ledger.Record{
+				Kind: key.kind, For: "federation", Tenant: string(d.Origin), Types: d.manifest.types, Bytes: int64(len(d.body)),
+			}}}
+			known[key] = one
+			out = append(out, one)
+		}
+		one.of = append(one.of, i)
+		one.intent.Record.Dests = append(one.intent.Record.Dests, string(d.Server))
+	}
+	return out
 }
 
 // unrecorded keeps back what could not be recorded, until later.

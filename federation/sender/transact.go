@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"rempart/core"
+	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/internal/matrix"
@@ -63,18 +64,35 @@ func (p *dispatch) start(ctx context.Context) error {
 	if err = refused; err != nil {
 		return p.unrecorded(go1, err)
 	}
-	for i, d := range go1 {
-		p.underWay++
-		p.crew.do(func() {
-			refused, err := p.tell(p.calls, d)
-			permits[i].End(outcomeOf(d, err))
-			for id, why := range refused {
-				p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
-			}
-			p.results <- result{d, err}
-		})
+	if len(go1) > 0 {
+		p.underWay += len(go1)
+		p.crew.do(func() { p.dispatched(p.calls, go1, permits) })
 	}
 	return nil
+}
+
+// dispatched sends what is signed and has somebody wait for each answer.
+func (p *dispatch) dispatched(ctx context.Context, list []*destination, permits []ledger.Permit) {
+	deliveries := make([]*client.Delivery, 0, len(list))
+	for _, d := range list {
+		deliveries = append(deliveries, d.delivery)
+	}
+	p.Client.Post(ctx, deliveries)
+	last := len(list) - 1
+	for i, d := range list[:last] {
+		p.crew.do(func() { p.deliver(ctx, d, permits[i]) })
+	}
+	p.deliver(ctx, list[last], permits[last])
+}
+
+// deliver hands a transaction over and says how that ended.
+func (p *dispatch) deliver(ctx context.Context, d *destination, permit ledger.Permit) {
+	refused, err := p.tell(ctx, d)
+	permit.End(outcomeOf(d, err))
+	for id, why := range refused {
+		p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
+	}
+	p.results <- result{d, err}
 }
 
 // tell hands a transaction over. Another server of this installation has it already.

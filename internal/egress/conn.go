@@ -20,6 +20,7 @@ type judged struct {
 	mu             sync.Mutex // guards Conn and gone until the connection is handed out
 	gone           bool
 	sent, received atomic.Int64
+	key            atomic.Pointer[string] // of the other's certificate, see [Outcome]; nil without TLS
 	once           sync.Once
 }
 
@@ -97,7 +98,11 @@ func (c *judged) Write(b []byte) (int, error) {
 // Close closes the connection and ends its entry in the record.
 func (c *judged) Close() error {
 	err := c.Conn.Close()
-	c.end(Outcome{Sent: c.sent.Load(), Received: c.received.Load()})
+	o := Outcome{Sent: c.sent.Load(), Received: c.received.Load()}
+	if key := c.key.Load(); key != nil {
+		o.SPKI = *key
+	}
+	c.end(o)
 	return err
 }
 

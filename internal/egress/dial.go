@@ -2,7 +2,9 @@ package egress
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -171,6 +173,12 @@ func (e *Egress) handshake(ctx context.Context, conn net.Conn, name string) (net
 	defer cancel()
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("TLS with %s: %w", name, err), conn.Close())
+	}
+	if c, ok := conn.(*judged); ok {
+		// Why a certificate is there: without one that is valid there is no handshake.
+		sum := sha256.Sum256(secure.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+		key := base64.StdEncoding.EncodeToString(sum[:])
+		c.key.Store(&key)
 	}
 	return secure, nil
 }

@@ -109,6 +109,8 @@ type Permit interface {
 type Outcome struct {
 	Err            error // why it could not be opened; nil when it was
 	Sent, Received int64 // bytes, TLS included
+	// SPKI is the SHA-256 of the public key in the certificate that the other showed, in base64; "" without TLS. Spec: RFC 7469, section 2.4
+	SPKI string
 }
 
 // Resolver looks up names; *net.Resolver is one.

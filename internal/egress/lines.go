@@ -45,7 +45,7 @@ type idleLine struct {
 func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, error), limit int64) (*http.Response, error) {
 	if conn, generation := e.lines.take(pool); conn != nil {
 		res, err := e.exchangeOn(ctx, conn, pool, generation, ask, limit)
-		if err == nil || !errors.Is(err, errNoWord) || ctx.Err() != nil {
+		if err == nil || !errors.Is(err, ErrNoWord) || ctx.Err() != nil {
 			return res, err
 		}
 	}
@@ -87,14 +87,14 @@ func (e *Egress) line(ctx context.Context) (net.Conn, uint64, error) {
 	return conn, generation, err
 }
 
-// errNoWord says that a connection ended before the other side said anything.
-var errNoWord = errors.New("the connection ended before there was an answer")
+// ErrNoWord says that a connection ended before the other side said anything.
+var ErrNoWord = errors.New("the connection ended before there was an answer")
 
 // exchangeOn makes a request on a connection, and keeps or closes it.
 func (e *Egress) exchangeOn(ctx context.Context, conn net.Conn, pool string, generation uint64, ask func() ([]byte, error), limit int64) (*http.Response, error) {
 	end, _ := ctx.Deadline()
 	if err := conn.SetDeadline(end); err != nil {
-		return nil, errors.Join(errNoWord, err, conn.Close())
+		return nil, errors.Join(ErrNoWord, err, conn.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	res, whole, err := e.lines.exchange(conn, ask, limit)
@@ -123,8 +123,13 @@ func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64)
 		return nil, false, err
 	}
 	if _, err := conn.Write(text); err != nil {
-		return nil, false, errors.Join(errNoWord, err)
+		return nil, false, errors.Join(ErrNoWord, err)
 	}
+	return l.answer(conn, limit)
+}
+
+// answer reads the answer to a request that was written.
+func (l *lines) answer(conn net.Conn, limit int64) (res *http.Response, whole bool, err error) {
 	source := &io.LimitedReader{R: conn, N: maxHeaderBytes}
 	r, _ := l.readers.Get().(*bufio.Reader)
 	if r == nil {
@@ -137,7 +142,7 @@ func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64)
 		l.readers.Put(r)
 	}()
 	if _, err := r.Peek(1); err != nil {
-		return nil, false, errors.Join(errNoWord, err)
+		return nil, false, errors.Join(ErrNoWord, err)
 	}
 	if res, err = readHead(r); err != nil {
 		return nil, false, err
@@ -154,7 +159,7 @@ func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64)
 // readHead reads the head of an answer, and passes over interim ones.
 func readHead(r *bufio.Reader) (*http.Response, error) {
 	for range maxInterim {
-		res, err := http.ReadResponse(r, &http.Request{Method: http.MethodPut})
+		res, err := http.ReadResponse(r, nil)
 		if err != nil {
 			return nil, fmt.Errorf("read answer: %w", err)
 		}
@@ -170,6 +175,11 @@ func readBody(res *http.Response, limit int64) ([]byte, error) {
 	defer func() { _ = res.Body.Close() }()
 	if res.ContentLength > limit {
 		return nil, errLong
+	}
+	if n := res.ContentLength; n >= 0 && n <= lineReader {
+		body := make([]byte, n)
+		_, err := io.ReadFull(res.Body, body)
+		return body, err
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err == nil && int64(len(body)) > limit {
