@@ -13,6 +13,9 @@ const (
 	// memoryIdle is how much must lie unused, memoryCalm how little must have been asked for since the last look.
 	memoryIdle = 12 << 20
 	memoryCalm = 4 << 20
+	// memoryAgain is how long it is left alone when nothing that is not calm came between. Why: a little work all the time needs what it left, and
+	// asking the system for it anew costs more than the work.
+	memoryAgain = time.Minute
 )
 
 // sparing lets the heap grow to five times what lives, or 16 MiB, before it is collected, until the returned function is called.
@@ -33,7 +36,7 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
 	}
-	last := uint64(0)
+	last, rush, given := uint64(0), true, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,7 +47,10 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 		allocated := sample[0].Value.Uint64()
 		idle := sample[1].Value.Uint64() + sample[2].Value.Uint64()
 		dead := max(sample[3].Value.Uint64(), sample[4].Value.Uint64()) - sample[4].Value.Uint64()
-		if idle+dead > memoryIdle && allocated-last < memoryCalm {
+		calm := allocated-last < memoryCalm
+		rush = rush || !calm
+		if calm && idle+dead > memoryIdle && (rush || time.Since(given) >= memoryAgain) {
+			rush, given = false, time.Now()
 			_ = shrink(ctx) // what fails here is only not given back
 			debug.FreeOSMemory()
 		}
