@@ -85,6 +85,9 @@ func postgresSession(raw string) (string, error) {
 	return u.String(), nil
 }
 
+// ErrUnsafe says that a PostgreSQL could lose what it acknowledged, or sorts text in another way than SQLite.
+var ErrUnsafe = errors.New("this PostgreSQL is not safe to use")
+
 // checkPostgres gives all reasons at once why this database must not be used.
 func (db *DB) checkPostgres(ctx context.Context) error {
 	var wrong []string
@@ -112,7 +115,7 @@ func (db *DB) checkPostgres(ctx context.Context) error {
 		wrong = append(wrong, "the database must be created with collation C (CREATE DATABASE … TEMPLATE template0 LC_COLLATE 'C')")
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("this PostgreSQL is not safe to use: %s", strings.Join(wrong, "; "))
+		return fmt.Errorf("%w: %s", ErrUnsafe, strings.Join(wrong, "; "))
 	}
 	return nil
 }

@@ -166,12 +166,12 @@ func TestBackupAndRestoreOnPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := signingKeys(cfg, nil); err != nil {
-		t.Fatal(err)
-	}
 	saved, again := filepath.Join(dir, "saved"), filepath.Join(dir, "again")
 	if code, _, errs := runCommand("long enough\n", "user", "create", "-config", path, "alice"); code != 0 {
 		t.Fatal(errs)
+	}
+	if _, err := signingKeys(cfg, nil); err != nil {
+		t.Fatal(err)
 	}
 	if code, _, errs := runCommand("", "backup", "-config", path, saved); code != 0 {
 		t.Fatal(errs)

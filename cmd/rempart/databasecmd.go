@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
-	"rempart/internal/metrics"
 	"rempart/storage"
 )
 
@@ -34,9 +32,10 @@ func databaseMove(ctx context.Context, args []string, c console) (err error) {
 		return fmt.Errorf("stop the server first: %w", err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	g, there := &ground{log: slog.New(slog.DiscardHandler)}, *cfg
+	there := *cfg
 	there.Database.URL = target // Why: where the data go is judged as it will be when the server runs there
-	if err := g.openDoor(&there, metrics.New()); err != nil {
+	g, err := openedDoor(&there)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, g.egress.Close()) }()

@@ -45,9 +45,9 @@ type ground struct {
 func openGround(ctx context.Context, cfg *config.Config, logger *slog.Logger, registry *metrics.Registry) (*ground, error) {
 	g := &ground{bus: bus.New[storage.Batch](), signals: bus.New[[]byte](), log: logger}
 	if err := g.openDoor(cfg, registry); err != nil {
-		return nil, err
+		return nil, misconfigured(err)
 	}
-	o := storage.Options{Dial: g.dialStore, URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
+	o := storage.Options{Fresh: keyless(cfg), Dial: g.dialStore, URL: databaseURL(cfg), Publish: g.bus.Publish, Signal: g.signals.Publish, Log: logger}
 	if cfg.Database.URL != "" {
 		o.Readers = cfg.Database.Connections - 1 // one writes
 	}
@@ -82,8 +82,8 @@ func (g *ground) recognise(ctx context.Context, cfg *config.Config) error {
 	switch {
 	case len(strangers) == 0:
 	case len(strangers) == len(peopled):
-		return fmt.Errorf("the accounts in this database are of %s, and server.name in %s is %s: a name cannot change once accounts exist; set it back, or name another database",
-			strings.Trim(fmt.Sprint(strangers), "[]"), cfg.File, cfg.Server.Name)
+		return misconfigured(fmt.Errorf("the accounts in this database are of %s, and server.name in %s is %s: a name cannot change once accounts exist; set it back, or name another database",
+			strings.Trim(fmt.Sprint(strangers), "[]"), cfg.File, cfg.Server.Name))
 	default: // Why not an error: an organisation may have moved out
 		g.log.Warn("there are accounts of servers that the configuration does not name: nobody can use them", "servers", strangers)
 	}

@@ -97,8 +97,8 @@ func signingKeys(cfg *config.Config, signed []matrix.ServerName) (signingKeyRing
 	for _, t := range tenantKeys(cfg) {
 		name := matrix.ServerName(t.Name)
 		if _, err := os.Stat(t.SigningKey); errors.Is(err, os.ErrNotExist) && slices.Contains(signed, name) {
-			return nil, fmt.Errorf("the signing key %s is missing, and the rooms of %s are signed with it: put it back from a backup; if there is none, %q makes a new one",
-				t.SigningKey, name, "rempart key rotate -lost -server "+t.Name)
+			return nil, misconfigured(fmt.Errorf("the signing key %s is missing, and the rooms of %s are signed with it: put it back from a backup; if there is none, %q makes a new one",
+				t.SigningKey, name, "rempart key rotate -lost -server "+t.Name))
 		}
 		own, err := matrix.LoadOrCreateSigningKey(t.SigningKey, name)
 		if err != nil {

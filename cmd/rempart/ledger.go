@@ -19,7 +19,7 @@ import (
 func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
 	key, err := ledger.LoadOrCreateKey(ledgerKey(cfg), cfg.Server.Name)
 	if err != nil {
-		return err
+		return misconfigured(err)
 	}
 	o := ledger.Options{
 		DB: g.db, Key: key, Anchor: anchorOf(cfg), Lax: !cfg.Ledger.Strict,

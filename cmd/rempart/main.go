@@ -62,6 +62,7 @@ func commands() []command {
 		{"key rotate", "[-config FILE] [-server NAME] [-lost]", "make a new signing key; the old one stays known to others", keyRotate},
 		{"backup", "[-config FILE] [-media=false] FOLDER", "copy database, keys, configuration and files of a running server", backup},
 		{"restore", "FOLDER DATA-FOLDER", "put a backup into a new data folder", restore},
+		{"database new", "[-config FILE]", "make an empty database where keys of a server are, whose database is lost", databaseNew},
 		{"database move", "[-config FILE] URL", "move from SQLite to an empty PostgreSQL database, while no server runs; - reads the URL", databaseMove},
 		{"doctor", "[-config FILE] [-federation NAME]", "look for what would keep the server from working well", doctor},
 		{"docs spec-coverage", "[-operations FILE]", "list which operations of the specification are served", specCoverage},
@@ -75,7 +76,7 @@ func commands() []command {
 // errUsage ends a command whose arguments make no sense; the help has been printed.
 var errUsage = errors.New("wrong arguments")
 
-// run carries out one command line and returns the exit status: 1 for a failure, 2 for wrong arguments.
+// run carries out one command line and returns the exit status: 1 for a failure, 2 for wrong arguments, [statusMisconfigured].
 func run(ctx context.Context, args []string, c console) int {
 	for _, cmd := range commands() {
 		rest, ok := cmd.matches(args)
@@ -88,7 +89,7 @@ func run(ctx context.Context, args []string, c console) int {
 			return cmd.explain(rest, err, c)
 		case err != nil:
 			_, _ = fmt.Fprintln(c.err, err)
-			return 1
+			return statusOf(err)
 		}
 		return 0
 	}

@@ -32,11 +32,11 @@ func TestRestoreLeavesTheFirstServerAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := signingKeys(cfg, nil); err != nil {
-		t.Fatal(err)
-	}
 	if code, _, errs := runCommand("long enough\n", "user", "create", "-config", etc, "alice"); code != 0 {
 		t.Fatal(errs)
+	}
+	if _, err := signingKeys(cfg, nil); err != nil {
+		t.Fatal(err)
 	}
 	epoch := func(file string) int64 {
 		t.Helper()

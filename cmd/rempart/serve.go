@@ -40,7 +40,7 @@ func serve(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	if *named == "" && cfg.Server.Name != *name && *name != config.DefaultServerName {
-		return fmt.Errorf("this data folder belongs to %s (server.name in %s), not to %s", cfg.Server.Name, cfg.File, *name)
+		return misconfigured(fmt.Errorf("this data folder belongs to %s (server.name in %s), not to %s", cfg.Server.Name, cfg.File, *name))
 	}
 	s, err := start(ctx, cfg, c)
 	if err != nil {
@@ -59,7 +59,7 @@ func writable(dir string) error {
 		err = probe(dir)
 	}
 	if errors.Is(err, os.ErrPermission) {
-		return fmt.Errorf("the data folder %s cannot be written by the user of this process (number %d): make it his, or name another by server.data_dir: %w", dir, os.Getuid(), err)
+		return misconfigured(fmt.Errorf("the data folder %s cannot be written by the user of this process (number %d): make it his, or name another by server.data_dir: %w", dir, os.Getuid(), err))
 	}
 	if err != nil {
 		return fmt.Errorf("the data folder %s cannot be used: %w", dir, err)

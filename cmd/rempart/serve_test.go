@@ -170,7 +170,7 @@ func TestBadConfigurationEndsTheStartWithEveryMistake(t *testing.T) {
 	}
 	for _, command := range []string{"serve", "check-config"} {
 		code, out, errs := runCommand("", command, "-config", path)
-		if code != 1 || out != "" || strings.Count(errs, "\n") != 3 {
+		if code != 78 || out != "" || strings.Count(errs, "\n") != 3 {
 			t.Errorf("%s: %d\n%s\n%s", command, code, out, errs)
 		}
 	}

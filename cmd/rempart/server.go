@@ -33,7 +33,7 @@ func (s *server) listen(ctx context.Context, registry *metrics.Registry) error {
 	if l.TLSCert != "" {
 		var err error
 		if s.certs, err = loadCertificates(l.TLSCert, l.TLSKey, s.logger); err != nil {
-			return err
+			return misconfigured(err)
 		}
 	}
 	outside := httpx.ListenOptions{ProxyProtocol: l.ProxyProtocol, Trusted: l.TrustedProxies}

@@ -25,16 +25,25 @@ func withGround(ctx context.Context, cfg *config.Config, fn func(*ground) error)
 
 // withDatabase opens no more than the database.
 func withDatabase(ctx context.Context, cfg *config.Config, fn func(*storage.DB) error) (err error) {
-	g := &ground{log: slog.New(slog.DiscardHandler)}
-	if err := g.openDoor(cfg, metrics.New()); err != nil {
+	g, err := openedDoor(cfg)
+	if err != nil {
 		return err
 	}
-	db, err := storage.Open(ctx, storage.Options{Dial: g.dialStore, URL: databaseURL(cfg)})
+	db, err := storage.Open(ctx, storage.Options{Fresh: keyless(cfg), Dial: g.dialStore, URL: databaseURL(cfg)})
 	if err != nil {
 		return errors.Join(err, g.egress.Close())
 	}
 	defer func() { err = errors.Join(err, db.Close(), g.egress.Close()) }()
 	return fn(db)
+}
+
+// openedDoor is the way out of a command that needs no more of the ground.
+func openedDoor(cfg *config.Config) (*ground, error) {
+	g := &ground{log: slog.New(slog.DiscardHandler)}
+	if err := g.openDoor(cfg, metrics.New()); err != nil {
+		return nil, misconfigured(err)
+	}
+	return g, nil
 }
 
 func ledgerOffer(ctx context.Context, args []string, c console) error {
