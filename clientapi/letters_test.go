@@ -93,6 +93,11 @@ func TestErasureIsForThoseWhoComeLater(t *testing.T) {
 			if a := s.ok("GET", v3+"/sync", token, ""); strings.Contains(a.raw, "unforgettable") != want {
 				t.Errorf("sync, was there: %v", want)
 			}
+			found := []string{}
+			if want {
+				found = append(found, said)
+			}
+			s.finds(token, "unforgettable", "", found...)
 		}
 	})
 }

@@ -148,6 +148,27 @@ func TestSearchSeesNoMore(t *testing.T) {
 	})
 }
 
+// Filters that ask for what an event says, or for a sender, choose among what is found.
+func TestSearchFilters(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		bob, _ := s.register("bob")
+		room := s.openRoom(alice, `{"preset":"public_chat","name":"Le canal"}`)
+		s.ok("POST", v3+"/join/"+url.PathEscape(room), bob, `{}`)
+		plain := s.says(alice, room, body("canal sec"))
+		his := s.says(bob, room, body("canal plein"))
+		picture := s.says(alice, room, `{"msgtype":"m.image","body":"canal.png","url":"mxc://hs1/canal"}`)
+		s.finds(bob, "canal", `,"keys":["content.body"]`, plain, his, picture)
+		s.finds(bob, "canal", `,"filter":{"contains_url":true}`, picture)
+		s.finds(bob, "canal", `,"filter":{"contains_url":false,"types":["m.room.message"]}`, plain, his)
+		s.finds(bob, "canal", `,"filter":{"types":["m.room.message"],"not_senders":["@alice:hs1"]}`, his)
+		s.finds(bob, "canal", `,"filter":{"not_types":["m.room.name"],"senders":["@alice:hs1"]}`, plain, picture)
+		if f := s.search(bob, "canal", `,"filter":{"types":["m.room.name"]}`, ""); f.Count != 1 {
+			t.Errorf("by the name of the room: %d", f.Count)
+		}
+	})
+}
+
 // A redacted message is not found, an edited one by its new words.
 func TestSearchAfterChanges(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

@@ -148,7 +148,8 @@ func (db *DB) FoldEvents(ctx context.Context, room, before, depth int64, keep []
 func (db *DB) foldEvents(ctx context.Context, nids []int64) error {
 	c := &Change{}
 	for _, n := range nids {
-		c.Guard(Guard{sql: `UPDATE events SET branch = $2, seq = 0 WHERE nid = $1 AND branch >= 0`, args: []any{n, FoldedBranch}, want: anyRows})
+		c.Guard(Guard{sql: `UPDATE events SET branch = $2, seq = 0 WHERE nid = $1 AND branch >= 0`, args: []any{n, FoldedBranch}, want: anyRows},
+			foldSearch(n))
 	}
 	return db.Commit(ctx, c)
 }

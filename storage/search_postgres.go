@@ -9,7 +9,7 @@ import (
 // PostgreSQL's index knows no order, and to fetch all that it finds by a usual word takes long. So it is asked by eras,
 // stretches of ids whose marks are among the words too: by short ones for the newest events, then by ever longer ones.
 const (
-	eraLevels = 6 // Why never another, nor the two below: schema 0017 writes the marks
+	eraLevels = 6 // Why never another, nor the two below: search_vector of schema 0085 writes the marks
 	eraBits   = 12
 	eraStep   = 2
 	eraMarks  = 4  // so many marks are asked for at once, and one more
@@ -26,7 +26,7 @@ func eraMark(level int, era int64) string {
 }
 
 // Why OFFSET 0: else PostgreSQL walks the newest rows for the order's sake, where the index would find the few.
-const searchPostgres = `SELECT ` + searchColumns + ` FROM (SELECT * FROM search_docs WHERE index_words @@ $1::text::tsquery OFFSET 0) d
+const searchPostgres = `SELECT ` + searchColumns + ` FROM (SELECT * FROM search_docs WHERE search_vector(words, id) @@ $1::text::tsquery OFFSET 0) d
 	WHERE d.id < $2 AND d.id >= $3 AND d.room = ANY($4) ORDER BY d.id DESC LIMIT $5`
 
 // eras is a search on PostgreSQL under way.

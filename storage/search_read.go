@@ -19,8 +19,10 @@ type SearchQuery struct {
 
 // SearchHit is an event that was found.
 type SearchHit struct {
-	ID, Event, Room int64
-	Field           SearchField
+	ID, Event, Room, Sender int64
+	Field                   SearchField
+	// TS, Branch and Seq are those of the event.
+	TS, Branch, Seq int64
 	// Words are all that the event was indexed by, behind two marks.
 	Words string
 }
@@ -111,10 +113,14 @@ func (q *SearchQuery) expression(rooms []int64, quote, or, and string) string {
 }
 
 func (h *SearchHit) scan(r *sql.Rows) error {
-	return r.Scan(&h.ID, &h.Event, &h.Room, &h.Field, &h.Words)
+	if err := r.Scan(&h.ID, &h.Event, &h.Room, &h.Field, &h.TS, &h.Branch, &h.Seq, &h.Words); err != nil {
+		return err
+	}
+	h.Sender = markedSender(h.Words)
+	return nil
 }
 
-const searchColumns = `d.id, d.event, d.room, d.field, d.words`
+const searchColumns = `d.id, d.event, d.room, d.field, d.ts, d.branch, d.seq, d.words`
 
 func (db *DB) searchHits(ctx context.Context, text string, args ...any) ([]SearchHit, error) {
 	var out []SearchHit

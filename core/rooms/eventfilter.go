@@ -56,6 +56,11 @@ func (f *EventFilter) Match(e *matrix.Event) bool {
 	return f.MatchType(e.Type) && f.MatchSender(e.Sender) && f.matchURL(e.Content) && f.matchRelation(e.Content)
 }
 
+// ReadsContent reports whether [EventFilter.Match] looks at what events say.
+func (f *EventFilter) ReadsContent() bool {
+	return f != nil && (f.ContainsURL != nil || f.RelTypes != nil || len(f.NotRelTypes) > 0)
+}
+
 // MatchType reports whether events of a type may pass.
 func (f *EventFilter) MatchType(typ string) bool {
 	if f == nil {

@@ -21,7 +21,7 @@ func (b *builder) index(e *Stored) {
 		return
 	}
 	b.change.Add(&storage.SearchRow{At: storage.At{Live: e.Row.Live}, Event: e.Row.NID, Room: b.r.nid, Sender: e.Row.Sender,
-		Field: field, Words: list})
+		Field: field, TS: e.Row.TS, Branch: e.Row.Branch, Seq: e.Row.Seq, Words: list})
 }
 
 // searchable is the text of an event that is searched, and which part of the content it is.
@@ -35,6 +35,17 @@ func searchable(e *Stored) (string, storage.SearchField) {
 		return textIn(e.Content, "topic"), storage.SearchTopic
 	}
 	return "", storage.SearchBody
+}
+
+// searchedType is the type of the events that are searched in a part of their content.
+func searchedType(f storage.SearchField) string {
+	switch f {
+	case storage.SearchName:
+		return "m.room.name"
+	case storage.SearchTopic:
+		return "m.room.topic"
+	}
+	return "m.room.message"
 }
 
 // messageText is what a message says: of an edit the new text, of a reply what does not repeat the other's words.

@@ -142,7 +142,8 @@ func (l *library) message(c *storage.Change, nid int64) {
 	line := strings.Join(body, " ")
 	raw := bytes.Replace(s.model.JSON, []byte("MODEL"), []byte(line), 1)
 	c.Add(&row, &storage.EventJSONRow{NID: nid, ID: id, JSON: raw},
-		&storage.SearchRow{At: at, Event: nid, Room: row.Room, Sender: row.Sender, Words: words.Of(line)})
+		&storage.SearchRow{At: at, Event: nid, Room: row.Room, Sender: row.Sender,
+			TS: row.TS, Branch: row.Branch, Seq: row.Seq, Words: words.Of(line)})
 }
 
 // BenchmarkSearch searches among 1,000,000 messages (REMPART_BENCH_MESSAGES: another number) for common and rare words,

@@ -52,7 +52,7 @@ func (p *Page) nextOf(f Found, by string) *Token {
 	}
 	if p.end < len(p.sorted) {
 		for i := range p.end {
-			if p.sorted[i].key(by) == f.key(by) {
+			if h := &p.sorted[i]; by == BySender && h.Sender == f.Event.Row.Sender || by == ByRoom && h.Room == f.Event.Row.Room {
 				next.Offset++
 			}
 		}

@@ -35,28 +35,52 @@ func (s *Service) Search(ctx context.Context, c matrix.Caller, q *Request) (*Pag
 		return nil, err
 	}
 	full := len(hits) == window
-	hits = slices.DeleteFunc(hits, func(h storage.SearchHit) bool { return len(q.Fields) > 0 && !slices.Contains(q.Fields, h.Field) })
 	if page.sorted, err = s.seen(ctx, c, q, scope, hits, terms); err != nil {
 		return nil, err
 	}
 	if !q.Recent {
-		slices.SortStableFunc(page.sorted, func(a, b Found) int { return cmp.Compare(b.Rank, a.Rank) })
+		slices.SortStableFunc(page.sorted, func(a, b ranked) int { return cmp.Compare(b.rank, a.rank) })
 	}
-	page.cut(q, hits, full)
-	for _, f := range page.Results {
-		page.highlight(f, terms)
-	}
-	return page, nil
+	return page, s.fill(ctx, c, page, page.cut(q, hits, full), scope, terms)
 }
 
 // seen keeps what the user may see and asked for, in the order of the hits.
 func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, scope map[int64]storage.MembershipRow,
-	hits []storage.SearchHit, terms []string,
-) ([]Found, error) {
+	found []storage.SearchHit, terms []string,
+) ([]ranked, error) {
 	ignored, err := s.ignored(ctx, c.UserNID)
 	if err != nil {
 		return nil, err
 	}
+	hits, err := s.rooms.Hits(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	hits = slices.DeleteFunc(hits, func(h rooms.Hit) bool {
+		return len(q.Fields) > 0 && !slices.Contains(q.Fields, h.Field) || ignored[h.Known.Sender] ||
+			!q.Filter.MatchType(h.Known.Type) || !q.Filter.MatchSender(h.Known.Sender)
+	})
+	if hits, err = s.rooms.SeenHits(ctx, c.User, scope, hits); err != nil {
+		return nil, err
+	}
+	if q.Filter.ReadsContent() {
+		if hits, err = s.matching(ctx, q.Filter, hits); err != nil {
+			return nil, err
+		}
+	}
+	newest := int64(0)
+	for _, h := range hits {
+		newest = max(newest, h.TS)
+	}
+	out := make([]ranked, len(hits))
+	for i, h := range hits {
+		out[i] = ranked{h.SearchHit, rank(h.Words, terms, newest-h.TS)}
+	}
+	return out, nil
+}
+
+// matching reads the events that a filter must see whole.
+func (s *Service) matching(ctx context.Context, f *rooms.EventFilter, hits []rooms.Hit) ([]rooms.Hit, error) {
 	nids := make([]int64, len(hits))
 	for i, h := range hits {
 		nids[i] = h.Event
@@ -65,35 +89,40 @@ func (s *Service) seen(ctx context.Context, c matrix.Caller, q *Request, scope m
 	if err != nil {
 		return nil, err
 	}
-	events = slices.DeleteFunc(events, func(e *rooms.Stored) bool {
-		return e.RedactedBy != nil || ignored[e.Sender] || !q.Filter.Match(e.Event)
-	})
-	if events, err = s.rooms.VisibleAcross(ctx, c.User, scope, events); err != nil {
-		return nil, err
-	}
-	found := make(map[int64]Found, len(events))
+	match := make(map[int64]bool, len(events))
 	for _, e := range events {
-		if rooms.SearchText(e) == "" {
-			continue // its sender wanted to be forgotten: the words are gone
+		match[e.Row.NID] = f.Match(e.Event)
+	}
+	return slices.DeleteFunc(hits, func(h rooms.Hit) bool { return !match[h.Event] }), nil
+}
+
+// fill reads the events of a page's own part. One that was taken back since it was found is left out.
+func (s *Service) fill(ctx context.Context, c matrix.Caller, p *Page, part []ranked, scope map[int64]storage.MembershipRow, terms []string) error {
+	nids := make([]int64, len(part))
+	for i, r := range part {
+		nids[i] = r.Event
+	}
+	events, err := s.rooms.Events(ctx, nids)
+	if err != nil {
+		return err
+	}
+	if events, err = s.rooms.VisibleAcross(ctx, c.User, scope, events); err != nil {
+		return err
+	}
+	for _, r := range part {
+		i := slices.IndexFunc(events, func(e *rooms.Stored) bool { return e.Row.NID == r.Event })
+		if i < 0 || events[i].RedactedBy != nil || rooms.SearchText(events[i]) == "" {
+			continue
 		}
-		room, err := s.rooms.RoomByNID(ctx, e.Row.Room)
+		room, err := s.rooms.RoomByNID(ctx, r.Room)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		found[e.Row.NID] = Found{Room: room, Event: e}
+		f := Found{Room: room, Event: events[i], Rank: r.rank}
+		p.Results = append(p.Results, f)
+		p.highlight(f, terms)
 	}
-	out := make([]Found, 0, len(found))
-	newest := int64(0)
-	for _, f := range found {
-		newest = max(newest, f.Event.OriginServerTS)
-	}
-	for _, h := range hits {
-		if f, ok := found[h.Event]; ok {
-			f.id, f.Rank = h.ID, rank(h.Words, terms, newest-f.Event.OriginServerTS)
-			out = append(out, f)
-		}
-	}
-	return out, nil
+	return nil
 }
 
 // Weights of a rank: how soon a repeated word counts for nothing more, how long a usual message is, and by when (in
@@ -122,15 +151,15 @@ func rank(text string, terms []string, age int64) float64 {
 	return score / float64(len(terms)) * (1 + math.Exp2(-float64(max(age, 0))/halfLife))
 }
 
-// cut takes the page's own part of what was found, and says where the next one starts.
-func (p *Page) cut(q *Request, hits []storage.SearchHit, full bool) {
+// cut gives the page's own part of what was found, and says where the next one starts.
+func (p *Page) cut(q *Request, hits []storage.SearchHit, full bool) []ranked {
 	limit := defaultPage
 	if q.Filter != nil && q.Filter.Limit > 0 {
 		limit = min(q.Filter.Limit, maxPage)
 	}
 	begin := min(q.From.Offset, len(p.sorted))
 	p.end = min(begin+limit, len(p.sorted))
-	p.Results = p.sorted[begin:p.end]
+	part := p.sorted[begin:p.end]
 	p.Count = q.From.Passed + len(p.sorted)
 	next := Token{Before: q.From.Before, Offset: p.end, Passed: q.From.Passed, Room: q.From.Room, Sender: q.From.Sender}
 	if next.Before == 0 && len(hits) > 0 {
@@ -140,11 +169,12 @@ func (p *Page) cut(q *Request, hits []storage.SearchHit, full bool) {
 	case p.end < len(p.sorted):
 	case full: // the window is used up: the next page looks through an older one
 		next = Token{Before: hits[len(hits)-1].ID, Passed: p.Count, Room: q.From.Room, Sender: q.From.Sender}
-	case len(p.Results) < limit:
-		return
+	case len(part) < limit:
+		return part
 	}
 	// Why also after a page that is just full: clients and tests of other servers know it so, and find an empty page.
 	p.Next = &next
+	return part
 }
 
 // highlight notes which written words of a result were meant.

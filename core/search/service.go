@@ -49,7 +49,12 @@ type Found struct {
 	Room  *rooms.Room
 	Event *rooms.Stored
 	Rank  float64
-	id    int64
+}
+
+// ranked is what was found and may be seen.
+type ranked struct {
+	storage.SearchHit
+	rank float64
 }
 
 // Page is a page of results.
@@ -62,7 +67,7 @@ type Page struct {
 	// Next is where the next page starts; nil when there is none.
 	Next *Token
 
-	sorted []Found // all that were looked at
+	sorted []ranked // all that were looked at
 	from   Token
 	end    int
 }
