@@ -17,6 +17,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"rempart/internal/testkit/ports"
 )
 
 // serverMode, when set, makes this test binary an ICAP server, written from RFC 3507, instead of running tests.
@@ -210,12 +212,7 @@ func TestCICAP(t *testing.T) {
 	if len(modules) == 0 {
 		t.Skip("c-icap's modules are not where they are looked for")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := ports.Hold(t, "")
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "c-icap.conf")
 	text := "PidFile " + dir + "/pid\nCommandsSocket " + dir + "/ctl\nPort " + address + "\nStartServers 1\nMaxServers 1\nThreadsPerChild 4\n" +
@@ -231,7 +228,7 @@ func TestCICAP(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	c := client(t, "icap://"+address+"/echo")
 	var clean bool
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if clean, err = c.Scan(t.Context(), strings.NewReader(strings.Repeat("a letter ", 100_000))); err == nil {
 			break
 		}
