@@ -24,9 +24,8 @@ func (db *DB) connectPostgres(ctx context.Context) error {
 	}
 	db.write = db.openPostgres(1)
 	db.follow = db.openPostgres(1)
-	db.read = db.openPostgres(db.opts.Readers)
 	var reader sync.WaitGroup
-	reader.Go(func() { _ = db.read.PingContext(ctx) }) // whoever reads first finds a connection; what is wrong is found below
+	reader.Go(func() { db.read = db.openWilling(ctx, db.opts.Readers, "effective_io_concurrency", pagesAhead) }) // what is wrong is found below
 	err = db.checkPostgres(ctx)
 	reader.Wait()
 	if err != nil {
