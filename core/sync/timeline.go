@@ -1,6 +1,9 @@
 package sync
 
 import (
+	"slices"
+	"sort"
+
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -31,10 +34,11 @@ func (b *build) timelineOf(v *roomView, after, upto int64) (*timeline, error) {
 	t := &timeline{after: after, upto: upto}
 	limit := b.f.Room.limit()
 	if v.tailFrom <= after || len(v.tail) > limit {
-		page := make([]*tailEvent, 0, len(v.tail))
-		for i := len(v.tail) - 1; i >= 0 && v.tail[i].pos > after; i-- {
-			if v.tail[i].pos <= upto {
-				page = append(page, v.tail[i])
+		news := v.tail[sort.Search(len(v.tail), func(i int) bool { return v.tail[i].pos > after }):]
+		page := make([]*tailEvent, 0, len(news))
+		for _, e := range slices.Backward(news) {
+			if e.pos <= upto {
+				page = append(page, e)
 			}
 		}
 		t.tailed = v.tailFrom <= after
