@@ -53,7 +53,7 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 		if calm && idle+dead > memoryIdle && (rush || time.Since(given) >= memoryAgain) {
 			rush, given = false, time.Now()
 			_ = shrink(ctx) // what fails here is only not given back
-			runtime.GC() // Why twice with the next: the buffers of closed connections lie in pools, which give them up at the second collection
+			runtime.GC()    // Why twice with the next: the buffers of closed connections lie in pools, which give them up at the second collection
 			debug.FreeOSMemory()
 		}
 		last = allocated
