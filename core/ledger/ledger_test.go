@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,8 +176,9 @@ func TestErasedNamesCannotBeTraced(t *testing.T) {
 
 func TestSealingLeavesProofs(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
-		k, now := key(t), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		o := ledger.Options{DB: db, Key: k, Clock: func() time.Time { return now }}
+		k, began := key(t), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		var passed atomic.Int64
+		o := ledger.Options{DB: db, Key: k, Clock: func() time.Time { return began.Add(time.Duration(passed.Load())) }}
 		s := open(t, o)
 		many := make([]ledger.Intent, 400)
 		for i := range many {
@@ -188,7 +190,8 @@ func TestSealingLeavesProofs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		now = now.Add(400 * 24 * time.Hour)
+		passed.Store(int64(400 * 24 * time.Hour))
+		now := began.Add(400 * 24 * time.Hour)
 		begin(t, s, intent("re.example", "RE"))
 		for range 2 { // the second finds nothing to do
 			if err := s.Seal(t.Context(), now.Add(-time.Hour)); err != nil {
