@@ -30,8 +30,8 @@ type destination struct {
 	retrying         bool // it had failed when its request was made
 	spoke            bool // it spoke to us since its request was made
 	delivery         *client.Delivery
-	opened           <-chan error // tells when there is a connection for the delivery; nil: nobody opens one
-	looking          bool
+	opened           <-chan error  // tells when there is a connection for the delivery; nil: nobody opens one
+	looking, there   bool          // somebody looks for it; it was found to take connections
 	watch            *egress.Watch // whether it takes connections again; nil: nobody looks, or somebody looks right now
 	anew             time.Time     // when the watch is to be begun anew
 	wave             *wave         // that it is on; nil: what is under way is in its own row

@@ -18,7 +18,7 @@ func (p *dispatch) finished(r result) {
 		p.failing--
 	}
 	spoke, rooms := d.spoke, d.manifest.rooms
-	d.inFlight, d.retrying, d.spoke, d.delivery, d.body, d.manifest = false, false, false, nil, nil, manifest{}
+	d.inFlight, d.retrying, d.spoke, d.there, d.delivery, d.body, d.manifest = false, false, false, false, nil, nil, manifest{}
 	switch {
 	case r.err == nil:
 		p.arrived(d)
@@ -32,7 +32,7 @@ func (p *dispatch) finished(r result) {
 			d.Retry = 0 // it has come back while the request was failing
 		}
 	}
-	if !d.idle() {
+	if !d.idle() && (d.Since == 0 || d.Retry == 0) { // else its time comes
 		p.mark(d)
 	}
 }

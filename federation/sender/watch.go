@@ -32,7 +32,7 @@ func (p *dispatch) retry(d *destination, now time.Time) {
 	failing := now.Sub(time.UnixMilli(d.Since))
 	switch {
 	case d.inFlight || d.looking:
-	case failing < looksAreWorth || p.within(d):
+	case failing < looksAreWorth || d.there || p.within(d):
 		p.mark(d)
 	case p.looking < maxLooking && p.looks > 0:
 		p.looks--
@@ -67,7 +67,8 @@ func (p *dispatch) lookAt(from, to matrix.ServerName, l look) look {
 	return l
 }
 
-// lookEnded takes in a look. Who is there is told at once.
+// lookEnded takes in a look. Who is there is told at the next tick.
+// Why not at once: there are many who take connections and stay silent all the same; what is stored to ask all of them again is one commit a second.
 func (p *dispatch) lookEnded(l look) {
 	d, now := l.d, p.Clock()
 	p.looking--
@@ -79,8 +80,7 @@ func (p *dispatch) lookEnded(l look) {
 	switch {
 	case d.inFlight:
 	case l.there:
-		d.Retry = 0
-		p.mark(d)
+		d.Retry, d.there = 0, true
 	case l.watch == nil:
 		d.Retry = now.Add(backOff(now.Sub(time.UnixMilli(d.Since)))).UnixMilli()
 	default:
