@@ -216,7 +216,7 @@ func TestAFurtherStartCommitsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		s, err := retention.New(ctx, retention.Options{DB: db, Rooms: &folds{}})
 		if err == nil {

@@ -101,7 +101,7 @@ func TestVolleyWithoutAnAnswer(t *testing.T) {
 	if _, err := p.Answer(50); !errors.Is(err, context.Canceled) || e.Kept("a.org:0") {
 		t.Error(err)
 	}
-	if _, err := post(t.Context(), 2*time.Second).Answer(50); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := post(t.Context(), 5*time.Second).Answer(50); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
