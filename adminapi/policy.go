@@ -20,7 +20,7 @@ type Policy interface {
 	// judged by it; a mistake leaves the old policy in force and is M_BAD_JSON with all mistakes.
 	Reload(ctx context.Context) error
 	// Check says what is wrong with a text, or deserves a second thought.
-	Check(text string) PolicyCheck
+	Check(ctx context.Context, text string) PolicyCheck
 	// WhatIf says what another text would decide differently, of all that is known and of what was recorded.
 	WhatIf(ctx context.Context, q PolicySupposed) (PolicyFlips, error)
 	// Explain says step by step how something is decided now.
@@ -198,8 +198,8 @@ func policyRoutes(r *httpx.Router, d Deps) {
 		err := p.Reload(ctx)
 		return p.Status(), err
 	})
-	ofPolicy(r, p, "POST", "/policy/lint", func(_ context.Context, _ matrix.Caller, _ httpx.Path, in policyText) (PolicyCheck, error) {
-		return p.Check(in.Policy), nil
+	ofPolicy(r, p, "POST", "/policy/lint", func(ctx context.Context, _ matrix.Caller, _ httpx.Path, in policyText) (PolicyCheck, error) {
+		return p.Check(ctx, in.Policy), nil
 	})
 	ofPolicy(r, p, "POST", "/policy/whatif", func(ctx context.Context, _ matrix.Caller, _ httpx.Path, in PolicySupposed) (PolicyFlips, error) {
 		return p.WhatIf(ctx, in)

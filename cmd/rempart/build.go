@@ -67,7 +67,7 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 	if err != nil {
 		return err
 	}
-	measureLedger(registry, g.ledger)
+	measureLedger(registry, g)
 	kept, err := keepPlaces(ctx, g.db, &g.judge.places, logger)
 	if err != nil {
 		return err

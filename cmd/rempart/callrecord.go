@@ -47,7 +47,7 @@ func callJudge(j *judge, open calls.Judge, local func(matrix.ServerName) bool) c
 	return func(ctx context.Context, user matrix.UserID, room matrix.RoomID) error {
 		if server := user.Server(); !local(server) {
 			f := policy.Facts{Point: policy.RTCToken, Server: server, Now: time.Now()}
-			if d := j.policy.Decide(&f); !d.Allowed {
+			if d := j.decide(&f); !d.Allowed {
 				return j.note(ctx, &f, &d, decisionID())
 			}
 		}
@@ -58,7 +58,7 @@ func callJudge(j *judge, open calls.Judge, local func(matrix.ServerName) bool) c
 // reaches judges an address that the media of a call goes to.
 func (j *judge) reaches(ctx context.Context, to netip.Addr) error {
 	f := policy.Facts{Point: policy.RTCICE, Host: to.String(), Addr: netip.AddrPortFrom(to, 0), Now: time.Now()}
-	d := j.policy.Decide(&f)
+	d := j.decide(&f)
 	if d.Allowed {
 		return nil
 	}

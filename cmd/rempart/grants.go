@@ -34,7 +34,7 @@ func (j *judge) grants(ctx context.Context, ours, server matrix.ServerName, kind
 	if kind == "" {
 		f.Point = policy.FedAccept
 	}
-	d := j.policy.Decide(&f)
+	d := j.decide(&f)
 	if d.Allowed && !d.Observed {
 		return nil
 	}

@@ -120,8 +120,8 @@ func (g *ground) openDoor(cfg *config.Config, registry *metrics.Registry) error 
 	if err != nil {
 		return err
 	}
-	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log, recorder: &g.recorder,
-		decisions: registry.Counters("rempart_decisions_total", "Decisions of the policy that opened a connection, or refused something.", "dp", "decision", "rule")}
+	g.judge = &judge{policy: policy.NewJudge(first), endpoints: endpointsOf(cfg, g.services), log: g.log, recorder: &g.recorder}
+	g.measureDecisions(registry)
 	g.egress = egress.New(egress.Options{Judge: g.judge, Recorder: &g.recorder, RootCAs: roots, NameServers: cfg.Policy.NameServers(), Source: cfg.Federation.From()})
 	return nil
 }

@@ -32,6 +32,7 @@ type judge struct {
 	places    places
 	recent    recent
 	decisions func(values ...string) *metrics.Counter
+	took      *metrics.Histogram // by a decision; nil: not measured
 	// recorder is told of servers whose requests are refused; nil tells nobody.
 	recorder *recorder
 }
@@ -94,7 +95,7 @@ func (j *judge) configured(i *egress.Intent) bool {
 // Admit implements egress.Judge.
 func (j *judge) Admit(_ context.Context, i egress.Intent) error {
 	f := j.facts(&i)
-	if d := j.policy.Decide(&f); !d.Allowed {
+	if d := j.decide(&f); !d.Allowed {
 		return d.Err(&f, i.Verdict.ID)
 	}
 	return nil
@@ -103,7 +104,7 @@ func (j *judge) Admit(_ context.Context, i egress.Intent) error {
 // Examine implements egress.Examiner.
 func (j *judge) Examine(ctx context.Context, i egress.Intent) (egress.Verdict, error) {
 	f := j.facts(&i)
-	d := j.policy.Decide(&f)
+	d := j.decide(&f)
 	v := egress.Verdict{
 		ID: decisionID(), Rule: d.Rule, Policy: d.Policy, Geo: d.Geo, Country: d.Place.Country.String(), ASN: d.Place.ASN,
 		Operator: d.Place.Operator, Class: d.Place.Class,
@@ -121,7 +122,7 @@ func (j *judge) accept(ctx context.Context, server, ours matrix.ServerName) erro
 		// Why: behind a unix socket a proxy must say where requests come from. What nobody knows is no place within the territory.
 		f.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	}
-	d := g.Decide(&f)
+	d := j.decideBy(g, &f)
 	if d.Allowed && !d.Observed {
 		return nil
 	}

@@ -35,7 +35,7 @@ func (j *judge) hears(from, ours matrix.ServerName, typ string) bool {
 // data judges one kind of data. Nothing is logged: this is asked for every message, and a partner that was granted less is no alarm.
 func (j *judge) data(point policy.Point, ours, server matrix.ServerName, typ string) bool {
 	f := policy.Facts{Point: point, Tenant: ours, Server: server, Data: dataOf(typ), Now: time.Now()}
-	d := j.policy.Decide(&f)
+	d := j.decide(&f)
 	return d.Allowed
 }
 
@@ -50,7 +50,7 @@ func (j *judge) passes(ctx context.Context, from, to matrix.ServerName, kind str
 	for i := range ways {
 		f := &ways[i]
 		f.Now, f.Data = now, wordOf(kind)
-		d := j.policy.Decide(f)
+		d := j.decide(f)
 		if d.Allowed && !d.Observed {
 			continue
 		}

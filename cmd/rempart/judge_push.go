@@ -22,7 +22,7 @@ func (g namedGateways) Admit(ctx context.Context, address string) error {
 		return err
 	}
 	f := policy.Facts{Point: policy.PushRegister, Host: u.Hostname(), Now: time.Now()}
-	if d := g.judge.policy.Decide(&f); !d.Allowed || d.Observed {
+	if d := g.judge.decide(&f); !d.Allowed || d.Observed {
 		if err := g.judge.note(ctx, &f, &d, decisionID()); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (j *judge) refusesGateway(host string) bool {
 	u := url.URL{Host: host}
 	for _, point := range []policy.Point{policy.PushRegister, policy.PushSend} {
 		f := policy.Facts{Point: point, Host: u.Hostname(), Now: time.Now()}
-		if d := j.policy.Decide(&f); !d.Allowed {
+		if d := j.decide(&f); !d.Allowed {
 			return true
 		}
 	}

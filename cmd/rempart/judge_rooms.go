@@ -51,7 +51,7 @@ func pointOfRooms(act core.RoomAct) policy.Point {
 // in a room than one that was always there.
 func (p *roomPolicy) Judge(act core.RoomAct, ours, other matrix.ServerName) *core.Refusal {
 	f := policy.Facts{Point: pointOfRooms(act), Tenant: ours, Server: other, Data: policy.DataRooms, Addr: p.places.of(other), Now: time.Now()}
-	d := p.policy.Decide(&f)
+	d := p.decide(&f)
 	if d.Allowed && !d.Observed {
 		return nil
 	}

@@ -75,7 +75,9 @@ func country(cc string) string {
 }
 
 // measureLedger shows how the record grows.
-func measureLedger(registry *metrics.Registry, l *ledger.Service) {
+func measureLedger(registry *metrics.Registry, g *ground) {
+	l := g.ledger
 	registry.Gauge("rempart_ledger_records", "Records of what left and who read what.", func() float64 { return float64(l.Size()) })
 	registry.Gauge("rempart_ledger_unsigned", "Of these, those behind the newest checkpoint.", func() float64 { return float64(l.Size() - l.Signed()) })
+	registry.Gauge("rempart_ledger_checkpoint_age_seconds", "How long ago the newest checkpoint was signed.", g.checkpointAge)
 }

@@ -70,7 +70,7 @@ func (p policyAdmin) candidate(text string) (*policy.Generation, error) {
 }
 
 // Check implements [adminapi.Policy].
-func (p policyAdmin) Check(text string) adminapi.PolicyCheck {
+func (p policyAdmin) Check(ctx context.Context, text string) adminapi.PolicyCheck {
 	g, err := p.candidate(text)
 	out := adminapi.PolicyCheck{OK: err == nil, Mistakes: []string{}, Notes: []string{}}
 	if err != nil {
@@ -78,6 +78,7 @@ func (p policyAdmin) Check(text string) adminapi.PolicyCheck {
 		return out
 	}
 	out.Policy, out.Notes = g.Digest, append(out.Notes, g.Lint(time.Now())...)
+	out.Notes = append(out.Notes, lintPublished(ctx, g, p.cfg, p.egress.Lookup)...)
 	return out
 }
 

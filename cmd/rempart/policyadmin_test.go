@@ -162,7 +162,7 @@ func TestPolicyAdministration(t *testing.T) {
 		}
 	}
 	write("version: 1\npartners: [{server: a.fr}]\n")
-	s, address := served(t, func(cfg *config.Config) { cfg.Policy.File = file })
+	s, address := served(t, func(cfg *config.Config) { cfg.Policy.File, cfg.Support.Page = file, "https://127.12.0.1/help" })
 	code, _, errs := runCommand("correct horse battery\n", "user", "create", "-config", s.config.File, "-admin", "boss")
 	if code != 0 {
 		t.Fatal(errs)
@@ -199,6 +199,10 @@ func TestPolicyAdministration(t *testing.T) {
 	}
 	if status, out := ask("POST", "/policy/lint", `{"policy":"version: 1\nfederaton: {}\n"}`); status != 200 || out["ok"] != false || len(out["mistakes"].([]any)) == 0 {
 		t.Errorf("%d %v", status, out)
+	}
+	inside, _ := json.Marshal(map[string]string{"policy": "version: 1\nterritory: {within: [france], lab: true}\n"})
+	if _, out := ask("POST", "/policy/lint", string(inside)); !strings.Contains(strings.Join(texts(out["notes"]), "\n"), "support.page sends people to 127.12.0.1") {
+		t.Errorf("what is published is not looked for: %v", out)
 	}
 	if _, out := ask("GET", "/policy/explain?point=fed.dial&name=c.fr", ""); !strings.Contains(strings.Join(texts(out["steps"]), "\n"), "partner.unknown") {
 		t.Errorf("%v", out)

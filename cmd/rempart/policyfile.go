@@ -25,18 +25,19 @@ import (
 
 // policies puts the policy of the configuration in force, and again at SIGHUP.
 type policies struct {
-	cfg     *config.Config
-	judge   *judge
-	egress  *egress.Egress
-	rooms   *rooms.Warden // nil: nobody watches rooms
-	log     *slog.Logger
-	state   atomic.Pointer[policyState]
-	probe   func(context.Context, matrix.ServerName) // dials a server; nil: nobody does
-	renewed func()                                   // is told that another policy is in force; nil: nobody is
-	cancel  context.CancelFunc
-	signals chan os.Signal
-	wg      sync.WaitGroup
-	mu      sync.Mutex // one reload at a time
+	cfg      *config.Config
+	judge    *judge
+	egress   *egress.Egress
+	rooms    *rooms.Warden // nil: nobody watches rooms
+	log      *slog.Logger
+	state    atomic.Pointer[policyState]
+	probe    func(context.Context, matrix.ServerName) // dials a server; nil: nobody does
+	renewed  func()                                   // is told that another policy is in force; nil: nobody is
+	cancel   context.CancelFunc
+	signals  chan os.Signal
+	wg       sync.WaitGroup
+	mu       sync.Mutex        // one reload at a time
+	registry *metrics.Registry // nil: nobody measures yet; guarded by mu
 }
 
 // policyState is how the file was found when it was last read.
@@ -125,6 +126,9 @@ func (p *policies) reload(ctx context.Context) error {
 		return err
 	}
 	p.judge.policy.Replace(g)
+	if p.registry != nil {
+		p.measureGeo(p.registry)
+	}
 	p.state.Store(&policyState{at: time.Now()})
 	p.egress.Renew(ctx)
 	if p.renewed != nil {
@@ -156,6 +160,10 @@ func (p *policies) close() {
 
 // measure shows which policy is in force and whether something is wrong with it.
 func (p *policies) measure(r *metrics.Registry) {
+	p.mu.Lock()
+	p.registry = r
+	p.measureGeo(r)
+	p.mu.Unlock()
 	r.Gauge("rempart_policy_generation", "Number of the policy in force, counted from the start.", func() float64 { return float64(p.judge.policy.Current().Number) })
 	r.Gauge("rempart_policy_broken", "1 while the policy file has a mistake and an older policy is in force.", func() float64 {
 		if p.state.Load().broken != nil {

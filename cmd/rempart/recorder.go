@@ -8,6 +8,7 @@ import (
 	"rempart/core/ledger"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/metrics"
 	"rempart/policy"
 )
 
@@ -17,6 +18,7 @@ type recorder struct {
 	mu     sync.Mutex
 	ledger *ledger.Service
 	early  []*earlyPermit
+	bytes  func(values ...string) *metrics.Counter // set before it is used; nil: not counted
 }
 
 // opened hands over the ledger with what happened before.
@@ -35,6 +37,27 @@ const maxEarly = 1000
 
 // Begin implements [egress.Recorder].
 func (r *recorder) Begin(ctx context.Context, i egress.Intent) (egress.Permit, error) {
+	p, err := r.begin(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	return counted{p, r, &i}, nil
+}
+
+// counted is a permit whose bytes are counted.
+type counted struct {
+	egress.Permit
+	recorder *recorder
+	intent   *egress.Intent
+}
+
+// End implements [egress.Permit].
+func (c counted) End(o egress.Outcome) {
+	c.recorder.sent(c.intent, o.Sent)
+	c.Permit.End(o)
+}
+
+func (r *recorder) begin(ctx context.Context, i egress.Intent) (egress.Permit, error) {
 	intent := ledger.Intent{Record: recordOf(i, ledger.Connection)}
 	r.mu.Lock()
 	l := r.ledger
@@ -148,7 +171,7 @@ type permit struct{ ledger.Permit }
 func (p permit) End(o egress.Outcome) { p.Permit.End(outcomeOf(o)) }
 
 func outcomeOf(o egress.Outcome) ledger.Outcome {
-	out := ledger.Outcome{OK: o.Err == nil, Sent: o.Sent, Received: o.Received}
+	out := ledger.Outcome{OK: o.Err == nil, Sent: o.Sent, Received: o.Received, SPKI: o.SPKI}
 	if o.Err != nil {
 		out.Why = o.Err.Error()
 	}

@@ -68,7 +68,7 @@ func TestWhatLeavesIsRecordedAndProven(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
 		k := key(t)
 		s := open(t, ledger.Options{DB: db, Key: k})
-		begin(t, s, intent("fr.example", "FR"))[0].End(ledger.Outcome{OK: true, Sent: 100, Received: 7})
+		begin(t, s, intent("fr.example", "FR"))[0].End(ledger.Outcome{OK: true, Sent: 100, Received: 7, SPKI: "key"})
 		txn := ledger.Intent{
 			Record: ledger.Record{Kind: ledger.Transaction, Tenant: "home.example", Dest: "fr.example", Bytes: 900},
 			About:  []ledger.Name{ledger.Room(room), ledger.User(alice)},
@@ -90,7 +90,7 @@ func TestWhatLeavesIsRecordedAndProven(t *testing.T) {
 			t.Errorf("about %v", about)
 		}
 		trail, err = s.TraceDest(t.Context(), "fr.example")
-		if err != nil || len(trail.Entries) != 601 || trail.Entries[0].Outcome == nil || trail.Entries[0].Outcome.Sent != 100 {
+		if err != nil || len(trail.Entries) != 601 || trail.Entries[0].Outcome == nil || trail.Entries[0].Outcome.Sent != 100 || trail.Entries[0].Outcome.SPKI != "key" {
 			t.Errorf("trace of the server: %d entries, %v", len(trail.Entries), err)
 		}
 		trail, err = s.TraceDest(t.Context(), "us.example")

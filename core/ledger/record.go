@@ -73,10 +73,10 @@ type Record struct {
 
 // Outcome is what became of an earlier record.
 type Outcome struct {
-	N        int64  `json:"n"`
-	OK       bool   `json:"ok"`
-	Sent     int64  `json:"sent,omitempty"`
-	Received int64  `json:"received,omitempty"`
+	N        int64 `json:"n"`
+	OK       bool  `json:"ok"`
+	Sent     int64 `json:"sent,omitempty"`
+	Received int64 `json:"received,omitempty"`
 	// SPKI is the digest of the public key in the certificate that the other side showed (RFC 7469).
 	SPKI string `json:"spki,omitempty"`
 	Why  string `json:"why,omitempty"`

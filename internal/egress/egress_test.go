@@ -2,6 +2,9 @@ package egress_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -172,6 +175,29 @@ func (l *ledger) End(o egress.Outcome) {
 	l.ended = append(l.ended, o)
 }
 
+// shownKey is the digest of the key in the certificate that a server shows.
+func shownKey(t *testing.T, e *egress.Egress, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := e.HTTP(egress.Push).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	public, err := x509.MarshalPKIXPublicKey(res.TLS.PeerCertificates[0].PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(public)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
 func TestEveryConnectionIsRecorded(t *testing.T) {
 	n := fakenet.New(t)
 	n.Host("a.org", "9.9.9.8", "9.9.9.9") // nobody is at the first
@@ -182,6 +208,7 @@ func TestEveryConnectionIsRecorded(t *testing.T) {
 	if _, err := fetch(t.Context(), e.HTTP(egress.Push), "https://a.org/"); err != nil {
 		t.Fatal(err)
 	}
+	key := shownKey(t, e, "https://a.org/")
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -189,12 +216,12 @@ func TestEveryConnectionIsRecorded(t *testing.T) {
 	if len(l.begun) != 2 || l.begun[1].Addr.String() != "9.9.9.9:443" || l.begun[1].Host != "a.org" {
 		t.Errorf("begun: %v", l.begun)
 	}
-	if len(l.ended) != 2 || l.ended[0].Err == nil || l.ended[1].Err != nil || l.ended[1].Sent == 0 || l.ended[1].Received == 0 {
+	if len(l.ended) != 2 || l.ended[0].Err == nil || l.ended[1].Err != nil || l.ended[1].Sent == 0 || l.ended[1].Received == 0 || l.ended[1].SPKI != key || l.ended[0].SPKI != "" {
 		t.Errorf("ended: %v", l.ended)
 	}
 	l.refuses = true
 	l.mu.Unlock()
-	if _, err := fetch(t.Context(), e.HTTP(egress.Push), "https://a.org/"); err == nil || calls.Load() != 1 {
+	if _, err := fetch(t.Context(), e.HTTP(egress.Push), "https://a.org/"); err == nil || calls.Load() != 2 {
 		t.Errorf("what cannot be recorded has left: %v", err)
 	}
 }
