@@ -168,6 +168,10 @@ func TestASpaceOnAnotherServer(t *testing.T) {
 	if got := tree(); !slices.Equal(got, want) || w.called("hierarchy") != asked {
 		t.Errorf("second time %v, asked %d times more", got, w.called("hierarchy")-asked)
 	}
+	// Another server of the installation that is asked, which has nobody in the room, knows nothing of it.
+	if _, err := d.rooms.ServeHierarchy(t.Context(), home, "neighbour.example", inner.ID(), false); !matrix.HasCode(err, matrix.CodeNotFound) {
+		t.Errorf("asked for by another of our names: %v", err)
+	}
 }
 
 // publicRoomOf makes a room with a name that anybody may join.

@@ -19,9 +19,9 @@ type ServedSpace struct {
 const maxServedChildren = 200
 
 // ServeHierarchy describes a room and those of its children that are known here, for another server.
-func (s *Service) ServeHierarchy(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, suggestedOnly bool) (*ServedSpace, error) {
+func (s *Service) ServeHierarchy(ctx context.Context, origin, asked matrix.ServerName, id matrix.RoomID, suggestedOnly bool) (*ServedSpace, error) {
 	w := &spaceWalk{s: s, q: HierarchyRequest{SuggestedOnly: suggestedOnly}}
-	root, children, err := w.serve(ctx, origin, id)
+	root, children, err := w.serve(ctx, origin, asked, id)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Service) ServeHierarchy(ctx context.Context, origin matrix.ServerName, 
 	out := &ServedSpace{Room: *root, Children: []HierarchyRoom{}, Inaccessible: []matrix.RoomID{}}
 	for _, e := range children[:min(len(children), maxServedChildren)] {
 		child := matrix.RoomID(*e.StateKey)
-		r, _, err := w.serve(ctx, origin, child)
+		r, _, err := w.serve(ctx, origin, asked, child)
 		if isNotFound(err) {
 			continue // a room that is not known here may be known elsewhere
 		}
@@ -47,11 +47,17 @@ func (s *Service) ServeHierarchy(ctx context.Context, origin matrix.ServerName, 
 	return out, nil
 }
 
-// serve describes one room with its children's events; nil when the server may not know of it, M_NOT_FOUND when this installation is not in it.
-func (w *spaceWalk) serve(ctx context.Context, origin matrix.ServerName, id matrix.RoomID) (*HierarchyRoom, []*Stored, error) {
+// serve describes one room with its children's events; nil when the server may not know of it, M_NOT_FOUND when the one of our servers that is
+// asked is not in it, whoever else of this installation may be.
+func (w *spaceWalk) serve(ctx context.Context, origin, asked matrix.ServerName, id matrix.RoomID) (*HierarchyRoom, []*Stored, error) {
 	room, here, err := w.s.standsIn(ctx, id)
 	if err != nil {
 		return nil, nil, err
+	}
+	if room != nil && here {
+		if here, err = w.s.ownJoined(ctx, room, asked); err != nil {
+			return nil, nil, err
+		}
 	}
 	if room == nil || !here {
 		return nil, nil, matrix.NotFound("This room is not known here.")
@@ -110,6 +116,12 @@ func (s *Service) knownToServer(ctx context.Context, room *Room, origin matrix.S
 		}
 	}
 	return false, nil
+}
+
+// ownJoined reports whether one of our servers has a member in a room.
+func (s *Service) ownJoined(ctx context.Context, room *Room, server matrix.ServerName) (bool, error) {
+	_, how, err := s.db.ListServerMembers(ctx, room.nid, server, 1) // members first
+	return len(how) > 0 && how[0] == storage.MemberJoin, err
 }
 
 // hasMember reports whether a server has a user who stands in a room in one of some ways.

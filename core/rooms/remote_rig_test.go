@@ -269,7 +269,7 @@ func (w *wire) Hierarchy(ctx context.Context, from, to matrix.ServerName, room m
 	if err != nil {
 		return nil, err
 	}
-	space, err := s.ServeHierarchy(ctx, from, room, suggestedOnly)
+	space, err := s.ServeHierarchy(ctx, from, to, room, suggestedOnly)
 	if err != nil {
 		return nil, err
 	}

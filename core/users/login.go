@@ -154,6 +154,9 @@ func lower(id matrix.UserID) matrix.UserID {
 const (
 	failuresFree = 10
 	failureStep  = 30 * time.Second
+	// So many tokens that nobody has may an address show at once, and then one each step.
+	strangersFree = 300
+	strangerStep  = 200 * time.Millisecond
 )
 
 // How many letters an address may be sent at no cost, and how long each further one has to wait.

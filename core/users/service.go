@@ -69,7 +69,9 @@ type Service struct {
 	profile  chan struct{} // wakes the worker that writes profiles into rooms
 	letters  chan struct{} // wakes the worker that sends letters
 	failed   *throttle     // failed log-ins, by account and by address
-	mailed   *throttle     // letters, by address
+	// strangers are tokens that nobody has, by address. Why: each costs a look into the database, and no account's limit counts it.
+	strangers *throttle
+	mailed    *throttle // letters, by address
 	// elsewhere are profiles of users of other servers.
 	elsewhere remoteProfiles
 
@@ -90,7 +92,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		hasher: newHasher(o.Argon2, o.People.BcryptPepper),
 		cache:  newSessionCache(), nonces: newNonces(o.Registration.SharedSecret), members: o.Members, peers: o.Peers, border: o.Border, services: o.Services, asked: o.Asked,
 		profile: make(chan struct{}, 1), letters: make(chan struct{}, 1),
-		failed: newThrottle(failuresFree, failureStep), mailed: newThrottle(lettersFree, letterStep),
+		failed: newThrottle(failuresFree, failureStep), strangers: newThrottle(strangersFree, strangerStep), mailed: newThrottle(lettersFree, letterStep),
 	}
 	s.seen.rows = map[int64]*storage.SessionSeenRow{}
 	var err error

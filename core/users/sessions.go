@@ -15,8 +15,13 @@ func (s *Service) Authenticate(ctx context.Context, token string, from Seen, log
 	hash := hashToken(token)
 	found, before := s.cache.find(hash)
 	if found == nil {
+		who := neighbourhood(from.IP)
+		if err := s.strangers.check(who, s.now()); err != nil && !s.people.ManyFailures {
+			return matrix.Caller{}, err
+		}
 		login, err := s.db.FindLogin(ctx, hash[:])
 		if errors.Is(err, storage.ErrNotFound) {
+			s.strangers.fail(who, s.now())
 			return matrix.Caller{}, matrix.UnknownToken(false)
 		}
 		if err != nil {

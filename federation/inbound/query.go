@@ -86,6 +86,6 @@ func directoryRoutes(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return nil, err
 			}
-			return s.ServeHierarchy(ctx, c.Server, room, suggested)
+			return s.ServeHierarchy(ctx, c.Server, c.Destination, room, suggested)
 		})
 }
