@@ -249,12 +249,13 @@ func TestNoTokenInTheLog(t *testing.T) {
 	alice.must("POST", "/_matrix/client/v3/rooms/"+room+"/kick", map[string]string{"user_id": bob.user})
 	wait(t, "end of the connection", 1, h.gone)
 	bad := jwt[:len(jwt)-4] + "AAAA"
+	nobody := &person{t: t, url: bob.url} // Why: of somebody who is logged in it is the token of his session that is looked at
 	for _, token := range []string{jwt, bad} {
-		bob.call("GET", base+"/rtc/validate?access_token="+url.QueryEscape(token), nil)
-		bob.call("GET", base+"/rtc?access_token="+url.QueryEscape(token), nil)
-		_, out := bob.call("GET", base+"/rtc/v1/validate?access_token="+url.QueryEscape(token), nil)
-		if strings.Contains(fmt.Sprint(out), token) {
-			t.Error("an answer holds the token")
+		for _, path := range []string{"/rtc/validate", "/rtc", "/rtc/v1/validate"} {
+			status, out := nobody.call("GET", base+path+"?access_token="+url.QueryEscape(token), nil)
+			if status < 400 || strings.Contains(fmt.Sprint(out), token) {
+				t.Errorf("%s: %d, and the answer holds the token: %t", path, status, strings.Contains(fmt.Sprint(out), token))
+			}
 		}
 	}
 	s.Stop()
