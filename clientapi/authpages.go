@@ -12,12 +12,13 @@ import (
 	"rempart/internal/matrix"
 )
 
-// authPage is a page on which a stage of an authentication is done. Token labels the field of a registration token.
+// authPage is a page on which a stage of an authentication is done. Token, Password and Email label the fields of a registration token, a
+// password and an address.
 type authPage struct {
-	Lang, Title, Text, Button, Token string
-	Links                            []users.DocumentText
-	Done                             bool
-	Nonce                            string // lets its one script run
+	Lang, Title, Text, Button, Token, Password, Email string
+	Links                                             []users.DocumentText
+	Done                                              bool
+	Nonce                                             string // lets its one script run
 }
 
 // authPages adds the pages that clients open for stages which they do not know.
@@ -49,7 +50,10 @@ func authStage(req *http.Request, s *users.Service, session, stage string) (show
 		return show, 0, matrix.InvalidParam("The form cannot be read.")
 	}
 	if req.Method == http.MethodPost {
-		err = s.CompletePageStage(req.Context(), session, stage, strings.TrimSpace(req.PostFormValue("token")))
+		err = s.CompletePageStage(req.Context(), session, stage, users.PageAnswer{
+			Token: strings.TrimSpace(req.PostFormValue("token")), Password: req.PostFormValue("password"), Email: strings.TrimSpace(req.PostFormValue("email")),
+			Host: req.Host, Language: req.Header.Get("Accept-Language"),
+		})
 	}
 	var found users.PageStage
 	if err == nil {
@@ -81,6 +85,16 @@ func stageText(french bool, stage string, found users.PageStage) authPage {
 	case stage == users.StageToken:
 		return authPage{Title: say("Registration token", "Code d'inscription"), Button: say("Go on", "Continuer"),
 			Text: say("Enter the token that you were given.", "Saisissez le code qui vous a été remis."), Token: say("Token", "Code")}
+	case stage == users.StagePassword:
+		return authPage{Title: say("Your password", "Votre mot de passe"), Button: say("Confirm", "Confirmer"), Password: say("Password of ", "Mot de passe de ") + string(found.User),
+			Text: say("Your application asks you to confirm what you are doing there. If you began nothing, close this page.",
+				"Votre application vous demande de confirmer ce que vous y faites. Si vous n'avez rien commencé, fermez cette page.")}
+	case stage == users.StageEmail && found.Sent:
+		return authPage{Title: say("Open the letter", "Ouvrez le courriel"), Button: say("I have opened the link", "J'ai ouvert le lien"),
+			Text: say("A letter was sent to you. Open the link in it, then come back here.", "Un courriel vous a été envoyé. Ouvrez le lien qu'il contient, puis revenez ici.")}
+	case stage == users.StageEmail:
+		return authPage{Title: say("Your e-mail address", "Votre adresse électronique"), Button: say("Send the letter", "Envoyer le courriel"), Email: say("Address", "Adresse"),
+			Text: say("A letter with a link will be sent to it.", "Un courriel avec un lien y sera envoyé.")}
 	case stage == users.StageTerms:
 		return authPage{Title: say("Terms", "Conditions d'utilisation"), Button: say("I accept", "J'accepte"),
 			Text: say("Read these documents and accept them.", "Lisez ces documents et acceptez-les."), Links: documentLinks(found.Terms, say("en", "fr"))}

@@ -95,6 +95,7 @@ func Register(r *httpx.Router, d Deps) {
 	moderationRoutes(r, d.Users)
 	accountPages(r, d.Users)
 	authPages(r, d.Users)
+	loginPages(r)
 	homePage(r, d)
 	deviceRoutes(r, d)
 	dehydratedRoutes(r, d.Devices)

@@ -48,6 +48,11 @@ type uiaState struct {
 	Token     string        `json:"token,omitempty"` // the registration token that was shown
 	Email     *EmailCreds   `json:"email,omitempty"` // the proof of an address that was shown
 	EmailUser int64         `json:"email_user,omitempty"`
+	// Letter is the proof of an address that was begun on a page, Letters how often; EmailFor and Tenant are the interaction's.
+	Letter   *EmailCreds  `json:"letter,omitempty"`
+	Letters  int64        `json:"letters,omitempty"`
+	EmailFor EmailPurpose `json:"email_for,omitempty"`
+	Tenant   int64        `json:"tenant,omitempty"`
 }
 
 // authData is the "auth" object. Spec: client-server-api/#user-interactive-api-in-the-rest-api
@@ -141,11 +146,16 @@ func (s *Service) passwordStage(ctx context.Context, in Interaction, auth authDa
 	if err != nil {
 		return nil, err
 	}
-	ok, _, err := s.hasher.check(ctx, user.Password, auth.Password)
+	return s.ownPassword(ctx, in.User.User, user.Password, auth.Password)
+}
+
+// ownPassword compares a password with that of an account; a wrong one counts against the account.
+func (s *Service) ownPassword(ctx context.Context, user matrix.UserID, kept, shown string) (*matrix.Error, error) {
+	ok, _, err := s.hasher.check(ctx, kept, shown)
 	if err != nil || ok {
 		return nil, err
 	}
-	s.failed.fail(string(in.User.User), s.now())
+	s.failed.fail(string(user), s.now())
 	return matrix.Forbidden("Wrong password.").French("Mot de passe incorrect."), nil
 }
 
@@ -187,6 +197,7 @@ func (s *Service) uiaState(ctx context.Context, in Interaction, id string) (*uia
 // challenge answers 401 with the flows, and stores how far the client has come.
 func (s *Service) challenge(ctx context.Context, in Interaction, state *uiaState, refusal *matrix.Error) error {
 	state.Operation, state.User, state.Flows = in.Operation, in.User.User, in.Flows
+	state.EmailFor, state.Tenant = in.EmailFor, in.Tenant
 	isNew := state.id == ""
 	if isNew {
 		state.id = newUIASession()

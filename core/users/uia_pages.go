@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -14,6 +15,9 @@ import (
 type PageStage struct {
 	Done  bool
 	Terms []Document // to be accepted, when it is that stage
+	// User must be the one who authenticates; "" for a registration. Sent: a letter is on its way to the address that he entered.
+	User matrix.UserID
+	Sent bool
 }
 
 // FindPageStage finds a stage that is next in an authentication, or done.
@@ -23,37 +27,82 @@ func (s *Service) FindPageStage(ctx context.Context, session, stage string) (Pag
 	if err != nil {
 		return PageStage{}, err
 	}
-	out := PageStage{Done: slices.Contains(state.Completed, stage)}
+	out := PageStage{Done: slices.Contains(state.Completed, stage), User: state.User, Sent: state.Letter != nil}
 	if stage == StageTerms {
 		out.Terms = s.people.Terms
 	}
 	return out, nil
 }
 
-// CompletePageStage does a stage as its page says; token is the registration token, where that is the stage. The client then goes
-// on with its session alone.
-func (s *Service) CompletePageStage(ctx context.Context, session, stage, token string) error {
+// PageAnswer is what somebody entered on the page of a stage: what that stage asks for.
+type PageAnswer struct {
+	Token, Password, Email string
+	// Host is the one that the page was asked of, Language the Accept-Language.
+	Host, Language string
+}
+
+// CompletePageStage does a stage, or the first half of it, as its page says. The client then goes on with its session alone.
+func (s *Service) CompletePageStage(ctx context.Context, session, stage string, in PageAnswer) error {
 	state, err := s.pageState(ctx, session, stage)
 	if err != nil || slices.Contains(state.Completed, stage) {
 		return err
 	}
-	if stage == StageToken {
-		refusal, err := s.tokenStage(ctx, authData{Token: token}, state)
-		if err != nil {
+	if stage == StageEmail && in.Email != "" {
+		if err := s.letterStage(ctx, in, state); err != nil {
 			return err
 		}
-		if refusal != nil {
-			return refusal
-		}
+		return s.keepUIA(ctx, state)
+	}
+	refusal, err := s.pageStage(ctx, stage, in, state)
+	if err != nil {
+		return err
+	}
+	if refusal != nil {
+		return refusal
 	}
 	state.Completed = append(state.Completed, stage)
 	return s.keepUIA(ctx, state)
 }
 
+// pageStage checks what was entered.
+func (s *Service) pageStage(ctx context.Context, stage string, in PageAnswer, state *uiaState) (*matrix.Error, error) {
+	switch stage {
+	case StageToken:
+		return s.tokenStage(ctx, authData{Token: in.Token}, state)
+	case StagePassword:
+		if err := s.failed.check(string(state.User), s.now()); err != nil && !s.people.ManyFailures {
+			return nil, err
+		}
+		user, err := s.db.FindUser(ctx, state.User)
+		if err != nil {
+			return nil, err
+		}
+		return s.ownPassword(ctx, state.User, user.Password, in.Password)
+	case StageEmail:
+		if state.Letter == nil {
+			return matrix.MissingParam("Enter your e-mail address.").French("Saisissez votre adresse électronique."), nil
+		}
+		return s.emailStage(ctx, Interaction{EmailFor: state.EmailFor, Tenant: state.Tenant}, *state.Letter, state)
+	}
+	return nil, nil
+}
+
+// letterStage sends the letter of the e-mail stage. The secret of the proof stays here: the browser need not know it.
+func (s *Service) letterStage(ctx context.Context, in PageAnswer, state *uiaState) error {
+	if state.Letter == nil {
+		state.Letter = &EmailCreds{ClientSecret: rand.Text()}
+	}
+	state.Letters++
+	sid, err := s.RequestEmail(ctx, matrix.Caller{}, EmailRequest{Purpose: state.EmailFor, Email: in.Email, ClientSecret: state.Letter.ClientSecret,
+		SendAttempt: state.Letters, Host: in.Host, Language: in.Language})
+	state.Letter.SID = sid
+	return err
+}
+
 // pageState finds an authentication of which a stage can be done on a page.
-// Why these alone: they ask nothing of which one user must be sure, so that whoever holds the session may do them.
+// Why whoever holds the session may do them: they ask for what he knows, or for nothing of which one user must be sure.
 func (s *Service) pageState(ctx context.Context, session, stage string) (*uiaState, error) {
-	if stage != StageTerms && stage != StageToken && stage != StageDummy {
+	if !slices.Contains([]string{StageTerms, StageToken, StageDummy, StagePassword, StageEmail}, stage) {
 		return nil, matrix.NotFound("There is no page for this stage: your application does it itself.").
 			French("Il n'y a pas de page pour cette étape : votre application la fait elle-même.")
 	}

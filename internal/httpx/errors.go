@@ -3,6 +3,7 @@ package httpx
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -61,12 +62,15 @@ func quoted(s string) string {
 	return string(b)
 }
 
-// unrecognized is the answer to a path without a route, or without one for this method.
-func unrecognized(known bool) error {
-	if known {
-		return matrix.MethodNotAllowed()
+// unrecognized is the answer to a path without a route, or without one for this method. Spec: RFC 9110, section 15.5.6
+func unrecognized(w http.ResponseWriter, allowed []string) error {
+	if len(allowed) == 0 {
+		return matrix.Unrecognized()
 	}
-	return matrix.Unrecognized()
+	list := append(slices.Clone(allowed), http.MethodOptions) // which any path answers
+	slices.Sort(list)
+	w.Header().Set("Allow", strings.Join(slices.Compact(list), ", "))
+	return matrix.MethodNotAllowed()
 }
 
 func invalidParam(name, what string) error {

@@ -71,7 +71,8 @@ func (x *exchange) fail(req *http.Request, err error) {
 			Message:   "Internal error; the server's log has it as request " + x.router.ids.format(x.id) + ".",
 			MessageFR: "Erreur interne ; le journal du serveur la connaît sous le numéro " + x.router.ids.format(x.id) + "."}
 	}
-	if known.Status >= http.StatusInternalServerError && req.Context().Err() == nil {
+	// Why not this one: somebody asked for a file sooner than its owner sent it, and nothing failed here.
+	if known.Status >= http.StatusInternalServerError && known.Code != matrix.CodeNotYetUploaded && req.Context().Err() == nil {
 		x.log(req).Error("request failed", "error", err)
 	}
 	if x.status == 0 {

@@ -45,6 +45,18 @@ func (v *varied) router() *mux.Router {
 	return v.mux
 }
 
+// methods are those of the routes that take a path.
+func (v *varied) methods(req *http.Request) (list []string) {
+	for _, r := range v.routes {
+		as := *req
+		as.Method = r.method
+		if v.mux.Match(&as, &mux.RouteMatch{}) {
+			list = append(list, r.method)
+		}
+	}
+	return list
+}
+
 // add puts a route at the leaf of its pattern.
 func (x *index) add(method, pattern string, e *endpoint) {
 	leaf := x
@@ -85,8 +97,8 @@ func (x *index) child(segment string) *index {
 type match struct {
 	endpoint *endpoint
 	vars     map[string]string // still percent-encoded
-	// known is set when the path exists, be it for other methods only.
-	known bool
+	// allowed are the methods that the path has, when it has none for this request; nil: there is no such path.
+	allowed []string
 }
 
 // find looks a request up. path is the rest of its encoded path, without the leading slash. A literal segment wins
@@ -108,13 +120,17 @@ func (x *index) down(req *http.Request, rest string, more bool, m *match) bool {
 		m.endpoint = e
 		return true
 	}
-	m.known = m.known || x.fixed != nil
+	for method := range x.fixed {
+		m.allowed = append(m.allowed, method)
+	}
 	if x.varied == nil {
 		return false
 	}
 	var found mux.RouteMatch
 	if !x.varied.router().Match(req, &found) {
-		m.known = m.known || errors.Is(found.MatchErr, mux.ErrMethodMismatch)
+		if errors.Is(found.MatchErr, mux.ErrMethodMismatch) {
+			m.allowed = append(m.allowed, x.varied.methods(req)...)
+		}
 		return false
 	}
 	e, ok := found.Handler.(*endpoint)

@@ -104,7 +104,7 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (r *Router) dispatch(x *exchange, req *http.Request) error {
 	var m match
 	if !r.index.find(req, strings.TrimPrefix(req.URL.EscapedPath(), "/"), &m) {
-		return unrecognized(m.known)
+		return unrecognized(x, m.allowed)
 	}
 	x.endpoint = m.endpoint
 	if err := x.path.fill(req, m.vars); err != nil {

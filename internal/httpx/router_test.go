@@ -185,6 +185,20 @@ func TestEveryAnswerAllowsAnyOrigin(t *testing.T) {
 	}
 }
 
+// A path that is there says by which methods it may be asked. Spec: RFC 9110, section 15.5.6
+func TestMethodsThatAPathHas(t *testing.T) {
+	r := New(Options{})
+	vars(r, "GET", "/a/{x}", Route{})
+	vars(r, "PUT", "/a/{x}", Route{})
+	vars(r, "DELETE", "/a/fixed", Route{})
+	for path, want := range map[string]string{"/a/1": "GET, OPTIONS, PUT", "/a/fixed": "DELETE, GET, OPTIONS, PUT", "/b": ""} {
+		w := record(r, "POST", path, "")
+		if got := w.Header().Get("Allow"); got != want || (w.Code == 405) != (want != "") {
+			t.Errorf("%s: %d, Allow %q, want %q", path, w.Code, got, want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	var logged bytes.Buffer
 	r := New(Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
@@ -193,6 +207,7 @@ func TestErrors(t *testing.T) {
 	}
 	fail("/known", matrix.Forbidden("No.").French("Non.").With("why", []int{1}).Wrap(errors.New("SECRET")))
 	fail("/unknown", errors.New("SECRET table"))
+	fail("/early", matrix.NewError(http.StatusGatewayTimeout, matrix.CodeNotYetUploaded, "Not there yet."))
 	fail("/uia", &matrix.Error{Status: 401, Extra: map[string]any{"session": "s", "flows": []int{}}})
 	Handle(r, "GET", "/panic", Route{}, func(context.Context, matrix.Caller, Path, Empty) (Empty, error) { panic("SECRET") })
 	for _, c := range []struct {
@@ -205,6 +220,7 @@ func TestErrors(t *testing.T) {
 		{"/unknown", "", 500, `"errcode":"M_UNKNOWN"`},
 		{"/uia", "", 401, `{"flows":[],"session":"s"}`},
 		{"/panic", "", 500, `"errcode":"M_UNKNOWN"`},
+		{"/early", "", 504, `"errcode":"M_NOT_YET_UPLOADED"`},
 	} {
 		status, body := call(r, "GET", c.path, "", "Accept-Language", c.language)
 		if status != c.status || !strings.Contains(body, c.want) || strings.Contains(body, "SECRET") {
@@ -216,7 +232,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("the log lacks %q: %s", want, &logged)
 		}
 	}
-	if strings.Contains(logged.String(), "route=/known") {
+	if strings.Contains(logged.String(), "route=/known") || strings.Contains(logged.String(), "route=/early") {
 		t.Errorf("a refusal is in the log as a failure: %s", &logged)
 	}
 }
