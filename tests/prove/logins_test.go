@@ -20,7 +20,7 @@ func TestLoginsAtOnce(t *testing.T) {
 	if os.Getenv("REMPART_PROVE") != "" {
 		n = 2500
 	}
-	s := live.Start(t, live.Options{Env: []string{"GOMAXPROCS=4", // Why: as many passwords are hashed at once, each in 19 MiB
+	s := live.Start(t, live.Options{Env: []string{"GOMAXPROCS=2", // Why: as many passwords are hashed at once, each in 19 MiB
 		"REMPART_PASSWORD_ARGON2_TIME=2", "REMPART_PASSWORD_ARGON2_MEMORY_KIB=19456"}})
 	people := make([]string, 8)
 	for i := range people {
