@@ -137,7 +137,7 @@ func (f *follower) follow(ctx context.Context) error {
 	c := f.db.committer
 	for {
 		var pos, epoch int64
-		asks, err := f.asking(ctx)
+		asks, err := f.asking(ctx) //nolint:sqlclosecheck // it is closed with the pool
 		if err == nil {
 			err = asks.QueryRowContext(ctx).Scan(&pos, &epoch)
 		}

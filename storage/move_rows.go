@@ -21,10 +21,10 @@ func (t movedTable) list() string {
 
 // carry copies the rows of a table, reads them again from the other database, and compares.
 func (m *mover) carry(ctx context.Context, t movedTable) (int64, error) {
-	if _, err := m.tx.ExecContext(ctx, `DELETE FROM `+quoteName(t.name)); err != nil { // what a new database has from its start
+	if _, err := m.tx.ExecContext(ctx, `DELETE FROM `+quoteName(t.name)); err != nil { //nolint:gosec // the name is quoted; the rows are what a new database has from its start
 		return 0, err
 	}
-	read := `SELECT ` + t.list() + ` FROM ` + quoteName(t.name)
+	read := `SELECT ` + t.list() + ` FROM ` + quoteName(t.name) //nolint:gosec // the names are quoted
 	written, err := m.pour(ctx, t, read)
 	if err != nil {
 		return 0, err
@@ -49,10 +49,12 @@ func (m *mover) pour(ctx context.Context, t movedTable, read string) (written ro
 	if err != nil {
 		return written, plainly(err)
 	}
+	defer func() { _ = rows.Close() }()
 	into, err := m.tx.PrepareContext(ctx, `COPY `+quoteName(t.name)+` (`+t.list()+`) FROM STDIN`)
 	if err != nil {
-		return written, errors.Join(err, rows.Close())
+		return written, err
 	}
+	defer func() { err = errors.Join(err, into.Close()) }()
 	err = eachRow(rows, len(t.columns), func(row []any) error {
 		if err := written.add(row); err != nil {
 			return err
@@ -63,7 +65,7 @@ func (m *mover) pour(ctx context.Context, t movedTable, read string) (written ro
 	if err == nil {
 		_, err = into.ExecContext(ctx) // Spec: pkg.go.dev/github.com/lib/pq: a last Exec without values ends the copy
 	}
-	return written, errors.Join(plainly(err), into.Close())
+	return written, plainly(err)
 }
 
 // eachRow hands over the values of each row: int64, string, []byte or nil.

@@ -29,6 +29,7 @@ func everyTable(t *testing.T, file string) (tables map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	tables = map[string]string{}
 	for rows.Next() {
 		var name string
@@ -37,7 +38,7 @@ func everyTable(t *testing.T, file string) (tables map[string]string) {
 		}
 		tables[name] = ""
 	}
-	if err := rows.Close(); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // before the next question
 		t.Fatal(err)
 	}
 	delete(tables, "search_indexed") // how far SQLite's own index of words has come
@@ -77,7 +78,7 @@ func fillTable(t *testing.T, db *sql.DB, table string) string {
 			values[i] = append(values[i], v)
 		}
 	}
-	if err := rows.Close(); err != nil {
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil { //nolint:sqlclosecheck // before the next question
 		t.Fatal(err)
 	}
 	for _, v := range values {

@@ -75,7 +75,7 @@ func (c *Client) Post(ctx context.Context, list []*Delivery) {
 // is given back: their refusals by id.
 func (c *Client) Deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]string, error) {
 	if d.posted != nil {
-		res, err := d.posted.Answer(plainAnswer)
+		res, err := d.posted.Answer(plainAnswer) //nolint:bodyclose // taken closes it
 		if d.posted = nil; !errors.Is(err, egress.ErrNoWord) || ctx.Err() != nil {
 			return c.answered(d, res, err)
 		}
@@ -90,7 +90,8 @@ func (c *Client) Deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]s
 			return nil, fmt.Errorf("ask %s: %w", d.To, err)
 		}
 	}
-	res, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, func() ([]byte, error) { return d.request(c) }, plainAnswer)
+	res, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, //nolint:bodyclose // taken closes it
+		func() ([]byte, error) { return d.request(c) }, plainAnswer)
 	return c.answered(d, res, err)
 }
 

@@ -1,12 +1,13 @@
 // Package live runs the real binary as a process of its own, for tests that need restarts, kills, or several nodes.
 //
 // It builds cmd/rempart once in each test process, starts it on free loopback ports with a data folder that is
-// removed afterwards, and stops what it started when the test ends.
+// removed afterwards, and stops what it started when the test ends. The binary goes when another test process builds the next.
 package live
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -228,7 +229,8 @@ func buildBinary() (string, error) {
 	if ready := os.Getenv("REMPART_BIN"); ready != "" {
 		return ready, nil
 	}
-	dir, err := os.MkdirTemp("", "rempart-live-")
+	removeOldBuilds()
+	dir, err := os.MkdirTemp("", fmt.Sprintf("rempart-live-%d-", os.Getpid()))
 	if err != nil {
 		return "", err
 	}
@@ -241,6 +243,18 @@ func buildBinary() (string, error) {
 		return "", fmt.Errorf("build the server: %w\n%s", err, out)
 	}
 	return binary, nil
+}
+
+// removeOldBuilds removes what test programs that have ended built. Why not each its own: a test program has no last word.
+func removeOldBuilds() {
+	builds, _ := filepath.Glob(filepath.Join(os.TempDir(), "rempart-live-*"))
+	for _, dir := range builds {
+		var pid int
+		_, err := fmt.Sscanf(filepath.Base(dir), "rempart-live-%d-", &pid)
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir)
+		}
+	}
 }
 
 // lockedBuffer takes the output of a process while the test reads it.
