@@ -131,6 +131,17 @@ func (p *person) sees(t *testing.T, room string, who *person, membership string)
 	})
 }
 
+// finds waits until the room's state has a membership of somebody. Why beside sees: Synapse does not show the others in a room that one of its
+// own was invited from outside (github.com/element-hq/synapse/issues/8605).
+func (p *person) finds(t *testing.T, room string, who *person, membership string) {
+	t.Helper()
+	p.until(t, fmt.Sprint("the state to have ", who.UserID, " as ", membership), func() bool {
+		var content struct{ Membership string }
+		path := "/_matrix/client/v3/rooms/" + url.PathEscape(room) + "/state/m.room.member/" + url.PathEscape(who.UserID)
+		return p.Do(t.Context(), "GET", path, nil, &content) == nil && content.Membership == membership
+	})
+}
+
 // call makes a request of the client-server API that must succeed.
 func (p *person) call(t *testing.T, method, path string, body, out any) {
 	t.Helper()
