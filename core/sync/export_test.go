@@ -81,3 +81,13 @@ func (s *Service) StickyKnown(t testing.TB) {
 
 // Sweep does what the ticker does every 15 seconds.
 func (s *Service) Sweep() { s.due(true) }
+
+// Waiting is how many syncs wait for something to tell.
+func (s *Service) Waiting() (n int) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	for _, u := range s.hub.users {
+		n += len(u.waiters)
+	}
+	return n
+}

@@ -339,6 +339,15 @@ func (u *hubUser) wake() {
 	}
 }
 
+// wakeAll rouses everybody.
+func (h *hub) wakeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, u := range h.users {
+		u.wake()
+	}
+}
+
 func (r *hubRoom) wake() {
 	for _, u := range r.online {
 		u.wake()

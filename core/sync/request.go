@@ -90,11 +90,12 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 			looked = b.looked()
 			b.answer().Release()
 		}
+		if must = s.isClosing(); must {
+			continue
+		}
 		select {
 		case <-woken:
 		case <-timeout:
-			must = true
-		case <-s.closing:
 			must = true
 		case <-ctx.Done():
 			return Answer{}, ctx.Err()

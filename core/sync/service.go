@@ -90,9 +90,21 @@ func New(o Options) *Service {
 // Close ends waiting syncs and the service's own work.
 func (s *Service) Close() {
 	close(s.closing)
+	s.hub.wakeAll()
 	s.ended.Wait()
 	s.saveConnections(context.Background(), true)
 	s.keepRoomLists(context.Background(), true)
+}
+
+// isClosing reports whether nobody is to wait any longer. Who waits is woken when that begins.
+// Why not a channel that all of them wait at: a hundred who are woken at once would stand in line at its lock.
+func (s *Service) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
 }
 
 // tick looks once a second after what is due: large rooms to be woken, typing that ended, users who are gone.

@@ -41,11 +41,12 @@ func (s *Service) Slide(ctx context.Context, c *matrix.Caller, q *SlidingRequest
 		if err != nil || a.buf != nil {
 			return a, err
 		}
+		if must = s.isClosing(); must {
+			continue
+		}
 		select {
 		case <-woken:
 		case <-timeout.C:
-			must = true
-		case <-s.closing:
 			must = true
 		case <-r.turn:
 		case <-ctx.Done():

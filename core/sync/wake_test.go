@@ -318,3 +318,35 @@ func TestJoinWhileASyncBegins(t *testing.T) {
 		}
 	})
 }
+
+// Who waits is answered when the service closes, whichever way he waits.
+func TestClosingAnswersThoseWhoWait(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice := r.user("alice")
+		since, slides := alice.next().NextBatch, alice.slider(object{})
+		slides.next()
+		slides.next()
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := slides.try(5 * time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 20 {
+			waiting.Go(func() {
+				a, err := r.sync.Sync(ctx, &alice.caller, syncing.Request{Since: since, Timeout: 5 * time.Minute})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				a.Release()
+			})
+		}
+		for r.sync.Waiting() < 21 {
+			time.Sleep(time.Millisecond)
+		}
+		r.sync.Close()
+		waiting.Wait()
+		r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: r.push, Bus: r.bus}) // for the end of the rig
+	})
+}
