@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/cputime"
 	"rempart/internal/testkit/pgtest"
 )
 
@@ -35,7 +35,7 @@ func benchmarkCommit(b *testing.B, engine string, senders int) {
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()
-	began, batches := processCPU(), r.committer.batch
+	began, batches := int64(cputime.Used()), r.committer.batch
 	b.SetParallelism(max(1, senders/2))
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -44,7 +44,7 @@ func benchmarkCommit(b *testing.B, engine string, senders int) {
 			}
 		}
 	})
-	b.ReportMetric(float64(processCPU()-began)/float64(b.N)/1e3, "cpu-µs/op")
+	b.ReportMetric(float64(int64(cputime.Used())-began)/float64(b.N)/1e3, "cpu-µs/op")
 	b.ReportMetric(float64(b.N)/float64(r.committer.batch-batches), "changes/batch")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 }
@@ -59,10 +59,4 @@ func messageChange(n int64, body []byte) *Change {
 		&TransactionRow{Device: n % 100, TxnID: fmt.Sprintf("m%d", n), Event: n, TS: n})
 	c.Rooms = []RoomWrite{{Room: 1, BaseVersion: n, Remove: []int64{n - 1}, Add: []int64{n}, Depth: n, Events: []*EventRow{e}}}
 	return c
-}
-
-func processCPU() int64 {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"rempart/core/devices"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/cputime"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 	"rempart/storage/storagetest"
@@ -110,20 +110,11 @@ func benchmarkKeys(b *testing.B, engine string) {
 	})
 }
 
-// cpuTime is what this process has used.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // median measures an act and reports how long half of them took at most, and this process's CPU time.
 func median(b *testing.B, name string, act func() error) {
 	b.Run(name, func(b *testing.B) {
 		var took []time.Duration
-		before := cpuTime()
+		before := cputime.Used()
 		for b.Loop() {
 			began := time.Now()
 			if err := act(); err != nil {
@@ -131,7 +122,7 @@ func median(b *testing.B, name string, act func() error) {
 			}
 			took = append(took, time.Since(began))
 		}
-		b.ReportMetric(float64((cpuTime()-before).Microseconds())/1000/float64(len(took)), "cpu-ms/op")
+		b.ReportMetric(float64((cputime.Used()-before).Microseconds())/1000/float64(len(took)), "cpu-ms/op")
 		slices.Sort(took)
 		b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	})

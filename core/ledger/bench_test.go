@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
-	"syscall"
 	"testing"
 
 	"rempart/core/ledger"
+	"rempart/internal/testkit/cputime"
 	"rempart/storage"
 	"rempart/storage/storagetest"
 )
@@ -27,8 +27,8 @@ func BenchmarkRecord(b *testing.B) {
 	s := open(b, ledger.Options{DB: db, Key: key(b)})
 	in := transactionIntent()
 	b.SetParallelism(64)
-	began := cpu(b)
-	defer func() { b.ReportMetric(float64(cpu(b)-began)/float64(b.N), "cpu-ns/op") }()
+	began := cputime.Used()
+	defer func() { b.ReportMetric(float64(cputime.Used()-began)/float64(b.N), "cpu-ns/op") }()
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			if _, err := s.Begin(context.Background(), in); err != nil {
@@ -36,16 +36,6 @@ func BenchmarkRecord(b *testing.B) {
 			}
 		}
 	})
-}
-
-// cpu is the processor time that this process has used, in nanoseconds.
-func cpu(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 // BenchmarkRead is what a delivery costs: a look into a table in memory.

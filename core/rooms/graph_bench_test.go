@@ -4,20 +4,12 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 
 	"rempart/core/push"
 	"rempart/core/rooms"
+	"rempart/internal/testkit/cputime"
 )
-
-// cpu is the processor time that this process has used, in seconds.
-func cpu() float64 {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	seconds := func(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
-	return seconds(u.Utime) + seconds(u.Stime)
-}
 
 // BenchmarkCompose sends messages into a room of 100 members from some senders at once.
 func BenchmarkCompose(b *testing.B) {
@@ -51,7 +43,7 @@ func benchCompose(b *testing.B, url string, senders, members int) {
 	users := r.crowd(b, room, members)
 	b.ReportAllocs()
 	b.ResetTimer()
-	start := cpu()
+	start := cputime.Used()
 	var wg sync.WaitGroup
 	for s := range senders {
 		wg.Go(func() {
@@ -67,6 +59,6 @@ func benchCompose(b *testing.B, url string, senders, members int) {
 		})
 	}
 	wg.Wait()
-	b.ReportMetric((cpu()-start)*1000/float64(b.N), "cpu-ms/event")
+	b.ReportMetric((cputime.Used()-start).Seconds()*1000/float64(b.N), "cpu-ms/event")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

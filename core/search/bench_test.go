@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"rempart/core/search"
 	"rempart/internal/bus"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/cputime"
 	"rempart/internal/testkit/pgtest"
 	"rempart/internal/words"
 	"rempart/storage"
@@ -177,19 +177,10 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used; PostgreSQL's own is not in it.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 func (l *library) bench(b *testing.B, terms int, recent bool) {
 	var took []time.Duration
 	results := 0
-	before := cpuTime()
+	before := cputime.Used()
 	for b.Loop() {
 		term := fmt.Sprint(l.text(terms))
 		began := time.Now()
@@ -200,7 +191,7 @@ func (l *library) bench(b *testing.B, terms int, recent bool) {
 		took = append(took, time.Since(began))
 		results += page.Count
 	}
-	b.ReportMetric(float64((cpuTime()-before).Microseconds())/1000/float64(len(took)), "cpu-ms/op")
+	b.ReportMetric(float64((cputime.Used()-before).Microseconds())/1000/float64(len(took)), "cpu-ms/op")
 	slices.Sort(took)
 	at := func(p int) float64 { return float64(took[(len(took)-1)*p/100].Microseconds()) / 1000 }
 	b.ReportMetric(at(50), "p50-ms")

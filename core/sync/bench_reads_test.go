@@ -3,13 +3,13 @@ package sync_test
 import (
 	"math"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
 	"rempart/core/ledger"
 	syncing "rempart/core/sync"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/cputime"
 )
 
 // What the record of reads costs a delivery, in slices of 60 messages to a hundred who wait, with the record and without in turn,
@@ -39,7 +39,7 @@ func BenchmarkReadsRecorded(b *testing.B) {
 	const messages = 60
 	later := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()
 	slice := func() float64 {
-		began := processorTime(b)
+		began := cputime.Used()
 		for range messages {
 			a.say("some words that are as long as usual")
 		}
@@ -48,7 +48,7 @@ func BenchmarkReadsRecorded(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		return float64(processorTime(b)-began) / (messages * listeners)
+		return float64(cputime.Used()-began) / (messages * listeners)
 	}
 	slice() // the first one makes the names known
 	var without, more, squares float64
@@ -68,14 +68,4 @@ func BenchmarkReadsRecorded(b *testing.B) {
 	b.ReportMetric(without/pairs, "cpu-ns/delivery")
 	b.ReportMetric(mean, "more-ns")
 	b.ReportMetric(math.Sqrt((squares/pairs-mean*mean)/pairs), "se-ns")
-}
-
-// processorTime is what this process has used, in nanoseconds.
-func processorTime(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }

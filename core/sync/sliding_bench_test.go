@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
 	"rempart/core/rooms"
 	syncing "rempart/core/sync"
+	"rempart/internal/testkit/cputime"
 	"rempart/internal/testkit/pgtest"
 )
 
@@ -69,21 +69,13 @@ func cpu(b *testing.B, before, fn func()) {
 	for b.Loop() {
 		b.StopTimer()
 		before()
-		at := processTime()
+		at := cputime.Used()
 		b.StartTimer()
 		fn()
-		used += processTime() - at
+		used += cputime.Used() - at
 		n++
 	}
 	b.ReportMetric(float64(used.Microseconds())/float64(n), "cpu-µs/op")
-}
-
-func processTime() time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return 0
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 func posOf(answer []byte) string {

@@ -12,11 +12,11 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"rempart/internal/egress"
+	"rempart/internal/testkit/cputime"
 	"rempart/internal/testkit/fakenet"
 )
 
@@ -175,18 +175,9 @@ func (f *floor) waves(b *testing.B, pause time.Duration, one func(i int) error) 
 		time.Sleep(pause)
 	}
 	once() // the connections are made
-	began := spent(b)
+	began := cputime.Used()
 	for b.Loop() {
 		once()
 	}
-	b.ReportMetric(float64((spent(b)-began).Microseconds())/float64(b.N)/waveSize, "µs-cpu/request")
-}
-
-// spent is the processor time of this process.
-func spent(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	b.ReportMetric(float64((cputime.Used()-began).Microseconds())/float64(b.N)/waveSize, "µs-cpu/request")
 }

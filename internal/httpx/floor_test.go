@@ -14,11 +14,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/cputime"
 )
 
 // waitersEnv names the address that this test program, instead of testing, asks over and over again.
@@ -127,27 +127,17 @@ func (g *gong) serve(b *testing.B, h http.Handler) {
 		b.Fatal(err)
 	}
 	g.strike() // all are there
-	var began int64
+	var began time.Duration
 	n := 0
 	for ; b.Loop(); n++ {
 		if n == 0 {
-			began = processorTime(b)
+			began = cputime.Used()
 		}
 		time.Sleep(50 * time.Millisecond)
 		g.strike()
 	}
-	b.ReportMetric(float64(processorTime(b)-began)/float64(n*waiting), "cpu-ns/answer")
+	b.ReportMetric(float64(cputime.Used()-began)/float64(n*waiting), "cpu-ns/answer")
 	_ = server.Close()
 	end.Wait()
 	_ = waiters.Wait()
-}
-
-// processorTime is what this process has used, in nanoseconds.
-func processorTime(b *testing.B) int64 {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -12,9 +12,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"syscall"
 	"testing"
-	"time"
+
+	"rempart/internal/testkit/cputime"
 )
 
 // photo is a picture with shades, edges and noise.
@@ -304,20 +304,13 @@ func BenchmarkTwelveMegapixels(b *testing.B) {
 func benchmarkPicture(b *testing.B, data []byte) {
 	for _, w := range []Want{{Width: 96, Height: 96, Crop: true}, {Width: 320, Height: 240}, {Width: 800, Height: 600}, {Width: 1600, Height: 1200}} {
 		b.Run(fmt.Sprintf("%dx%d", w.Width, w.Height), func(b *testing.B) {
-			before := processorTime()
+			before := cputime.Used()
 			for b.Loop() {
 				produceBench(b, data, w)
 			}
-			b.ReportMetric(float64((processorTime()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64((cputime.Used()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
-}
-
-// processorTime is what this process has used, whatever else the machine does.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func produceBench(b *testing.B, data []byte, w Want) {
