@@ -35,18 +35,28 @@ func (db *DB) migrate(ctx context.Context) error {
 // current reports whether the database has seen all files, as at each start but the first: in one round trip and without
 // a lock. What cannot be read is looked at again, and said, by [DB.bringUp].
 func (db *DB) current(ctx context.Context) bool {
-	files, err := fs.Glob(schemaFiles, "schema/*.sql")
+	files, err := listSchema()
 	if err != nil {
 		return false
 	}
-	var have int
-	err = db.write.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have)
+	have, err := schemaVersion(ctx, db.write)
 	return err == nil && have == len(files)
+}
+
+// listSchema lists the schema's files in their order; how many there are is this version's number.
+func listSchema() ([]string, error) { return fs.Glob(schemaFiles, "schema/*.sql") }
+
+// schemaVersion is how many of the files a database has seen.
+func schemaVersion(ctx context.Context, on interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (have int, err error) {
+	err = on.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have)
+	return have, err
 }
 
 // bringUp is [DB.migrate] in a transaction of the caller's.
 func (db *DB) bringUp(ctx context.Context, tx *sql.Tx) error {
-	files, err := fs.Glob(schemaFiles, "schema/*.sql")
+	files, err := listSchema()
 	if err != nil {
 		return err
 	}
@@ -58,8 +68,7 @@ func (db *DB) bringUp(ctx context.Context, tx *sql.Tx) error {
 	if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
 		return err
 	}
-	var have int
-	err = tx.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have)
+	have, err := schemaVersion(ctx, tx)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		if db.opts.Fresh != nil {

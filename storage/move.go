@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -99,12 +98,11 @@ func (m *mover) move(ctx context.Context) (done Moved, err error) {
 
 // upToDate refuses a database whose tables are not those of this version.
 func (m *mover) upToDate(ctx context.Context) error {
-	files, err := fs.Glob(schemaFiles, "schema/*.sql")
+	files, err := listSchema()
 	if err != nil {
 		return err
 	}
-	var have int
-	switch err := m.from.QueryRowContext(ctx, `SELECT version FROM schema_version WHERE id = 1`).Scan(&have); {
+	switch have, err := schemaVersion(ctx, m.from); {
 	case err != nil:
 		return fmt.Errorf("this is no database of Rempart: %w", plainly(err))
 	case have > len(files):

@@ -90,7 +90,7 @@ func outcomes(list []ended) []Outcome {
 	type alike struct {
 		n, sent, received int64
 		ok                bool
-		why               string
+		spki, why         string
 	}
 	var of []Outcome
 	at := map[alike]int{}
@@ -104,7 +104,7 @@ func outcomes(list []ended) []Outcome {
 			of = append(of, x.o)
 			continue
 		}
-		key := alike{x.o.N, x.o.Sent, x.o.Received, x.o.OK, x.o.Why}
+		key := alike{x.o.N, x.o.Sent, x.o.Received, x.o.OK, x.o.SPKI, x.o.Why}
 		i, known := at[key]
 		if !known {
 			i = len(of)
