@@ -1,34 +1,12 @@
 package admin
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
-)
 
-// declared gives for each test function of the tree the text of the file that it is in, of all files where several have the name.
-func declared(t *testing.T) map[string]string {
-	t.Helper()
-	name := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	found := map[string]string{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, m := range name.FindAllStringSubmatch(string(text), -1) {
-			found[m[1]] += string(text) // Why +: tests of several packages may have one name
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
+	"rempart/internal/testkit/declared"
+)
 
 // lastWord is the last segment of a path that is the same in all requests, which a test that makes one has to spell.
 func lastWord(path string) string {
@@ -48,7 +26,7 @@ func TestEveryCallHasATest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, exist := map[string]string{}, declared(t)
+	said, exist := map[string]string{}, declared.Tests(t, "../..")
 	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] {
 		call, tests, _ := strings.Cut(line, "\t")
 		if _, twice := said[call]; twice {

@@ -1,12 +1,11 @@
 package api
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
+
+	"rempart/internal/testkit/declared"
 )
 
 // evidence is what docs/spec/tests.tsv says of each operation: the tests that ask for it, or "refused: why".
@@ -27,30 +26,9 @@ func evidence(t *testing.T) map[string]string {
 	return all
 }
 
-// tests lists the names of all test functions of the tree.
-func tests(t *testing.T) map[string]bool {
-	t.Helper()
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
-	found := map[string]bool{}
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
-			found[m[1]] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 // Each operation is either asked for by tests that exist, or refused for a reason that is written down.
 func TestEveryOperationIsTestedOrRefused(t *testing.T) {
-	said, exist := evidence(t), tests(t)
+	said, exist := evidence(t), declared.Tests(t, "../..")
 	for _, op := range operations(t) {
 		key := op.api + " " + op.id
 		what, ok := said[key]
@@ -65,7 +43,7 @@ func TestEveryOperationIsTestedOrRefused(t *testing.T) {
 			t.Errorf("%s: the walk and docs/spec/tests.tsv disagree on whether it is refused", key)
 		case !refused:
 			for name := range strings.FieldsSeq(what) {
-				if !exist[name] {
+				if exist[name] == "" {
 					t.Errorf("%s: there is no test %s", key, name)
 				}
 			}
