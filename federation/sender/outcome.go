@@ -23,6 +23,7 @@ func (p *dispatch) finished(r result) {
 	case r.err == nil:
 		p.arrived(d)
 		p.reached(d, rooms)
+	case p.calls.Err() != nil: // what this node itself cut when it stopped says nothing about the other server
 	case refusedForGood(r.err) && d.Since != 0 && p.Clock().UnixMilli()-d.Since > givenUp.Milliseconds():
 		// Why: a transaction that a server never takes would keep everything behind it.
 		p.Log.Error("another server does not take a transaction: it is left out", "server", d.Server, "error", r.err)

@@ -33,6 +33,9 @@ const (
 	alice = matrix.UserID("@alice:home.example")
 )
 
+// again is how often a condition is asked that nothing happens for.
+const again = 100 * time.Millisecond
+
 // transaction is what a peer was sent in one request.
 type transaction struct {
 	id   string
@@ -139,13 +142,17 @@ func (p *peer) next(t *testing.T) transaction {
 	}
 }
 
-// until waits until what was taken satisfies a condition.
+// until waits until what was taken satisfies a condition. It is asked now and again also when nothing comes: it may be what has time pass.
 func (p *peer) until(t *testing.T, ok func() bool) {
 	t.Helper()
-	for !ok() {
+	tick := time.NewTicker(again)
+	defer tick.Stop()
+	for end := time.Now().Add(mx.Patience); !ok(); {
 		select {
 		case <-p.done:
-		case <-time.After(mx.Patience):
+		case <-tick.C:
+		}
+		if time.Now().After(end) {
 			t.Fatalf("%s was told no more than %v", p.name, p.bodies())
 		}
 		select {
