@@ -70,12 +70,12 @@ func (s *Service) DeleteRoom(ctx context.Context, admin matrix.Caller, d Deletio
 // deleteRoom is the task: everybody of ours leaves, and then the room goes. After a crash it goes on where it was.
 func (t *task) deleteRoom(ctx context.Context) error {
 	var d Deletion
-	if err := json.Unmarshal(t.Body, &d); err != nil {
+	if err := matrix.Decode(t.Body, &d); err != nil {
 		return err
 	}
 	out := Deleted{Kicked: []matrix.UserID{}, NotKicked: []matrix.UserID{}, Aliases: []matrix.RoomAlias{}}
 	if len(t.Result) > 0 {
-		if err := json.Unmarshal(t.Result, &out); err != nil {
+		if err := matrix.Decode(t.Result, &out); err != nil {
 			return err
 		}
 	}

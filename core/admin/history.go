@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -55,7 +54,7 @@ func (s *Service) PurgeHistory(ctx context.Context, admin matrix.Caller, h Histo
 // purge is the task. It works in pieces by itself; a second run goes on with what is left.
 func (t *task) purge(ctx context.Context) error {
 	var h History
-	if err := json.Unmarshal(t.Body, &h); err != nil {
+	if err := matrix.Decode(t.Body, &h); err != nil {
 		return err
 	}
 	r, err := t.s.Graph.Room(ctx, h.Room)
@@ -157,7 +156,7 @@ type Redacted struct {
 // redact is the task. What is redacted already is passed over, so that it may be repeated.
 func (t *task) redact(ctx context.Context) error {
 	var q Redaction
-	if err := json.Unmarshal(t.Body, &q); err != nil {
+	if err := matrix.Decode(t.Body, &q); err != nil {
 		return err
 	}
 	nid, err := t.s.DB.UserNID(ctx, q.User)

@@ -138,7 +138,7 @@ func (s *Service) texts(ctx context.Context, order string) (map[int64]string, er
 			Sender  string                     `json:"sender"`
 			Content map[string]json.RawMessage `json:"content"`
 		}
-		if json.Unmarshal(body, &e) != nil {
+		if matrix.Decode(body, &e) != nil {
 			return
 		}
 		if of[1] == "sender" {
@@ -217,7 +217,7 @@ func (s *Service) describe(ctx context.Context, l storage.ListedRoom) (*Room, er
 			continue
 		}
 		var c map[string]any
-		if json.Unmarshal(e.Content, &c) == nil {
+		if matrix.Decode(e.Content, &c) == nil {
 			take(e, c)
 		}
 	}

@@ -151,7 +151,7 @@ func (s *Service) doJob(ctx context.Context, j storage.Job) error {
 		return err
 	}
 	var body jobBody
-	if err := json.Unmarshal(j.Body, &body); err != nil {
+	if err := matrix.Decode(j.Body, &body); err != nil {
 		return err
 	}
 	found, err := s.DB.FindAdminTask(ctx, body.Task)

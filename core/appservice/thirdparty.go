@@ -58,12 +58,12 @@ func (t *ThirdParty) protocol(ctx context.Context, name string) *protocol {
 	var out *protocol
 	for _, answer := range t.ask(ctx, t.bridging(name), "protocol/"+url.PathEscape(name), nil) {
 		var p protocol
-		if json.Unmarshal(answer.raw, &p) != nil {
+		if matrix.Decode(answer.raw, &p) != nil {
 			continue
 		}
 		for _, i := range p.Instances {
 			var network string
-			_ = json.Unmarshal(i["network_id"], &network) // one without a network has an empty name
+			_ = matrix.Decode(i["network_id"], &network) // one without a network has an empty name
 			i["instance_id"], _ = json.Marshal(Instance(answer.of.ID, network))
 		}
 		if out == nil {
@@ -123,7 +123,7 @@ func (t *ThirdParty) joined(ctx context.Context, of []*Service, path string, que
 	out := []json.RawMessage{}
 	for _, answer := range t.ask(ctx, of, path, query) {
 		var list []json.RawMessage
-		if json.Unmarshal(answer.raw, &list) == nil {
+		if matrix.Decode(answer.raw, &list) == nil {
 			out = append(out, list...)
 		}
 	}

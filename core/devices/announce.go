@@ -166,7 +166,7 @@ func (s *Service) ComposeEDU(ctx context.Context, row *storage.OutboxRow) ([]cor
 		return []core.EDU{{Type: row.EDU, Content: row.Body}}, nil
 	}
 	var a announcement
-	if err := json.Unmarshal(row.Body, &a); err != nil {
+	if err := matrix.Decode(row.Body, &a); err != nil {
 		return nil, err
 	}
 	keys, err := s.ServeKeys(ctx, map[matrix.UserID][]matrix.DeviceID{a.User: nil})

@@ -177,7 +177,7 @@ func backedUpKey(room matrix.RoomID, session string, body json.RawMessage) (stor
 		Verified   *bool           `json:"is_verified"`
 		Data       json.RawMessage `json:"session_data"`
 	}
-	if err := json.Unmarshal(body, &k); err != nil || k.FirstIndex == nil || k.Forwarded == nil || k.Verified == nil || len(k.Data) == 0 {
+	if err := matrix.Decode(body, &k); err != nil || k.FirstIndex == nil || k.Forwarded == nil || k.Verified == nil || len(k.Data) == 0 {
 		return storage.BackedUpKey{}, matrix.BadJSON("A backed-up key needs first_message_index, forwarded_count, is_verified and session_data.")
 	}
 	if len(body) > maxBackedUp || len(room) > matrix.MaxIDLength || len(session) > matrix.MaxIDLength {

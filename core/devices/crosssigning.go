@@ -96,7 +96,7 @@ func (s *Service) PlanCrossSigning(ctx context.Context, c matrix.Caller, up Cros
 // crossKey checks one key: one ed25519 key, of the caller, for that usage, under no name that a device of his has.
 func (s *Service) crossKey(ctx context.Context, c matrix.Caller, usage string, raw json.RawMessage) (storage.CrossSigningKey, error) {
 	var k crossKey
-	if err := json.Unmarshal(raw, &k); err != nil {
+	if err := matrix.Decode(raw, &k); err != nil {
 		return storage.CrossSigningKey{}, matrix.BadJSON("The " + usage + " key has the wrong form.")
 	}
 	if k.User != c.User || !slices.Contains(k.Usage, usage) || len(k.Keys) != 1 {
@@ -176,7 +176,7 @@ func sameKey(a, b []byte) bool {
 // bare is a key in canonical form without signatures and unsigned.
 func bare(body []byte) ([]byte, error) {
 	var key map[string]json.RawMessage
-	if err := json.Unmarshal(body, &key); err != nil {
+	if err := matrix.Decode(body, &key); err != nil {
 		return nil, err
 	}
 	delete(key, "signatures")

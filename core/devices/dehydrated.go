@@ -91,7 +91,7 @@ func (d *Dehydration) check() error {
 		return matrix.InvalidParam("The display name of a device may have at most 400 bytes.")
 	case len(d.Data) > maxDehydrated:
 		return matrix.TooLarge("The data of a dehydrated device may have at most 256 KiB.")
-	case json.Unmarshal(d.Data, &data) != nil || data.Algorithm == "":
+	case matrix.Decode(d.Data, &data) != nil || data.Algorithm == "":
 		return matrix.BadJSON("The device_data must be an object with an \"algorithm\".")
 	}
 	return nil

@@ -113,7 +113,7 @@ func (s *Service) addIdentity(ctx context.Context, change *storage.Change, c mat
 // parseIdentity is what is stored of the identity keys that a device publishes.
 func parseIdentity(c matrix.Caller, raw json.RawMessage) ([]byte, error) {
 	var id identity
-	if err := json.Unmarshal(raw, &id); err != nil {
+	if err := matrix.Decode(raw, &id); err != nil {
 		return nil, matrix.BadJSON("The device_keys have the wrong form.")
 	}
 	switch {
@@ -129,7 +129,7 @@ func parseIdentity(c matrix.Caller, raw json.RawMessage) ([]byte, error) {
 // to write.
 func identityBody(raw json.RawMessage) ([]byte, error) {
 	var key map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &key); err != nil {
+	if err := matrix.Decode(raw, &key); err != nil {
 		return nil, matrix.BadJSON("A key must be an object.")
 	}
 	if _, ok := key["unsigned"]; !ok {

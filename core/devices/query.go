@@ -171,11 +171,11 @@ func addSignatures(ctx context.Context, db *storage.DB, body []byte, sigs []stor
 		return body, nil
 	}
 	var key map[string]json.RawMessage
-	if err := json.Unmarshal(body, &key); err != nil {
+	if err := matrix.Decode(body, &key); err != nil {
 		return nil, err
 	}
 	var all map[matrix.UserID]map[string]string
-	_ = json.Unmarshal(key["signatures"], &all) // Why no error: what a device wrote there is its own business
+	_ = matrix.Decode(key["signatures"], &all) // Why no error: what a device wrote there is its own business
 	if all == nil {
 		all = map[matrix.UserID]map[string]string{}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -124,7 +123,7 @@ func (s *Service) queryOutside(ctx context.Context, from matrix.ServerName, remo
 	}, func(to matrix.ServerName, raw json.RawMessage, err error) {
 		var a Keys
 		if err == nil {
-			err = json.Unmarshal(raw, &a)
+			err = matrix.Decode(raw, &a)
 		}
 		if err != nil {
 			into.Failures[to] = errUnreachable()
@@ -133,24 +132,18 @@ func (s *Service) queryOutside(ctx context.Context, from matrix.ServerName, remo
 		for user := range remote[to] { // what is said of others is not believed
 			into.DeviceKeys[user] = map[matrix.DeviceID]json.RawMessage{}
 			for id, key := range a.DeviceKeys[user] {
-				if isKeyOf(key, user, id) {
-					into.DeviceKeys[user][id] = key
+				if body, ok := remoteKey(key, user, id); ok {
+					into.DeviceKeys[user][id] = named(body, remoteName(key))
 				}
 			}
-			if key, ok := a.Master[user]; ok {
-				into.Master[user] = key
+			if key, ok := remoteCross(a.Master[user], user, usageMaster); ok {
+				into.Master[user] = key.Body
 			}
-			if key, ok := a.SelfSigning[user]; ok {
-				into.SelfSigning[user] = key
+			if key, ok := remoteCross(a.SelfSigning[user], user, usageSelf); ok {
+				into.SelfSigning[user] = key.Body
 			}
 		}
 	})
-}
-
-// isKeyOf reports whether identity keys say that they belong to a device.
-func isKeyOf(key json.RawMessage, user matrix.UserID, id matrix.DeviceID) bool {
-	var k identity
-	return json.Unmarshal(key, &k) == nil && k.User == user && k.Device == id
 }
 
 // claimOutside claims keys of devices of users of other servers.
@@ -169,15 +162,21 @@ func (s *Service) claimOutside(ctx context.Context, from matrix.ServerName, remo
 			Keys Claimed `json:"one_time_keys"`
 		}
 		if err == nil {
-			err = json.Unmarshal(raw, &a)
+			err = matrix.Decode(raw, &a)
 		}
 		if err != nil {
 			failures[to] = errUnreachable()
 			return
 		}
-		for user := range remote[to] {
-			if keys, ok := a.Keys[user]; ok {
-				out[user] = keys
+		for user, devices := range remote[to] {
+			for id, algorithm := range devices {
+				for name, raw := range a.Keys[user][id] {
+					// Why so exact: a key that nobody asked for, or that is none, would spoil the answers of others.
+					if key, err := parseKey(0, name, raw); err == nil && key.Algorithm == algorithm {
+						out.add(claimant{user: user, device: id}, key)
+						break
+					}
+				}
 			}
 		}
 	})
@@ -215,15 +214,15 @@ func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, 
 	if err != nil {
 		return err
 	}
-	var list ServedList
-	if err := json.Unmarshal(raw, &list); err != nil || list.UserID != user || len(list.Devices) > maxRemote {
+	var list toldList
+	if err := matrix.Decode(raw, &list); err != nil || list.UserID != user || list.Devices == nil || len(list.Devices) > maxRemote {
 		return matrix.BadJSON("The device list has the wrong form.")
 	}
 	change := &storage.Change{}
 	change.Guard(storage.DropRemoteKeys(nid)...)
-	for _, d := range list.Devices {
-		if body, err := identityBody(d.Keys); err == nil && isKeyOf(body, user, d.ID) {
-			change.Add(&storage.DeviceKeysRow{User: nid, Device: d.ID, Body: named(body, d.Name)})
+	for id, d := range list.devices() {
+		if body, ok := remoteKey(d.Keys, user, id); ok {
+			change.Add(&storage.DeviceKeysRow{User: nid, Device: id, Body: named(body, d.Name)})
 		}
 	}
 	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
@@ -249,16 +248,9 @@ func (s *Service) ourSide(ctx context.Context, user int64) (matrix.ServerName, e
 // addRemoteCross adds the cross-signing keys of a user of another server, where they have the right form.
 func addRemoteCross(change *storage.Change, nid int64, user matrix.UserID, master, self json.RawMessage) {
 	for usage, raw := range map[string]json.RawMessage{usageMaster: master, usageSelf: self} {
-		var k crossKey
-		if json.Unmarshal(raw, &k) != nil || k.User != user || len(k.Keys) != 1 || !slices.Contains(k.Usage, usage) {
-			continue
-		}
-		body, err := identityBody(raw)
-		if err != nil {
-			continue
-		}
-		for _, pub := range k.Keys {
-			change.Add(&storage.CrossSigningRow{CrossSigningKey: storage.CrossSigningKey{User: nid, Usage: usage, KeyID: pub, Body: body}})
+		if key, ok := remoteCross(raw, user, usage); ok {
+			key.User = nid
+			change.Add(&storage.CrossSigningRow{CrossSigningKey: key})
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (s *Service) addressOutside(change *storage.Change, sender matrix.UserID, t
 // ReceiveToDevice takes messages of another server for devices of one of ours; a message that comes again is not delivered again.
 func (s *Service) ReceiveToDevice(ctx context.Context, origin, ours matrix.ServerName, content json.RawMessage) error {
 	var m directMessage
-	if json.Unmarshal(content, &m) != nil || m.Sender.Server() != origin || len(m.Type) > maxType || len(m.MessageID) > maxTxn {
+	if matrix.Decode(content, &m) != nil || m.Sender.Server() != origin || len(m.Type) > maxType || len(m.MessageID) > maxTxn {
 		return nil
 	}
 	if _, err := matrix.ParseUserID(string(m.Sender)); err != nil {
@@ -83,19 +83,24 @@ func (s *Service) ReceiveToDevice(ctx context.Context, origin, ours matrix.Serve
 }
 
 // ReceiveDeviceUpdate takes a change of a device of a user of another server. One that follows the last known change of a
-// list that is kept is entered; after any other the list is fetched again. Spec: server-server-api/#device-management
+// list that is kept is entered; after any other, and after what cannot be read, the list is fetched again.
+// Spec: server-server-api/#device-management
 func (s *Service) ReceiveDeviceUpdate(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
 	var u deviceUpdate
-	if json.Unmarshal(content, &u) != nil || u.User.Server() != origin || u.Device == "" || len(u.Device) > maxKeyName {
+	spoilt := matrix.Decode(content, &u) != nil || u.Device == "" || len(u.Device) > maxKeyName
+	if u.User.Server() != origin {
 		return nil
+	}
+	if spoilt {
+		return s.receiveChange(ctx, u.User, func(*storage.Change, int64) bool { return false })
 	}
 	if known, err := s.knownAlready(ctx, &u); err != nil || known {
 		return err
 	}
 	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {
 		stream, err := s.db.FindRemoteDevices(ctx, nid)
-		body, bad := identityBody(u.Keys)
-		if err != nil || !slices.Contains(u.Prev, stream) || !u.Deleted && u.Keys != nil && (bad != nil || !isKeyOf(body, u.User, u.Device)) {
+		body, ok := remoteKey(u.Keys, u.User, u.Device)
+		if err != nil || !slices.Contains(u.Prev, stream) || !u.Deleted && u.Keys != nil && !ok {
 			return false
 		}
 		change.Guard(storage.MoveRemoteDevices(nid, stream, u.Stream))
@@ -149,7 +154,7 @@ func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, erro
 // ReceiveSigningUpdate takes new cross-signing keys of a user of another server.
 func (s *Service) ReceiveSigningUpdate(ctx context.Context, origin matrix.ServerName, content json.RawMessage) error {
 	var u signingUpdate
-	if json.Unmarshal(content, &u) != nil || u.User.Server() != origin {
+	if matrix.Decode(content, &u) != nil || u.User.Server() != origin {
 		return nil
 	}
 	return s.receiveChange(ctx, u.User, func(change *storage.Change, nid int64) bool {

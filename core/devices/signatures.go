@@ -75,7 +75,7 @@ func (up *signatures) add(ctx context.Context, owner matrix.UserID, target strin
 	var signed struct {
 		Signatures map[matrix.UserID]map[string]string `json:"signatures"`
 	}
-	if err := json.Unmarshal(body, &signed); err != nil {
+	if err := matrix.Decode(body, &signed); err != nil {
 		return matrix.BadJSON("The signatures have the wrong form.")
 	}
 	for keyID, sig := range signed.Signatures[up.caller.User] {
@@ -129,7 +129,7 @@ func (up *signatures) signer(ctx context.Context, owner matrix.UserID, isDevice 
 			return "", matrix.InvalidSignature("The key is not signed by a device of yours.")
 		}
 		var id identity
-		if err := json.Unmarshal(body, &id); err != nil {
+		if err := matrix.Decode(body, &id); err != nil {
 			return "", err
 		}
 		return id.Keys[keyID], nil

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -231,7 +230,7 @@ func texts(b []byte, key string, values []string) []byte {
 // parse reads a record back.
 func parse(body []byte) (Record, error) {
 	var r Record
-	if err := json.Unmarshal(body, &r); err != nil {
+	if err := matrix.Decode(body, &r); err != nil {
 		return r, fmt.Errorf("the record is not what was written: %w", err)
 	}
 	return r, nil

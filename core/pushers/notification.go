@@ -46,7 +46,7 @@ func (p present) text(typ string) string {
 		Name  string `json:"name"`
 		Alias string `json:"alias"`
 	}
-	_ = json.Unmarshal(e.Content, &c) // a broken name is no name
+	_ = matrix.Decode(e.Content, &c) // a broken name is no name
 	return c.Name + c.Alias
 }
 
@@ -95,7 +95,7 @@ type body struct {
 // json is the request for a pusher: the pusher's data is passed on without the url.
 func (n *notification) json(row *storage.Pusher) []byte {
 	to := device{AppID: row.AppID, PushKey: row.PushKey, TS: row.SetAt / 1000, Data: map[string]json.RawMessage{}}
-	_ = json.Unmarshal(row.Data, &to.Data) // it was checked when it was set
+	_ = matrix.Decode(row.Data, &to.Data) // it was checked when it was set
 	delete(to.Data, "url")
 	b := body{Priority: n.priority(), Counts: counts{n.unread}}
 	if n.event != nil {

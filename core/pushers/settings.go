@@ -137,7 +137,7 @@ func (s *Service) check(ctx context.Context, q *Setting) (gateway string, err er
 	var data struct {
 		URL string `json:"url"`
 	}
-	if err := json.Unmarshal(q.Data, &data); err != nil || q.Data[0] != '{' {
+	if err := matrix.Decode(q.Data, &data); err != nil || q.Data[0] != '{' {
 		return "", matrix.InvalidParam("The data of a pusher is an object whose url is a text.")
 	}
 	if data.URL == "" {

@@ -6,7 +6,6 @@ package retention
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"rempart/core/rooms"
+	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -221,7 +221,7 @@ func (s *Service) told(what string, n int64, err error) error {
 
 func (s *Service) fold(ctx context.Context, body []byte) error {
 	var f rooms.Folding
-	if err := json.Unmarshal(body, &f); err != nil {
+	if err := matrix.Decode(body, &f); err != nil {
 		return err
 	}
 	return s.o.Rooms.Fold(ctx, f)

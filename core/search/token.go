@@ -40,7 +40,7 @@ func ParseToken(text string) (t Token, err error) {
 	}
 	body, err := base64.RawURLEncoding.DecodeString(text)
 	if err == nil {
-		err = json.Unmarshal(body, &t)
+		err = matrix.Decode(body, &t)
 	}
 	if err != nil || t.Offset < 0 || t.Passed < 0 {
 		return t, matrix.InvalidParam("next_batch must be what an earlier search gave.")

@@ -169,7 +169,7 @@ func (s *Service) leave(ctx context.Context, j storage.Job) error {
 		return nil // whoever runs with rooms does it
 	}
 	var w profileWork
-	if err := json.Unmarshal(j.Body, &w); err != nil {
+	if err := matrix.Decode(j.Body, &w); err != nil {
 		return err
 	}
 	if err := s.members.LeaveAll(ctx, w.User, w.NID); err != nil {

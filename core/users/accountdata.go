@@ -98,7 +98,7 @@ func (s *Service) trySetTag(ctx context.Context, c matrix.Caller, room int64, ta
 	}
 	var t tags
 	if was.Content != nil {
-		_ = json.Unmarshal(was.Content, &t) // Why no error: a client may have stored anything; it is replaced then
+		_ = matrix.Decode(was.Content, &t) // Why no error: a client may have stored anything; it is replaced then
 	}
 	if t.Tags == nil {
 		t.Tags = map[string]json.RawMessage{}

@@ -75,7 +75,7 @@ func checkFilter(body json.RawMessage) error {
 		return matrix.TooLarge("A filter may have at most 64 KiB.")
 	}
 	var f filterShape
-	if err := json.Unmarshal(body, &f); err != nil {
+	if err := matrix.Decode(body, &f); err != nil {
 		return matrix.BadJSON("The filter has the wrong form.").Wrap(err)
 	}
 	if f.EventFormat != "" && f.EventFormat != "client" && f.EventFormat != "federation" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rempart/internal/mail"
+	"rempart/internal/matrix"
 	"rempart/storage"
 )
 
@@ -84,7 +85,7 @@ func (s *Service) sendLetter(ctx context.Context, j storage.Job) error {
 		return ignoreGuard(err) // another node has it
 	}
 	var l mail.Letter
-	err := json.Unmarshal(j.Body, &l)
+	err := matrix.Decode(j.Body, &l)
 	if err == nil {
 		err = s.people.Mail.Send(ctx, l)
 	}

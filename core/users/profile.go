@@ -102,7 +102,7 @@ func (s *Service) SetProfileField(ctx context.Context, c matrix.Caller, id matri
 // profileText is the value of one of the two fields that are strings; "" removes it.
 func profileText(name string, value json.RawMessage) (string, error) {
 	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
+	if err := matrix.Decode(value, &text); err != nil {
 		return "", matrix.BadJSON("The profile field \"" + name + "\" must be a string.")
 	}
 	limit := maxDisplayName

@@ -134,13 +134,26 @@ func (s *Service) askProfile(ctx context.Context, from matrix.ServerName, id mat
 	if len(raw) > maxProfileBytes {
 		return p, errProfileTooLarge()
 	}
-	if err := json.Unmarshal(raw, &p.whole); err != nil {
-		return p, err
-	}
+	p.whole, err = readProfile(raw)
 	p.size = len(raw)
-	for name := range p.whole {
-		if checkProfileKey(name) != nil || string(p.whole[name]) == "null" {
-			delete(p.whole, name)
+	return p, err
+}
+
+// readProfile reads what another server says of a user. Fields that cannot be are left out.
+// Why canonical: what is nested without end, or no text, is nothing that can be handed on.
+func readProfile(raw []byte) (Profile, error) {
+	body, err := matrix.CanonicalJSON(raw)
+	if err != nil {
+		return nil, err
+	}
+	var p Profile
+	if err := matrix.Decode(body, &p); err != nil || p == nil {
+		return nil, matrix.BadJSON("The profile has the wrong form.").Wrap(err)
+	}
+	for name, value := range p {
+		isText := name == "displayname" || name == "avatar_url"
+		if checkProfileKey(name) != nil || string(value) == "null" || isText && value[0] != '"' {
+			delete(p, name)
 		}
 	}
 	return p, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,5 +70,49 @@ func TestProfilesElsewhere(t *testing.T) {
 	far.asked = 0
 	if _, err := r.LookUpProfile(t.Context(), matrix.Caller{}, "@nobody:hs1"); !matrix.HasCode(err, matrix.CodeNotFound) || far.asked != 0 {
 		t.Errorf("a user of our own: %v, others asked %d times", err, far.asked)
+	}
+}
+
+// A profile elsewhere that cannot be read leaves the one that is remembered; a field that cannot be read takes no other with it.
+func TestSpoiltProfilesElsewhere(t *testing.T) {
+	far := &elsewhere{}
+	events := bus.New[storage.Batch]()
+	db := storagetest.Open(t, storage.Options{URL: t.TempDir() + "/rempart.db", Publish: events.Publish})
+	r := newRig(t, db, events, func(o *users.Options) { o.Peers = far })
+	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
+	read := func(answer string) string {
+		t.Helper()
+		r.now.Add(2 * time.Minute)
+		far.answer = answer
+		p, err := r.LookUpProfile(t.Context(), matrix.Caller{}, "@dora:there.example")
+		if err != nil {
+			t.Fatalf("%.100q: %v", answer, err)
+		}
+		text, err := json.Marshal(p)
+		if err != nil {
+			t.Fatalf("%.100q: %v", answer, err)
+		}
+		return string(text)
+	}
+	const dora = `{"displayname":"Dora"}`
+	for answer, want := range map[string]string{
+		`{"displayname":"Dora","avatar_url":5}`:                                   dora,
+		`{"displayname":"Dora","avatar_url":{"x":[]},"Other Name":1}`:             dora,
+		`{"displayname":"Eve","displayname":"Dora","DISPLAYNAME":"Eve"}`:          dora,
+		`{"displayname":["Eve"]}`:                                                 `{}`,
+		`{"displayname":"Dora","org.example.x": 1e400 }`:                          `{"displayname":"Dora","org.example.x":1e400}`,
+		`{"displayname":"Dora","org.example.` + strings.Repeat("x", 300) + `":1}`: dora,
+		// as a whole these are none
+		`null`: dora, `[]`: dora, `"x"`: dora, `5`: dora, `no JSON`: dora,
+		`{"displayname":"Eve","org.example.x":` + deep + `}`:                          dora,
+		"{\"displayname\":\"Eve\",\"org.example.x\":\"\xff\"}":                        dora,
+		`{"displayname":"Eve","org.example.x":"` + strings.Repeat("x", 64<<10) + `"}`: dora,
+	} {
+		if got := read(dora); got != dora {
+			t.Fatal(got)
+		}
+		if got := read(answer); got != want {
+			t.Errorf("%.100q: read as %.100s, want %s", answer, got, want)
+		}
 	}
 }

@@ -113,7 +113,7 @@ func (s *Service) doProfileJob(ctx context.Context, j storage.Job) error {
 
 func (s *Service) writeProfile(ctx context.Context, j storage.Job) error {
 	var w profileWork
-	if err := json.Unmarshal(j.Body, &w); err != nil {
+	if err := matrix.Decode(j.Body, &w); err != nil {
 		return err
 	}
 	p, err := s.db.GetProfile(ctx, w.NID)

@@ -79,7 +79,7 @@ func (s *Service) interact(ctx context.Context, in Interaction) (got shown, err 
 	if len(in.Auth) == 0 || string(in.Auth) == "null" {
 		return got, s.challenge(ctx, in, &uiaState{}, nil)
 	}
-	if err := json.Unmarshal(in.Auth, &auth); err != nil {
+	if err := matrix.Decode(in.Auth, &auth); err != nil {
 		return got, matrix.BadJSON("The \"auth\" object has the wrong form.")
 	}
 	state, err := s.uiaState(ctx, in, auth.Session)
@@ -185,7 +185,7 @@ func (s *Service) uiaState(ctx context.Context, in Interaction, id string) (*uia
 		return nil, err
 	}
 	state := &uiaState{id: id}
-	if err := json.Unmarshal(body, state); err != nil {
+	if err := matrix.Decode(body, state); err != nil {
 		return nil, err
 	}
 	if state.Operation != in.Operation || state.User != in.User.User {

@@ -115,7 +115,7 @@ func (s *Service) pageState(ctx context.Context, session, stage string) (*uiaSta
 		return nil, err
 	}
 	state := &uiaState{id: session}
-	if err := json.Unmarshal(body, state); err != nil {
+	if err := matrix.Decode(body, state); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(state.Completed, stage) && !mayFollow(state.Flows, state.Completed, stage) {

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
@@ -126,6 +127,9 @@ func (c *Client) call(ctx context.Context, from, to matrix.ServerName, q request
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", to, err)
 	}
+	if !utf8.Valid(body) { // Why: encoding/json lets it pass, and what holds it is read by none of our clients
+		return fmt.Errorf("ask %s: %w", to, errNotJSON)
+	}
 	if raw, ok := into.(*json.RawMessage); ok {
 		if !json.Valid(body) {
 			return fmt.Errorf("ask %s: %w", to, errNotJSON)
@@ -133,7 +137,7 @@ func (c *Client) call(ctx context.Context, from, to matrix.ServerName, q request
 		*raw = body
 		return nil
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := matrix.Decode(body, into); err != nil {
 		return fmt.Errorf("ask %s: %w", to, errors.Join(errNotJSON, err))
 	}
 	return nil

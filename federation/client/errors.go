@@ -1,11 +1,12 @@
 package client
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"rempart/internal/matrix"
@@ -27,21 +28,22 @@ func (e *RemoteError) Error() string {
 }
 
 // Unwrap gives the refusal in the protocol's form, so that [matrix.AsError] hands it on to clients.
-// Why not what is about tokens: a client would take it for its own and log out.
+// Why not what is about tokens: a client would take it for its own and log out. Why 502 for all that is no refusal: a status of success
+// would tell it that the thing is done, one of failure that we failed.
 func (e *RemoteError) Unwrap() error {
 	switch {
 	case e.Status == http.StatusUnauthorized, e.Err.Code == matrix.CodeUnknownToken, e.Err.Code == matrix.CodeMissingToken:
 		return matrix.NewError(http.StatusBadGateway, matrix.CodeUnknown, "The other server did not accept this server's request.")
+	case e.Status < 400 || e.Status > 499 || e.Err.Code == "":
+		return matrix.NewError(http.StatusBadGateway, matrix.CodeUnknown, strings.TrimSpace("The other server failed. It says: "+strconv.Itoa(e.Status)+" "+e.Err.Message))
 	}
 	return e.Err
 }
 
 // RetryAfter is how long a peer that refused for its load asks us to wait, 0 when it does not say.
 func (e *RemoteError) RetryAfter() time.Duration {
-	if ms, ok := e.Err.Extra["retry_after_ms"].(float64); ok && ms > 0 {
-		return time.Duration(min(ms, float64(time.Hour.Milliseconds()))) * time.Millisecond
-	}
-	return 0
+	ms, _ := e.Err.Extra["retry_after_ms"].(int64)
+	return time.Duration(ms) * time.Millisecond
 }
 
 // AsRemote finds a refusal by another server in a chain of errors.
@@ -50,28 +52,38 @@ func AsRemote(err error) (*RemoteError, bool) {
 	return e, errors.As(err, &e)
 }
 
-// maxErrorText bounds what is kept of the text of a refusal.
-const maxErrorText = 300
+// Bounds of what is kept of a refusal: its text, its code.
+const (
+	maxErrorText = 300
+	maxErrorCode = 100
+)
 
-// remoteError reads the refusal in an answer.
+// remoteError reads the refusal in an answer. Of what else it says only two fields that clients know are kept.
+// Why: others have them open pages or ask for passwords, and one is how our own policy speaks.
 func remoteError(server matrix.ServerName, res *http.Response) *RemoteError {
 	e := &RemoteError{Server: server, Status: res.StatusCode, Err: &matrix.Error{Status: res.StatusCode}}
 	body, err := io.ReadAll(io.LimitReader(res.Body, smallAnswer))
 	if err != nil {
 		return e
 	}
-	var extra map[string]any
-	if json.Unmarshal(body, &extra) != nil {
+	var answer map[string]any
+	if matrix.Decode(body, &answer) != nil {
 		return e
 	}
-	e.Err.Code, _ = extra["errcode"].(string)
-	e.Err.Message, _ = extra["error"].(string)
-	if len(e.Err.Message) > maxErrorText {
-		e.Err.Message = e.Err.Message[:maxErrorText]
+	e.Err.Code, _ = answer["errcode"].(string)
+	e.Err.Message, _ = answer["error"].(string)
+	if len(e.Err.Code) > maxErrorCode {
+		e.Err.Code = ""
 	}
-	delete(extra, "errcode")
-	delete(extra, "error")
-	delete(extra, matrix.ReasonKey) // Why: it is how our own policy speaks
-	e.Err.Extra = extra
+	if len(e.Err.Message) > maxErrorText {
+		e.Err.Message = strings.ToValidUTF8(e.Err.Message[:maxErrorText], "")
+	}
+	e.Err.Extra = map[string]any{}
+	if version, ok := answer["room_version"].(string); ok && len(version) <= maxErrorCode {
+		e.Err.Extra["room_version"] = version
+	}
+	if ms, ok := answer["retry_after_ms"].(float64); ok && ms > 0 {
+		e.Err.Extra["retry_after_ms"] = int64(min(ms, float64(time.Hour.Milliseconds())))
+	}
 	return e
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -95,6 +96,12 @@ func TestHostileAnswers(t *testing.T) {
 			endless(w, " ")
 		},
 		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
+		"no UTF-8": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "{\"pdus\":[{\"x\":\"\xff\"}]}")
+		},
+		"deep": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"pdus":[`+strings.Repeat("[", 50_000)+strings.Repeat("]", 50_000)+`]}`)
+		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://b.org/x", http.StatusTemporaryRedirect)
 		},
@@ -183,6 +190,42 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := r.client.Event(t.Context(), "stranger.org", "a.org:99", "$e"); err == nil {
 		t.Error("asked in the name of a server that is not ours")
+	}
+}
+
+// What another server answers instead of an answer is neither a success nor a failure of ours, and has our clients do nothing.
+func TestRefusalsOfOddForms(t *testing.T) {
+	r := newRig(t)
+	r.Host("a.org", "9.9.9.9")
+	for i, c := range []struct {
+		status int
+		body   string
+		want   string
+	}{
+		{http.StatusNotModified, "", "502 M_UNKNOWN map[]"},
+		{http.StatusFound, `{"errcode":"M_FORBIDDEN"}`, "502 M_UNKNOWN map[]"},
+		{http.StatusInternalServerError, `{"errcode":"M_UNKNOWN"}`, "502 M_UNKNOWN map[]"},
+		{http.StatusNotFound, "no such page", "502 M_UNKNOWN map[]"},
+		{http.StatusForbidden, `{"ERRCODE":"M_FORBIDDEN"}`, "502 M_UNKNOWN map[]"},
+		{http.StatusForbidden, `{"errcode":["M_FORBIDDEN"]}`, "502 M_UNKNOWN map[]"},
+		{http.StatusForbidden, `{"errcode":"` + strings.Repeat("X", 1000) + `"}`, "502 M_UNKNOWN map[]"},
+		{http.StatusForbidden, `{"errcode":"M_FORBIDDEN","error":{"x":1},"flows":[],"session":"s"}`, "403 M_FORBIDDEN map[]"},
+		{http.StatusForbidden, `{"errcode":"M_CONSENT_NOT_GIVEN","consent_uri":"https://b.org/"}`, "403 M_CONSENT_NOT_GIVEN map[]"},
+		{http.StatusTooManyRequests, `{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1e300}`, "429 M_LIMIT_EXCEEDED map[retry_after_ms:3600000]"},
+		{http.StatusTooManyRequests, `{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":-5}`, "429 M_LIMIT_EXCEEDED map[]"},
+		{http.StatusBadRequest, `{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","room_version":"9"}`, "400 M_INCOMPATIBLE_ROOM_VERSION map[room_version:9]"},
+		{http.StatusBadRequest, `{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","room_version":{"9":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`,
+			"400 M_INCOMPATIBLE_ROOM_VERSION map[]"},
+	} {
+		at := fmt.Sprintf("9.9.9.9:%d", 100+i)
+		r.Serve(at, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}), "a.org")
+		_, err := r.client.Event(t.Context(), "us.org", matrix.ServerName(fmt.Sprintf("a.org:%d", 100+i)), "$e")
+		if m := matrix.AsError(err); err == nil || fmt.Sprintf("%d %s %v", m.Status, m.Code, m.Extra) != c.want {
+			t.Errorf("%d %.80s: %d %s %v, want %s", c.status, c.body, m.Status, m.Code, m.Extra, c.want)
+		}
 	}
 }
 

@@ -32,26 +32,9 @@ func (c *Client) QueryDirectory(ctx context.Context, from, to matrix.ServerName,
 	return room, answer.Servers, err
 }
 
-// UserDevices is the device list of a remote user.
-type UserDevices struct {
-	UserID         matrix.UserID   `json:"user_id"`
-	StreamID       int64           `json:"stream_id"`
-	Devices        []UserDevice    `json:"devices"`
-	MasterKey      json.RawMessage `json:"master_key"`
-	SelfSigningKey json.RawMessage `json:"self_signing_key"`
-}
-
-// UserDevice is one device in a list.
-type UserDevice struct {
-	DeviceID matrix.DeviceID `json:"device_id"`
-	Keys     json.RawMessage `json:"keys"`
-	Name     string          `json:"device_display_name"`
-}
-
-// UserDevices fetches the device list of a user. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
-func (c *Client) UserDevices(ctx context.Context, from, to matrix.ServerName, user matrix.UserID) (*UserDevices, error) {
-	var d UserDevices
-	return &d, c.call(ctx, from, to, get(path(v1+"user/devices", string(user))), &d)
+// UserDevices fetches the device list of a user, in the operation's own JSON. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
+func (c *Client) UserDevices(ctx context.Context, from, to matrix.ServerName, user matrix.UserID) (answer json.RawMessage, err error) {
+	return answer, c.call(ctx, from, to, get(path(v1+"user/devices", string(user))), &answer)
 }
 
 // QueryKeys asks for the device keys of users; body and answer are the operation's own JSON.
@@ -88,7 +71,10 @@ func (c *Client) OpenIDUserinfo(ctx context.Context, to matrix.ServerName, token
 // Version asks for name and version of a server's software. Spec: server-server-api/#get_matrixfederationv1version
 func (c *Client) Version(ctx context.Context, to matrix.ServerName) (name, version string, err error) {
 	var answer struct {
-		Server struct{ Name, Version string } `json:"server"`
+		Server struct {
+			Name    string `json:"name"`
+			Version string `json:"version"`
+		} `json:"server"`
 	}
 	q := get(v1 + "version").upTo(smallAnswer)
 	q.unsigned = true

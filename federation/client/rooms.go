@@ -126,7 +126,7 @@ func unknownOperation(e *RemoteError) bool {
 // Spec: server-server-api/#put_matrixfederationv1inviteroomideventid
 func (c *Client) inviteV1(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, id matrix.EventID, i Invitation) (json.RawMessage, error) {
 	var event map[string]json.RawMessage
-	if err := json.Unmarshal(i.Event, &event); err != nil {
+	if err := matrix.Decode(i.Event, &event); err != nil {
 		return nil, fmt.Errorf("encode invite: %w", err)
 	}
 	unsigned, err := json.Marshal(map[string]any{"invite_room_state": i.State})
@@ -145,7 +145,7 @@ func (c *Client) inviteV1(ctx context.Context, from, to matrix.ServerName, room 
 	var answer struct {
 		Event json.RawMessage `json:"event"`
 	}
-	if len(pair) != 2 || json.Unmarshal(pair[1], &answer) != nil {
+	if len(pair) != 2 || matrix.Decode(pair[1], &answer) != nil {
 		return nil, fmt.Errorf("ask %s: %w", to, errNotJSON)
 	}
 	return answer.Event, nil

@@ -131,7 +131,7 @@ func refusals(raw []byte) (map[matrix.EventID]string, error) {
 			Error string `json:"error"`
 		} `json:"pdus"`
 	}
-	if err := json.Unmarshal(raw, &answer); err != nil {
+	if err := matrix.Decode(raw, &answer); err != nil {
 		return nil, errors.Join(errNotJSON, err)
 	}
 	var refused map[matrix.EventID]string

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +88,7 @@ func (w *wellKnown) ask(ctx context.Context, server matrix.ServerName) (matrix.S
 	var file struct {
 		Server string `json:"m.server"`
 	}
-	if err := json.Unmarshal(body, &file); err != nil {
+	if err := matrix.Decode(body, &file); err != nil {
 		return "", 0, err
 	}
 	to, err := matrix.ParseServerName(file.Server)

@@ -3,7 +3,6 @@ package keys
 import (
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,7 +41,7 @@ func parse(name matrix.ServerName, raw []byte, now time.Time) ([]storage.ServerK
 		return nil, err
 	}
 	var res response
-	if err := json.Unmarshal(object, &res); err != nil {
+	if err := matrix.Decode(object, &res); err != nil {
 		return nil, fmt.Errorf("decode keys: %w", err)
 	}
 	if res.ServerName != name {

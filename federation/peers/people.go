@@ -25,11 +25,7 @@ func (p *Peers) ClaimKeys(ctx context.Context, from, to matrix.ServerName, body 
 
 // DeviceList fetches the device list of a user.
 func (p *Peers) DeviceList(ctx context.Context, from, to matrix.ServerName, user matrix.UserID) (json.RawMessage, error) {
-	list, err := p.client.UserDevices(ctx, from, to, user)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(list)
+	return p.client.UserDevices(ctx, from, to, user)
 }
 
 // Profile asks for a user's profile or one field of it.

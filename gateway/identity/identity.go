@@ -153,7 +153,7 @@ func (c *Client) do(ctx context.Context, token, method, path string, body, into 
 	if res.StatusCode != http.StatusOK {
 		return refusal(res.StatusCode, answer)
 	}
-	if err := json.Unmarshal(answer, into); err != nil {
+	if err := matrix.Decode(answer, into); err != nil {
 		return notUnderstood(err)
 	}
 	return nil
@@ -166,7 +166,7 @@ func refusal(status int, answer []byte) error {
 		Code    string `json:"errcode"`
 		Message string `json:"error"`
 	}
-	if json.Unmarshal(answer, &e) != nil || e.Code == "" || len(e.Code) > 100 || len(e.Message) > 1000 {
+	if matrix.Decode(answer, &e) != nil || e.Code == "" || len(e.Code) > 100 || len(e.Message) > 1000 {
 		return notUnderstood(fmt.Errorf("status %d", status))
 	}
 	if e.Code == matrix.CodeUnknownToken || e.Code == matrix.CodeMissingToken {

@@ -5,7 +5,6 @@ package pushgateway
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 
 	"rempart/core"
 	"rempart/internal/egress"
+	"rempart/internal/matrix"
 )
 
 // Limits of one request.
@@ -80,7 +80,7 @@ func (c *Client) Notify(ctx context.Context, address string, body []byte) (rejec
 		Rejected []string `json:"rejected"`
 	}
 	// Why a failure: what answers 200 to everything, such as a portal, has delivered nothing.
-	if err := json.Unmarshal(answer, &a); err != nil {
+	if err := matrix.Decode(answer, &a); err != nil {
 		return nil, fmt.Errorf("the push gateway's answer is not understood: %w", err)
 	}
 	return a.Rejected, nil

@@ -69,6 +69,7 @@ func TestBrokenLawsAreCaught(t *testing.T) {
 		"6 resolver":               {"federation/client/a.go", body + "import \"net\"\n\nvar r = net.LookupSRV\n", "law 6"},
 		"2 requests in the core":   {"core/rooms/a.go", body + "import \"net/http\"\n\nvar h http.Handler\n", "law 2"},
 		"8 keys in any letters":    {"core/rooms/a.go", body + "import \"encoding/json\"\n\nvar u = json.Unmarshal\n", "law 8"},
+		"8 answers of others":      {"core/devices/a.go", body + "import \"encoding/json\"\n\nvar u = json.Unmarshal\n", "law 8"},
 		"7 egress in the core":     {"core/push/a.go", importing("rempart/internal/egress"), "law 7"},
 		"testkit in the server":    {"core/rooms/a.go", importing("rempart/internal/testkit"), "only tests"},
 		"cmd imported":             {"clientapi/a.go", importing("rempart/cmd/rempart"), "nothing imports cmd"},

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rempart/core/devices"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/mx"
 )
@@ -99,8 +100,10 @@ func TestChangesOfDevicesNameTheOneBefore(t *testing.T) {
 	if fetches > 1 {
 		t.Errorf("the list would have been fetched %d times", fetches)
 	}
-	list, err := i.UserDevices(ctx, i.name, matrix.ServerName(i.home.Name), matrix.UserID(i.alice.UserID))
+	raw, err := i.UserDevices(ctx, i.name, matrix.ServerName(i.home.Name), matrix.UserID(i.alice.UserID))
 	mx.Must(t, err)
+	var list devices.ServedList
+	mx.Must(t, json.Unmarshal(raw, &list))
 	if list.StreamID != seen[len(seen)-1] || len(list.Devices) != 1 {
 		t.Errorf("the list is that of %d, the last change %v", list.StreamID, seen)
 	}

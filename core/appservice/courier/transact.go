@@ -39,7 +39,7 @@ func (f *flight) empty() bool {
 
 func readFlight(raw []byte) (*flight, error) {
 	f := &flight{}
-	if err := json.Unmarshal(raw, f); err != nil {
+	if err := matrix.Decode(raw, f); err != nil {
 		return nil, fmt.Errorf("read the transaction for an application service: %w", err)
 	}
 	return f, nil
