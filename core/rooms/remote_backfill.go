@@ -2,6 +2,9 @@ package rooms
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
 	"time"
 
 	"rempart/internal/matrix"
@@ -89,7 +92,7 @@ func (s *Service) edges(ctx context.Context, r *Room) ([]matrix.EventID, error) 
 
 // backfillFrom asks one server and takes in what it gives, the oldest first. It tells how many events are new.
 func (s *Service) backfillFrom(ctx context.Context, r *Room, from, to matrix.ServerName, edges []matrix.EventID) (int, error) {
-	raws, err := s.opts.Peers.Backfill(ctx, from, to, r.id, edges, backfillPage)
+	raws, err := s.pageBefore(ctx, r, from, to, edges)
 	if err != nil {
 		return 0, err
 	}
@@ -112,6 +115,33 @@ func (s *Service) backfillFrom(ctx context.Context, r *Room, from, to matrix.Ser
 		}
 	}
 	return n, nil
+}
+
+// pageBefore asks a server for some events and history from before them. Who does not understand the question is asked for the events one by
+// one, and for what who knows them would miss. Why: Dendrite refuses it for rooms whose id names no server, those of version 12.
+func (s *Service) pageBefore(ctx context.Context, r *Room, from, to matrix.ServerName, edges []matrix.EventID) ([]json.RawMessage, error) {
+	raws, refusal := s.opts.Peers.Backfill(ctx, from, to, r.id, edges, backfillPage)
+	if refusal == nil || !notUnderstood(refusal) {
+		return raws, refusal
+	}
+	for _, id := range edges {
+		raw, err := s.opts.Peers.Event(ctx, from, to, id)
+		if err != nil {
+			return nil, errors.Join(refusal, err)
+		}
+		raws = append(raws, raw)
+	}
+	before, err := s.opts.Peers.MissingEvents(ctx, from, to, r.id, []matrix.EventID{}, edges, backfillPage-len(edges))
+	if err != nil {
+		s.log.Info("what comes before events of history is not told", "room", r.id, "server", to, "error", err)
+	}
+	return append(raws, before...), nil
+}
+
+// notUnderstood reports whether another server found a question wrong, or does not know it, other than not admitting it.
+func notUnderstood(err error) bool {
+	var e *matrix.Error
+	return errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound)
 }
 
 // withoutPlace are those events that are not in the graph yet.

@@ -282,6 +282,12 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 
 // asker is the server in whose name others are asked about a room: that of a member.
 func (s *Service) asker(ctx context.Context, r *Room) (matrix.ServerName, error) {
+	user, err := s.askingUser(ctx, r)
+	return user.Server(), err
+}
+
+// askingUser is a user of ours who is in a room.
+func (s *Service) askingUser(ctx context.Context, r *Room) (matrix.UserID, error) {
 	users, err := s.db.ListLocalMembers(ctx, r.nid, storage.MemberJoin)
 	if err != nil {
 		return "", err
@@ -289,5 +295,5 @@ func (s *Service) asker(ctx context.Context, r *Room) (matrix.ServerName, error)
 	if len(users) == 0 {
 		return "", matrix.Forbidden("This server is not in the room.")
 	}
-	return users[0].Server(), nil
+	return users[0], nil
 }

@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"time"
 
@@ -142,36 +141,4 @@ func (s *Service) resume(ctx context.Context, r *Room, servers []matrix.ServerNa
 		}
 		s.log.Info("a server does not tell what happened while this one was down", "room", r.id, "server", server, "error", err)
 	}
-}
-
-// askNewest asks a server for the newest event of a room and takes it in, with what lies between. It reports whether that was new.
-func (s *Service) askNewest(ctx context.Context, r *Room, server matrix.ServerName) (bool, error) {
-	if ok, err := s.Admits(ctx, r, server); err != nil || !ok {
-		return false, err
-	}
-	from, err := s.asker(ctx, r)
-	if err != nil {
-		return false, err
-	}
-	id, _, err := s.opts.Peers.EventNear(ctx, from, server, r.id, s.nowMS(), true)
-	if err != nil {
-		return false, err
-	}
-	missing, err := s.unplaced(ctx, r, []matrix.EventID{id})
-	if err != nil || len(missing) == 0 {
-		return false, err
-	}
-	raw, err := s.opts.Peers.Event(ctx, from, server, id)
-	if err != nil {
-		return false, err
-	}
-	events := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
-	if len(events) != 1 || events[0].ID != id {
-		return false, errNothingFetched
-	}
-	if ok, err := s.Admits(ctx, r, events[0].Sender.Server()); err != nil || !ok {
-		return false, err
-	}
-	_, err = s.receiveFetching(ctx, r, events, Arrival{From: server})
-	return err == nil, err
 }

@@ -165,7 +165,7 @@ func (w *writer) write(v *RoomVersion, p *Proto, key SigningKey) (err error) {
 	w.b = strconv.AppendInt(append(w.b, `"origin_server_ts":`...), p.OriginServerTS, 10)
 	w.refs(v, `,"prev_events":`, p.PrevEvents, p.RefHash)
 	w.b = append(w.b, ',')
-	w.redacts(v, p)
+	w.redacts(p)
 	if create := v.RoomIDIsCreateHash && p.Type == "m.room.create" && p.StateKey != nil && *p.StateKey == ""; !create {
 		w.b = AppendJSONString(append(w.b, `"room_id":`...), p.RoomID)
 		w.b = append(w.b, ',')
@@ -201,9 +201,11 @@ func (w *writer) sticky(p *Proto) {
 	w.stickyEnd = len(w.b)
 }
 
-func (w *writer) redacts(v *RoomVersion, p *Proto) {
+// redacts writes what is redacted. Why also from version 11 on, where it stands in the content: Dendrite looks for it here in all versions, and
+// would go on showing what was taken back. Nobody else minds; redaction takes it away.
+func (w *writer) redacts(p *Proto) {
 	w.redactsStart = len(w.b)
-	if p.Redacts != "" && !v.RedactsInContent {
+	if p.Redacts != "" {
 		w.b = AppendJSONString(append(w.b, `"redacts":`...), p.Redacts)
 		w.b = append(w.b, ',')
 	}

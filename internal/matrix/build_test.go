@@ -78,6 +78,9 @@ func TestBuildAgainstLibrary(t *testing.T) {
 				if !bytes.Equal(theirs.JSON(), e.JSON) {
 					t.Errorf("library: %s\nours:    %s", theirs.JSON(), e.JSON)
 				}
+				if theirs.Redacts() != string(p.Redacts) { // which looks for it outside of the content in all versions
+					t.Errorf("library: redacts %q", theirs.Redacts())
+				}
 				roomID := theirs.RoomID()
 				if roomID.String() != string(e.RoomID) {
 					t.Errorf("library: room %s, ours %s", roomID.String(), e.RoomID)
