@@ -26,7 +26,7 @@ func requireHistory(t *testing.T, p *person, room string, want []string) {
 				missing++
 			case 1:
 			default:
-				t.Fatalf("%s is given %d times", id, n)
+				t.Fatalf("%s is given %s %d times", p.UserID, id, n)
 			}
 		}
 		if missing == 0 {
@@ -40,6 +40,7 @@ func requireHistory(t *testing.T, p *person, room string, want []string) {
 // restarts kills either side between messages.
 func restarts(t *testing.T, version string, host, guest *side) {
 	room, alice, bob := together(t, version, host, guest, nil)
+	talk(t, room, alice, bob) // both have taken in that they are together
 	var said []string
 	for _, s := range []*side{guest, host} {
 		s.kill()
@@ -59,6 +60,7 @@ func restarts(t *testing.T, version string, host, guest *side) {
 // outage lets one side miss 50 messages and some state.
 func outage(t *testing.T, version string, away, there *side) {
 	room, alice, bob := together(t, version, there, away, nil)
+	talk(t, room, alice, bob)
 	away.kill()
 	var said []string
 	for i := range 50 {

@@ -16,8 +16,9 @@ import (
 	"rempart/internal/testkit/fakenet"
 )
 
-// patience bounds how long a test waits for something that must happen; nothing is asserted about time.
-const patience = 30 * time.Second
+// patience bounds how long a test waits for something that must happen; nothing is asserted about time. It is more than half a minute, after
+// which servers with a queue of their own (Dendrite) take up again what they had in hand when they were killed.
+const patience = 45 * time.Second
 
 // other is the homeserver of somebody else, a process that PEER_LAUNCHER runs.
 type other struct {
