@@ -16,10 +16,22 @@ var schemaFiles embed.FS
 // ErrNewerSchema says that the database was written by a newer Rempart.
 var ErrNewerSchema = errors.New("the database was written by a newer version of Rempart; start that version, or restore a backup")
 
-// migrate applies the schema files that the database has not seen, in order, all in one transaction.
+const (
+	makeVersion = `CREATE TABLE IF NOT EXISTS schema_version (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`
+	// schemaLock is the number of the lock that a node has while it changes tables.
+	schemaLock = 7020735162
+)
+
+// migrate applies the schema files that the database has not seen, in order, all in one transaction; those of an empty PostgreSQL
+// database in two ([DB.fill]).
 func (db *DB) migrate(ctx context.Context) error {
 	if db.current(ctx) {
 		return nil
+	}
+	if db.dialect.arrays {
+		if done, err := db.fill(ctx); done || err != nil {
+			return err
+		}
 	}
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -61,20 +73,18 @@ func (db *DB) bringUp(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	if db.dialect.arrays { // two nodes may start at once
-		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(7020735162)`); err != nil {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, schemaLock); err != nil {
 			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (id BIGINT NOT NULL PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
+	if _, err := tx.ExecContext(ctx, makeVersion); err != nil {
 		return err
 	}
 	have, err := schemaVersion(ctx, tx)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		if db.opts.Fresh != nil {
-			if err := db.opts.Fresh(); err != nil {
-				return err
-			}
+		if err := db.mayFill(); err != nil {
+			return err
 		}
 	case err != nil:
 		return err
@@ -89,8 +99,20 @@ func (db *DB) bringUp(ctx context.Context, tx *sql.Tx) error {
 	if have == len(files) {
 		return nil
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO schema_version (id, version) VALUES (1, $1)
-		ON CONFLICT (id) DO UPDATE SET version = excluded.version`, len(files))
+	return setSchemaVersion(ctx, tx, len(files))
+}
+
+// mayFill asks whether an empty database may be filled.
+func (db *DB) mayFill() error {
+	if db.opts.Fresh == nil {
+		return nil
+	}
+	return db.opts.Fresh()
+}
+
+func setSchemaVersion(ctx context.Context, tx *sql.Tx, version int) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO schema_version (id, version) VALUES (1, $1)
+		ON CONFLICT (id) DO UPDATE SET version = excluded.version`, version)
 	return err
 }
 
