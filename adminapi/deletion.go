@@ -140,7 +140,7 @@ func redactionRoutes(r *httpx.Router, d Deps) {
 		}
 		out := map[string]any{"failed_redactions": map[string]string{}}
 		if len(t.Result) > 0 {
-			if err := json.Unmarshal(t.Result, &out); err != nil {
+			if err := matrix.Decode(t.Result, &out); err != nil {
 				return nil, err
 			}
 		}

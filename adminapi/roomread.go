@@ -81,7 +81,7 @@ func roomReadRoutes(r *httpx.Router, d Deps) {
 // withID adds its id to an event in the form of servers, which has none from room version 3 on.
 func withID(event []byte, id matrix.EventID) (json.RawMessage, error) {
 	var e map[string]json.RawMessage
-	if err := json.Unmarshal(event, &e); err != nil {
+	if err := matrix.Decode(event, &e); err != nil {
 		return nil, err
 	}
 	quoted, err := json.Marshal(id)

@@ -46,7 +46,7 @@ func features() map[string]bool {
 // sameFeatures takes a request that changes nothing, and refuses all others.
 func sameFeatures(body json.RawMessage) error {
 	var in featuresAnswer
-	if json.Unmarshal(body, &in) != nil || in.Features == nil {
+	if matrix.Decode(body, &in) != nil || in.Features == nil {
 		return matrix.MissingParam("The request needs \"features\", each true or false.")
 	}
 	for name, on := range in.Features {

@@ -74,7 +74,7 @@ func tokenRoutes(r *httpx.Router, d Deps) {
 	})
 	handle(r, "PUT", one, func(ctx context.Context, c matrix.Caller, p httpx.Path, in map[string]json.RawMessage) (token, error) {
 		var uses, expiry *int64
-		if json.Unmarshal(or(in["uses_allowed"]), &uses) != nil || json.Unmarshal(or(in["expiry_time"]), &expiry) != nil {
+		if matrix.Decode(or(in["uses_allowed"]), &uses) != nil || matrix.Decode(or(in["expiry_time"]), &expiry) != nil {
 			return token{}, matrix.InvalidParam("uses_allowed and expiry_time must be whole numbers or null.")
 		}
 		if err := bounds(&users.RegistrationToken{}, uses, expiry); err != nil {

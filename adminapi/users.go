@@ -191,7 +191,7 @@ func accountOf(in map[string]json.RawMessage) (a users.Account, err error) {
 			a.Type = new(string)
 			continue
 		}
-		if json.Unmarshal(raw, to) != nil {
+		if matrix.Decode(raw, to) != nil {
 			return a, matrix.BadJSON("The field " + strconv.Quote(key) + " has the wrong type.")
 		}
 	}

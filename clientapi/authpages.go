@@ -26,6 +26,9 @@ type authPage struct {
 func authPages(r *httpx.Router, s *users.Service) {
 	t := template.Must(template.ParseFS(pageFiles, "pages/auth.html"))
 	serve := func(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
+		if err := readForm(w, req); err != nil {
+			return err
+		}
 		show, status, err := authStage(req, s, p.Query().Get("session"), p.Var("authType"))
 		if err != nil {
 			return err
@@ -43,12 +46,9 @@ func authPages(r *httpx.Router, s *users.Service) {
 	httpx.HandleRaw(r, "POST", path, route, serve)
 }
 
-// authStage does what a page was asked for and says what it shows.
+// authStage does what a page was asked for, whose form is read, and says what it shows.
 func authStage(req *http.Request, s *users.Service, session, stage string) (show authPage, status int, err error) {
 	french := mail.French(req.Header.Get("Accept-Language"))
-	if err := req.ParseForm(); err != nil {
-		return show, 0, matrix.InvalidParam("The form cannot be read.")
-	}
 	if req.Method == http.MethodPost {
 		err = s.CompletePageStage(req.Context(), session, stage, users.PageAnswer{
 			Token: strings.TrimSpace(req.PostFormValue("token")), Password: req.PostFormValue("password"), Email: strings.TrimSpace(req.PostFormValue("email")),

@@ -2,6 +2,7 @@ package clientapi_test
 
 import (
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rempart/core/users"
 	"rempart/internal/mail"
@@ -162,5 +164,39 @@ func TestLoginPage(t *testing.T) {
 	}
 	if !strings.Contains(text, "window.matrixLogin.onLogin(response)") || !strings.Contains(text, `"device_id":"A\u003c/script\u003e\""`) || strings.Contains(text, "A</script>") || strings.Contains(text, `"password":`) {
 		t.Error(text)
+	}
+}
+
+// timed is a connection that knows whether what is read from it must come in time.
+type timed struct {
+	*httptest.ResponseRecorder
+	*strings.Reader
+	until  time.Time
+	inTime int
+}
+
+func (c *timed) SetReadDeadline(until time.Time) error {
+	c.until = until
+	return nil
+}
+
+func (c *timed) Read(p []byte) (int, error) {
+	if time.Until(c.until) > 0 && c.until.Before(time.Now().Add(time.Hour)) {
+		c.inTime++
+	}
+	return c.Reader.Read(p)
+}
+
+// A form must arrive in time, and what is asked next on its connection may take its own.
+func TestFormsMustArrive(t *testing.T) {
+	s := newServer(t, filepath.Join(t.TempDir(), "db"))
+	for _, path := range []string{v3 + "/auth/m.login.dummy/fallback/web?session=x", "/_rempart/account/confirm"} {
+		c := &timed{ResponseRecorder: httptest.NewRecorder(), Reader: strings.NewReader("token=x")}
+		req := httptest.NewRequestWithContext(t.Context(), "POST", path, io.NopCloser(c))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		s.router.ServeHTTP(c, req)
+		if c.Code != http.StatusNotFound || c.inTime == 0 || c.Len() > 0 || !c.until.IsZero() {
+			t.Errorf("%s: %d, read %d times under a deadline, which is %v afterwards", path, c.Code, c.inTime, c.until)
+		}
 	}
 }

@@ -42,8 +42,9 @@ type oldSync struct {
 	Presence  heldEvents `json:"presence"`
 	Account   heldEvents `json:"account_data"`
 	Rooms     struct {
-		Join, Leave map[matrix.RoomID]*oldRoom
-		Invite      map[matrix.RoomID]*oldRoom
+		Join   map[matrix.RoomID]*oldRoom `json:"join"`
+		Leave  map[matrix.RoomID]*oldRoom `json:"leave"`
+		Invite map[matrix.RoomID]*oldRoom `json:"invite"`
 	} `json:"rooms"`
 }
 
@@ -71,7 +72,7 @@ func (d Deps) sync(ctx context.Context, c matrix.Caller, q syncing.Request, filt
 	}
 	defer a.Release()
 	out := &oldSync{}
-	return out, json.Unmarshal(a.Bytes(), out)
+	return out, matrix.Decode(a.Bytes(), out)
 }
 
 // oldPage is a stretch of a room's events.

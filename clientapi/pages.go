@@ -27,8 +27,11 @@ type page struct {
 	Lang, Token string
 }
 
-// formLimit bounds a form in bytes.
-const formLimit = 8 << 10
+// Bounds of a form: its bytes, and how long it may take to arrive.
+const (
+	formLimit = 8 << 10
+	formTime  = time.Minute
+)
 
 // accountPages adds the pages that letters lead to. Reading one changes nothing, since programs that look for evil links
 // open them too: only its button does.
@@ -66,8 +69,8 @@ func accountPages(r *httpx.Router, s *users.Service) {
 func formPage(r *httpx.Router, t *template.Template, name string, act func(req *http.Request, french bool) (pageText, error)) {
 	serve := func(w http.ResponseWriter, req *http.Request, _ matrix.Caller, p httpx.Path) error {
 		french := mail.French(req.Header.Get("Accept-Language"))
-		if err := req.ParseForm(); err != nil {
-			return matrix.InvalidParam("The form cannot be read.")
+		if err := readForm(w, req); err != nil {
+			return err
 		}
 		text, err := act(req, french)
 		status := http.StatusOK
@@ -86,6 +89,19 @@ func formPage(r *httpx.Router, t *template.Template, name string, act func(req *
 	route := httpx.Route{Class: "registration", MaxBody: formLimit}
 	httpx.HandleRaw(r, "GET", "/_rempart/account/"+name, route, serve)
 	httpx.HandleRaw(r, "POST", "/_rempart/account/"+name, route, serve)
+}
+
+// readForm reads a form, which has so long to arrive.
+// Why a deadline: whoever sends a byte now and then would hold a connection for ever.
+func readForm(w http.ResponseWriter, req *http.Request) error {
+	conn := http.NewResponseController(w)
+	if conn.SetReadDeadline(time.Now().Add(formTime)) == nil {
+		defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
+	}
+	if err := req.ParseForm(); err != nil {
+		return matrix.InvalidParam("The form cannot be read.").Wrap(err)
+	}
+	return nil
 }
 
 func confirmText(french bool) pageText {

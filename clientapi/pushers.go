@@ -36,7 +36,7 @@ func (b *pusherBody) setting() (pushers.Setting, error) {
 	if string(b.Data) == "null" {
 		s.Data = nil
 	}
-	if err := json.Unmarshal(b.Kind, &s.Kind); err != nil {
+	if err := matrix.Decode(b.Kind, &s.Kind); err != nil {
 		return s, matrix.BadJSON("The kind of a pusher is a text or null.")
 	}
 	return s, nil

@@ -20,7 +20,7 @@ func (b *receiptBody) thread() (string, error) {
 		return "", nil
 	}
 	var id string
-	if err := json.Unmarshal(b.Thread, &id); err != nil || id == "" || len(id) > matrix.MaxIDLength {
+	if err := matrix.Decode(b.Thread, &id); err != nil || id == "" || len(id) > matrix.MaxIDLength {
 		return "", matrix.InvalidParam("thread_id must be a non-empty string.")
 	}
 	if id != "main" {
@@ -65,7 +65,7 @@ func receiptRoutes(r *httpx.Router, s *syncing.Service) {
 					continue
 				}
 				var event matrix.EventID
-				if err := json.Unmarshal(raw, &event); err != nil {
+				if err := matrix.Decode(raw, &event); err != nil {
 					return httpx.Empty{}, matrix.BadJSON("The field " + typ + " must be an event's id.")
 				}
 				list = append(list, syncing.Receipt{Room: room, Type: typ, Event: event})

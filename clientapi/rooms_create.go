@@ -81,7 +81,7 @@ func (d Deps) addressesIn(ctx context.Context, q *rooms.CreateRequest) ([]rooms.
 	out := make([]rooms.AddressInvite, len(q.Invite3PID))
 	for i, raw := range q.Invite3PID {
 		a := &out[i]
-		if err := json.Unmarshal(raw, a); err != nil {
+		if err := matrix.Decode(raw, a); err != nil {
 			return nil, matrix.BadJSON("invite_3pid must be a list of invitations by address.")
 		}
 		if err := a.Check(d.Identity); err != nil {

@@ -28,15 +28,17 @@ type ownRequest map[string]json.RawMessage
 // entry is the transition asked for. extra says that the other keys go into the membership event too, as clients expect of joins.
 func (q ownRequest) entry(room matrix.RoomID, via []matrix.ServerName, c matrix.Caller, extra bool) (rooms.Entry, error) {
 	m := rooms.Entry{Room: room, User: c.User, Via: via}
-	if raw, ok := q["reason"]; ok && json.Unmarshal(raw, &m.Reason) != nil {
+	if raw, ok := q["reason"]; ok && matrix.Decode(raw, &m.Reason) != nil {
 		return m, matrix.BadJSON("reason must be text.")
 	}
 	if raw, ok := q["third_party_signed"]; ok {
 		var signed struct {
-			Sender, MXID, Token *string
-			Signatures          map[string]map[string]string
+			Sender     *string                      `json:"sender"`
+			MXID       *string                      `json:"mxid"`
+			Token      *string                      `json:"token"`
+			Signatures map[string]map[string]string `json:"signatures"`
 		}
-		if json.Unmarshal(raw, &signed) != nil || signed.Sender == nil || signed.MXID == nil || signed.Token == nil || signed.Signatures == nil {
+		if matrix.Decode(raw, &signed) != nil || signed.Sender == nil || signed.MXID == nil || signed.Token == nil || signed.Signatures == nil {
 			return m, matrix.BadJSON("third_party_signed must hold sender, mxid, token and signatures.")
 		}
 	}

@@ -88,7 +88,7 @@ func roomMembers(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 			out := joinedMembers{map[string]memberProfile{}}
 			for _, e := range events {
 				var m memberContent
-				_ = json.Unmarshal(e.Content, &m) // a member whose content is odd is still a member
+				_ = matrix.Decode(e.Content, &m) // a member whose content is odd is still a member
 				out.Joined[*e.StateKey] = memberProfile(m)
 			}
 			return out, nil

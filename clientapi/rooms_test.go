@@ -363,3 +363,17 @@ func TestRepetitions(t *testing.T) {
 		s.fails("PUT", room+"/redact/"+url.PathEscape(first)+"/y", bob, `{}`, 403, "M_FORBIDDEN")
 	})
 }
+
+// Who is in a room is called what he is called there, not what stands under a key that looks alike.
+func TestMembersAreReadByTheirOwnKeys(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		room := s.openRoom(alice, `{}`)
+		s.ok("PUT", v3+"/rooms/"+url.PathEscape(room)+"/state/m.room.member/@alice:hs1", alice,
+			`{"membership":"join","displayname":"Alice","DISPLAYNAME":"Eve","AVATAR_URL":"mxc://hs1/eve"}`)
+		a := s.ok("GET", v3+"/rooms/"+url.PathEscape(room)+"/joined_members", alice, "")
+		if !strings.Contains(a.raw, `"Alice"`) || strings.Contains(strings.ToLower(a.raw), "eve") {
+			t.Error(a.raw)
+		}
+	})
+}

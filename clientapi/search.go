@@ -200,7 +200,7 @@ func (d Deps) foundContext(ctx context.Context, c matrix.Caller, in *searchConte
 	}
 	for _, e := range around.Profiles {
 		var m memberContent
-		_ = json.Unmarshal(e.Content, &m) // a member whose content is odd has no profile
+		_ = matrix.Decode(e.Content, &m) // a member whose content is odd has no profile
 		out.Profiles[matrix.UserID(*e.StateKey)] = m
 	}
 	return out, nil

@@ -311,3 +311,25 @@ func words(n int) string {
 	}
 	return sb.String()
 }
+
+// A filter may name many rooms and people, but not without end: each is looked up.
+func TestSearchBoundsWhatAFilterNames(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, _ := s.register("alice")
+		room := s.openRoom(alice, `{}`)
+		said := s.says(alice, room, body("canal"))
+		named := func(n int) string {
+			list := []string{"@alice:hs1"}
+			for i := range n - 2 {
+				list = append(list, fmt.Sprintf("@nobody%d:hs1", i))
+			}
+			senders, _ := json.Marshal(list)
+			return fmt.Sprintf(`,"filter":{"rooms":[%q],"senders":%s}`, room, senders)
+		}
+		s.finds(alice, "canal", named(2000), said)
+		a := s.do("POST", v3+"/search", alice, `{"search_categories":{"room_events":{"search_term":"canal"`+named(2001)+`}}}`)
+		if a.status != http.StatusBadRequest || a.body["errcode"] != "M_INVALID_PARAM" {
+			t.Errorf("%d %s", a.status, a.raw)
+		}
+	})
+}

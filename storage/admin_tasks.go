@@ -3,7 +3,8 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
+
+	"rempart/internal/matrix"
 )
 
 // AdminTask is long work that an administrator asked for, and how it went.
@@ -87,9 +88,11 @@ func (db *DB) KeepJob(nid, until int64) Guard {
 // membershipIn is the membership that an event's JSON says; "" when it says none.
 func membershipIn(body []byte) string {
 	var e struct {
-		Content struct{ Membership string }
+		Content struct {
+			Membership string `json:"membership"`
+		} `json:"content"`
 	}
-	if json.Unmarshal(body, &e) != nil {
+	if matrix.Decode(body, &e) != nil {
 		return ""
 	}
 	return e.Content.Membership

@@ -100,3 +100,23 @@ func (r *rig) schema(t *testing.T, files ...string) {
 		}
 	}
 }
+
+// So many senders as a search may name are taken by the index, and of them those who spoke are found.
+func TestSearchTakesManySenders(t *testing.T) {
+	eachURL(t, func(t *testing.T, url string) {
+		r := openRig(t, Options{URL: url})
+		c := newRoom(1)
+		q := SearchQuery{Rooms: []int64{1}, Words: []string{"canal"}, Before: 1 << 62, Limit: 10}
+		for nid := range int64(2000) {
+			q.Senders = append(q.Senders, nid+1)
+		}
+		for _, sender := range []int64{1, 2000, 2001} {
+			c.Add(&SearchRow{Event: sender, Room: 1, Sender: sender, Words: []string{"canal"}})
+		}
+		r.commit(t, c)
+		found, err := r.Search(t.Context(), q)
+		if err != nil || len(found) != 2 {
+			t.Errorf("%d found: %v", len(found), err)
+		}
+	})
+}

@@ -148,12 +148,16 @@ func TestSpoiltKeysOfOthers(t *testing.T) {
 				t.Errorf("%.200q: shown %q, want %q", answer, got, want)
 			}
 		}
-		r.peer.answer = of(`"D":` + key("D", `, "unsigned":{"device_display_name":"tel","x":1},"a":2`))
+		r.peer.answer = strings.TrimSuffix(of(`"D":`+key("D", `, "unsigned":{"device_display_name":"tel","x":1},"a":2`)), "}") +
+			`,"master_keys":{"@bob:far":` + cross("master", `, "x":1e400,"unsigned":{}`) + `}}`
 		keys, err := r.QueryKeys(t.Context(), matrix.Caller{User: "@alice:hs1"}, map[matrix.UserID][]matrix.DeviceID{bob: nil})
 		r.must(err)
 		const want = `{"a":2,"algorithms":["a"],"device_id":"D","keys":{"ed25519:D":"k"},"user_id":"@bob:far","unsigned":{"device_display_name":"tel"}}`
 		if got := string(keys.DeviceKeys[bob]["D"]); got != want {
 			t.Errorf("shown as %s", got)
+		}
+		if got := string(keys.Master[bob]); got != `{"keys":{"ed25519:PUB":"PUB"},"usage":["master"],"user_id":"@bob:far","x":1e400}` {
+			t.Errorf("the master key is shown as %s", got)
 		}
 	})
 }

@@ -21,6 +21,9 @@ func (s *Service) Search(ctx context.Context, c matrix.Caller, q *Request) (*Pag
 	if len(terms) > maxTerms {
 		return nil, matrix.InvalidParam("That are too many words to search for at once.")
 	}
+	if f := q.Filter; f != nil && len(f.Rooms)+len(f.NotRooms)+len(f.Senders) > maxNamed { // Why: each is looked up
+		return nil, matrix.InvalidParam("The filter names too many rooms and senders: 2000 at most.")
+	}
 	page := &Page{from: q.From, Highlights: []string{}}
 	scope, err := s.scope(ctx, c.UserNID, q)
 	if err != nil {

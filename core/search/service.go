@@ -24,8 +24,9 @@ const (
 	maxPage     = 100
 	// window is how many of the newest hits are looked at: to count them, and to put the best first.
 	window = 150
-	// maxTerms bounds how many words may be looked for at once.
+	// maxTerms bounds how many words may be looked for at once, maxNamed how many rooms and senders a filter may name.
 	maxTerms = 32
+	maxNamed = 2000
 )
 
 // Fields are the parts of a content that can be searched, by their names.
