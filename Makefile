@@ -7,8 +7,6 @@ FUZZTIME  ?= 30s
 # mautrix-go, the client library of tests/clients, takes its Olm in pure Go by this tag.
 TAGS      := -tags goolm
 BIN       ?= bin/rempart
-# Packages whose tests are quick enough to run again under the race detector, in any order.
-FAST      := ./cmd/... ./config/... ./internal/... ./storage/... ./core/... ./clientapi/...
 
 .PHONY: help run build test test-postgres test-clients race prove load lint vuln fuzz docs setup
 .DEFAULT_GOAL := help
@@ -36,8 +34,8 @@ test-postgres: setup ## the tests that run on both engines, on PostgreSQL only
 test-clients: setup ## real clients against the real server: matrix-js-sdk, a page in Chromium, mautrix-go
 	$(GO) test $(TAGS) -count=1 -timeout 15m -v ./tests/clients
 
-race: setup ## tests under the race detector, shuffled
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -timeout 20m $(FAST)
+race: setup ## tests under the race detector, shuffled; those that start the binary are left out, which is built without it
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -count=1 -timeout 30m $$($(GO) list ./... | grep -v /tests/)
 
 prove: setup ## the long proofs: crash, power loss, two nodes, random graphs
 	REMPART_PROVE=1 $(GO) test $(TAGS) -count=1 -timeout 90m -v $$($(GO) list ./... | grep -v /tests/arch)
