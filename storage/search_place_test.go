@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -117,6 +118,41 @@ func TestSearchTakesManySenders(t *testing.T) {
 		found, err := r.Search(t.Context(), q)
 		if err != nil || len(found) != 2 {
 			t.Errorf("%d found: %v", len(found), err)
+		}
+	})
+}
+
+// Of long messages no more are read than are wanted, however many there are, and of those in many rooms the newest.
+func TestSearchReadsNoMoreThanItGives(t *testing.T) {
+	eachURL(t, func(t *testing.T, url string) {
+		r := openRig(t, Options{URL: url})
+		const messages, others, limit = 300, 2*searchRooms + 50, 10
+		long := strings.Fields(strings.Repeat("canal ", 6000))
+		c := newRoom(1)
+		for n := range int64(messages) {
+			doc := &SearchRow{Event: n + 1, Room: 1 + n%others, Sender: 1, Words: long}
+			doc.Live = c.Live(Live{Kind: KindEvent, Room: 1}) + 1
+			c.Add(doc)
+		}
+		r.commit(t, c)
+		q := SearchQuery{Words: []string{"canal"}, Before: 1 << 62, Limit: limit}
+		for room := range int64(others) {
+			q.Rooms = append(q.Rooms, room+1)
+		}
+		search := func() (allocated uint64) {
+			t.Helper()
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			found, err := r.Search(t.Context(), q)
+			runtime.ReadMemStats(&after)
+			if err != nil || len(found) != limit || found[0].Event != messages || found[limit-1].Event != messages-limit+1 {
+				t.Fatalf("%d found: %v", len(found), err)
+			}
+			return after.TotalAlloc - before.TotalAlloc
+		}
+		search() // which brings them into the index
+		if n := search(); n > 4*limit*36_000 {
+			t.Errorf("%d KiB read for %d messages", n>>10, limit)
 		}
 	})
 }

@@ -64,7 +64,7 @@ func (db *DB) searchPostgres(ctx context.Context, q *SearchQuery) ([]SearchHit, 
 			break
 		}
 	}
-	return q.newest(e.hits), nil
+	return e.hits, nil
 }
 
 // down asks from one id down to another, until enough is found. How much was found in what was looked through says how
@@ -113,7 +113,7 @@ func (e *eras) ask(ctx context.Context, condition string, from, before int64) er
 		if err != nil {
 			return err
 		}
-		e.hits = append(e.hits, some...)
+		e.hits = e.newest(append(e.hits, some...))
 	}
 	return nil
 }

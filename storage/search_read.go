@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -53,11 +54,9 @@ func (db *DB) Search(ctx context.Context, q SearchQuery) ([]SearchHit, error) {
 // Why in two steps: words that are seldom are quickly looked up with all their rooms, and of frequent ones there are
 // enough among the newest; frequent words in rooms where little was said are left to the marks of the rooms.
 func (db *DB) searchSQLite(ctx context.Context, q *SearchQuery) ([]SearchHit, error) {
-	hits, err := db.searchHits(ctx, searchSQLite, q.expression(nil, `"`, " OR ", " AND "), q.Before, int64(searchScan))
-	all := len(hits) < searchScan
-	hits = q.here(hits)
+	hits, all, err := db.searchNewest(ctx, q)
 	if err != nil || all || len(hits) >= q.Limit {
-		return hits[:min(len(hits), q.Limit)], err
+		return hits, err
 	}
 	hits = nil
 	for part := range slices.Chunk(q.Rooms, searchRooms) {
@@ -65,24 +64,45 @@ func (db *DB) searchSQLite(ctx context.Context, q *SearchQuery) ([]SearchHit, er
 		if err != nil {
 			return nil, err
 		}
-		hits = append(hits, some...)
+		hits = q.newest(append(hits, some...))
 	}
-	return q.newest(hits), nil
+	return hits, nil
 }
+
+// searchNewest looks through the newest events with the words for those in the rooms, until there are enough; all reports that there are no
+// others. Why row by row: an event can have 64 KiB of words, and thousands of such must not be in memory together.
+func (db *DB) searchNewest(ctx context.Context, q *SearchQuery) (hits []SearchHit, all bool, err error) {
+	rooms := make(map[int64]bool, len(q.Rooms))
+	for _, r := range q.Rooms {
+		rooms[r] = true
+	}
+	seen := 0
+	err = db.each(ctx, searchSQLite, []any{q.expression(nil, `"`, " OR ", " AND "), q.Before, int64(searchScan)}, func(r *sql.Rows) error {
+		var h SearchHit
+		if err := h.scan(r); err != nil {
+			return err
+		}
+		if seen++; rooms[h.Room] {
+			hits = append(hits, h)
+		}
+		if len(hits) == q.Limit {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		return hits, false, nil
+	}
+	return hits, seen < searchScan, err
+}
+
+// errEnough ends the reading of rows.
+var errEnough = errors.New("enough was read")
 
 // newest sorts and cuts what several questions found.
 func (q *SearchQuery) newest(hits []SearchHit) []SearchHit {
 	slices.SortFunc(hits, func(a, b SearchHit) int { return cmp.Compare(b.ID, a.ID) })
 	return hits[:min(len(hits), q.Limit)]
-}
-
-// here keeps the hits in the rooms that are searched.
-func (q *SearchQuery) here(hits []SearchHit) []SearchHit {
-	rooms := make(map[int64]bool, len(q.Rooms))
-	for _, r := range q.Rooms {
-		rooms[r] = true
-	}
-	return slices.DeleteFunc(hits, func(h SearchHit) bool { return !rooms[h.Room] })
 }
 
 // expression is the condition in an engine's language: one of the rooms, one of the senders, and all words.
