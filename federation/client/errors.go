@@ -58,16 +58,21 @@ const (
 	maxErrorCode = 100
 )
 
-// remoteError reads the refusal in an answer. Of what else it says only two fields that clients know are kept.
-// Why: others have them open pages or ask for passwords, and one is how our own policy speaks.
+// remoteError reads the refusal in an answer.
 func remoteError(server matrix.ServerName, res *http.Response) *RemoteError {
-	e := &RemoteError{Server: server, Status: res.StatusCode, Err: &matrix.Error{Status: res.StatusCode}}
 	body, err := io.ReadAll(io.LimitReader(res.Body, smallAnswer))
 	if err != nil {
-		return e
+		body = nil
 	}
+	return refusalBy(server, res.StatusCode, body)
+}
+
+// refusalBy is a refusal by its status and body. Of what else it says only two fields that clients know are kept.
+// Why: others have them open pages or ask for passwords, and one is how our own policy speaks.
+func refusalBy(server matrix.ServerName, status int, body []byte) *RemoteError {
+	e := &RemoteError{Server: server, Status: status, Err: &matrix.Error{Status: status}}
 	var answer map[string]any
-	if matrix.Decode(body, &answer) != nil {
+	if len(body) > smallAnswer || matrix.Decode(body, &answer) != nil {
 		return e
 	}
 	e.Err.Code, _ = answer["errcode"].(string)

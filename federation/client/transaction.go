@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -75,9 +74,9 @@ func (c *Client) Post(ctx context.Context, list []*Delivery) {
 // is given back: their refusals by id.
 func (c *Client) Deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]string, error) {
 	if d.posted != nil {
-		res, err := d.posted.Answer(plainAnswer) //nolint:bodyclose // taken closes it
+		a, err := d.posted.Answer(plainAnswer)
 		if d.posted = nil; !errors.Is(err, egress.ErrNoWord) || ctx.Err() != nil {
-			return c.answered(d, res, err)
+			return c.answered(d, a, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, longTime)
@@ -90,35 +89,39 @@ func (c *Client) Deliver(ctx context.Context, d *Delivery) (map[matrix.EventID]s
 			return nil, fmt.Errorf("ask %s: %w", d.To, err)
 		}
 	}
-	res, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, //nolint:bodyclose // taken closes it
-		func() ([]byte, error) { return d.request(c) }, plainAnswer)
-	return c.answered(d, res, err)
+	a, err := c.egress.Exchange(egress.To(ctx, d.place.target), d.place.pool, func() ([]byte, error) { return d.request(c) }, plainAnswer)
+	return c.answered(d, a, err)
 }
 
-// answered takes in how a delivery ended.
-func (c *Client) answered(d *Delivery, res *http.Response, err error) (map[matrix.EventID]string, error) {
-	if err != nil {
-		c.discovery.failed(d.To)
-		return nil, fmt.Errorf("ask %s: %w", d.To, err)
+// Glance is [Client.Deliver] where the answer is there already. It waits for nobody: over says that the delivery has ended, with refusals or an error
+// as there. If it has not, an error says that somebody has to wait; without one it may be looked again.
+func (c *Client) Glance(d *Delivery) (refused map[matrix.EventID]string, over bool, err error) {
+	a, there, err := d.posted.Glance(plainAnswer)
+	if !there {
+		return nil, false, err
 	}
-	refused, err := taken(d.To, res)
+	d.posted = nil
+	refused, err = c.answered(d, a, nil)
+	return refused, true, err
+}
+
+// Posted reports whether a delivery was sent and its answer is to be read.
+func (d *Delivery) Posted() bool { return d.posted != nil }
+
+// answered takes in how a delivery ended.
+func (c *Client) answered(d *Delivery, a egress.Answer, err error) (refused map[matrix.EventID]string, _ error) {
+	switch {
+	case err != nil:
+		c.discovery.failed(d.To)
+	case a.Status/100 != http.StatusOK/100:
+		err = refusalBy(d.To, a.Status, a.Body)
+	default:
+		refused, err = refusals(a.Body)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", d.To, err)
 	}
 	return refused, nil
-}
-
-// taken reads the answer of who may have taken a transaction.
-func taken(by matrix.ServerName, res *http.Response) (map[matrix.EventID]string, error) {
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode/100 != http.StatusOK/100 {
-		return nil, remoteError(by, res)
-	}
-	raw, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	return refusals(raw)
 }
 
 // refusals reads what a peer says about single events.

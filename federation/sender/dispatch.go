@@ -18,10 +18,11 @@ type dispatch struct {
 	sets  map[string]*storage.ServerSet
 	// pos, part are how far the outbox was read.
 	pos, part int64
-	results   chan result
+	results   chan []result
 	underWay  int
 	failing   int // of those under way
 	ready     []*destination
+	news      chan struct{}         // closed, and made anew, when there is something new to send
 	unsaved   map[*destination]bool // whose rows are to be written
 	pruned    time.Time
 	pruneAt   int64
@@ -43,15 +44,9 @@ type dispatch struct {
 	frozen map[int64]bool
 }
 
-// result is how a request ended.
-type result struct {
-	d   *destination
-	err error
-}
-
 func newDispatch(s *Sender) *dispatch {
 	return &dispatch{Sender: s, dests: map[pair]*destination{}, sets: map[string]*storage.ServerSet{},
-		results: make(chan result, maxUnderWay), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin),
+		results: make(chan []result, maxUnderWay), news: make(chan struct{}), unsaved: map[*destination]bool{}, fresh: map[string]*wave{}, early: time.NewTimer(savesWithin),
 		looked: make(chan look, maxLooking), asked: map[int64]time.Time{}, asks: asksPerTick, looks: looksPerTick,
 		frozen: map[int64]bool{}}
 }
@@ -63,9 +58,11 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 	defer func() {
 		stop()
 		p.endWatches()
-		for ; p.underWay > 0; p.underWay-- {
-			if r := <-p.results; r.err == nil { // Why: what has arrived need not be sent again
-				p.arrived(r.d)
+		for p.underWay > 0 {
+			for _, r := range <-p.results {
+				if p.underWay--; r.err == nil { // Why: what has arrived need not be sent again
+					p.arrived(r.d)
+				}
 			}
 		}
 		if err == nil || ctx.Err() != nil {
@@ -89,8 +86,8 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return nil
 		case <-p.wake:
-		case r := <-p.results:
-			p.finished(r)
+		case list := <-p.results:
+			p.finished(list)
 			p.more()
 		case l := <-p.looked:
 			p.lookEnded(l)
@@ -115,8 +112,8 @@ func (p *dispatch) run(ctx context.Context) (err error) {
 func (p *dispatch) more() {
 	for {
 		select {
-		case r := <-p.results:
-			p.finished(r)
+		case list := <-p.results:
+			p.finished(list)
 		case l := <-p.looked:
 			p.lookEnded(l)
 		default:
@@ -199,6 +196,9 @@ func (p *dispatch) fanOut(ctx context.Context) error {
 				return err
 			}
 			p.pos, p.part = row.Pos, row.Part
+		}
+		if len(rows) > 0 {
+			p.hurry()
 		}
 		moved = len(rows) == pageSize
 	}

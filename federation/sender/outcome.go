@@ -10,8 +10,14 @@ import (
 	"rempart/storage"
 )
 
-// finished takes in how a request ended.
-func (p *dispatch) finished(r result) {
+// finished takes in how requests ended.
+func (p *dispatch) finished(list []result) {
+	for _, r := range list {
+		p.ended(r)
+	}
+}
+
+func (p *dispatch) ended(r result) {
 	d := r.d
 	p.underWay--
 	if d.retrying {

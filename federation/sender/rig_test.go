@@ -171,6 +171,8 @@ type world struct {
 	ms     atomic.Int64
 	// reached, if set, hears who is asked what is new.
 	reached chan matrix.ServerName
+	// tides are those of the nodes; nil: the usual ones.
+	tides []time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -201,10 +203,10 @@ func (w *world) peer(n int) *peer {
 
 // absent is a server that is not there yet.
 func (w *world) absent(n int) *peer {
-	host := fmt.Sprintf("peer%d.example", n)
-	p := &peer{name: matrix.ServerName(host + ":8448"), got: make(chan transaction, 10_000), done: make(chan struct{}, 10_000)}
-	p.addr = "9.9.9." + strconv.Itoa(n) + ":8448"
-	w.Host(host, "9.9.9."+strconv.Itoa(n))
+	host, addr := fmt.Sprintf("peer%d.example", n), fmt.Sprintf("9.9.%d.%d", 9+n/250, 1+n%250)
+	p := &peer{name: matrix.ServerName(host + ":8448"), got: make(chan transaction, 2000), done: make(chan struct{}, 2000)}
+	p.addr = addr + ":8448"
+	w.Host(host, addr)
 	return p
 }
 
@@ -255,7 +257,7 @@ func (w *world) node(t *testing.T, url string, ahead time.Duration) *node {
 				w.reached <- server
 			}
 		},
-		Clock: func() time.Time { return w.clock().Add(ahead) },
+		Clock: func() time.Time { return w.clock().Add(ahead) }, Tides: w.tides,
 	})
 	t.Cleanup(n.close)
 	return n

@@ -45,6 +45,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Clock may be nil for the wall clock.
 	Clock func() time.Time
+	// Tides are the pauses after which answers are read, all that are there at once; nil takes the usual ones.
+	Tides []time.Duration
 }
 
 // Bounds of the sender.
@@ -101,6 +103,9 @@ func New(o Options) *Sender {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Tides == nil {
+		o.Tides = usualTides()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Sender{Options: o, cancel: cancel, wake: make(chan struct{}, 1), back: make(chan greeted, maxReturned), heard: map[matrix.ServerName]bool{}, crew: newCrew()}

@@ -8,7 +8,6 @@ import (
 	"strconv"
 
 	"rempart/core"
-	"rempart/core/ledger"
 	"rempart/core/rooms"
 	"rempart/federation/client"
 	"rempart/internal/matrix"
@@ -28,14 +27,16 @@ func (p *dispatch) start(ctx context.Context) error {
 	p.ts = p.Clock().UnixMilli()
 	var go1 []*destination
 	ready := p.ready
-	later := ready[:0:0]
+	later, crowded := ready[:0:0], false
 	p.ready = nil // Why: preparing one may mark it again
 	for _, d := range ready {
 		d.marked = false
+		full := p.underWay+len(go1) >= maxUnderWay
 		switch {
 		case d.inFlight || d.Since != 0 && d.Retry > p.Clock().UnixMilli():
 			continue
-		case p.underWay+len(go1) >= maxUnderWay || d.Since != 0 && p.failing >= maxFailing:
+		case full || d.Since != 0 && p.failing >= maxFailing:
+			crowded = crowded || full
 			d.marked = true
 			later = append(later, d)
 			continue
@@ -66,33 +67,13 @@ func (p *dispatch) start(ctx context.Context) error {
 	}
 	if len(go1) > 0 {
 		p.underWay += len(go1)
-		p.crew.do(func() { p.dispatched(p.calls, go1, permits) })
+		news := p.news
+		p.crew.do(func() { p.dispatched(p.calls, go1, permits, news) })
+	}
+	if crowded {
+		p.hurry() // Why: who has answered makes room
 	}
 	return nil
-}
-
-// dispatched sends what is signed and has somebody wait for each answer.
-func (p *dispatch) dispatched(ctx context.Context, list []*destination, permits []ledger.Permit) {
-	deliveries := make([]*client.Delivery, 0, len(list))
-	for _, d := range list {
-		deliveries = append(deliveries, d.delivery)
-	}
-	p.Client.Post(ctx, deliveries)
-	last := len(list) - 1
-	for i, d := range list[:last] {
-		p.crew.do(func() { p.deliver(ctx, d, permits[i]) })
-	}
-	p.deliver(ctx, list[last], permits[last])
-}
-
-// deliver hands a transaction over and says how that ended.
-func (p *dispatch) deliver(ctx context.Context, d *destination, permit ledger.Permit) {
-	refused, err := p.tell(ctx, d)
-	permit.End(outcomeOf(d, err))
-	for id, why := range refused {
-		p.Log.Debug("another server refused an event", "server", d.Server, "event", id, "reason", why)
-	}
-	p.results <- result{d, err}
 }
 
 // tell hands a transaction over. Another server of this installation has it already.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // judged is a connection, or the attempt to make one, that knows what it was admitted for and counts what it carried.
@@ -21,6 +22,7 @@ type judged struct {
 	gone           bool
 	sent, received atomic.Int64
 	key            atomic.Pointer[string] // of the other's certificate, see [Outcome]; nil without TLS
+	now            syscall.RawConn        // while a read does not wait; it is its reader's
 	once           sync.Once
 }
 
@@ -78,8 +80,12 @@ func (c *judged) abandon() {
 }
 
 // Read reads and counts.
-func (c *judged) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+func (c *judged) Read(b []byte) (n int, err error) {
+	if c.now != nil {
+		n, err = readNow(c.now, b)
+	} else {
+		n, err = c.Conn.Read(b)
+	}
 	c.received.Add(int64(n))
 	return n, err
 }

@@ -1,14 +1,9 @@
 package egress
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -28,7 +23,7 @@ type lines struct {
 	generation uint64 // grows with each change of the judge's mind: what was opened before is not kept
 	sweeper    *time.Timer
 	closed     bool
-	readers    sync.Pool
+	readers    sync.Pool // *reader
 }
 
 type idleLine struct {
@@ -36,22 +31,22 @@ type idleLine struct {
 	since time.Time
 }
 
-// Exchange makes one request of HTTP/1.1 to the context's target and gives the answer, whose body is in memory and bounded by limit.
+// Exchange makes one request of HTTP/1.1 to the context's target and gives the answer, whose body is bounded by limit.
 // pool tells the target's connections from those to others. ask makes the text of the request, with its body; it is called when there is
 // a connection, perhaps twice: a kept connection may turn out to be closed, so that the request must be one that may be repeated. The
 // context must have a deadline.
 //
 // Why beside HTTP: one event goes to hundreds of servers, and net/http costs several times what the exchange itself does.
-func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, error), limit int64) (*http.Response, error) {
+func (e *Egress) Exchange(ctx context.Context, pool string, ask func() ([]byte, error), limit int64) (Answer, error) {
 	if conn, generation := e.lines.take(pool); conn != nil {
-		res, err := e.exchangeOn(ctx, conn, pool, generation, ask, limit)
+		a, err := e.exchangeOn(ctx, conn, pool, generation, ask, limit)
 		if err == nil || !errors.Is(err, ErrNoWord) || ctx.Err() != nil {
-			return res, err
+			return a, err
 		}
 	}
 	conn, generation, err := e.line(ctx)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	return e.exchangeOn(ctx, conn, pool, generation, ask, limit)
 }
@@ -91,13 +86,13 @@ func (e *Egress) line(ctx context.Context) (net.Conn, uint64, error) {
 var ErrNoWord = errors.New("the connection ended before there was an answer")
 
 // exchangeOn makes a request on a connection, and keeps or closes it.
-func (e *Egress) exchangeOn(ctx context.Context, conn net.Conn, pool string, generation uint64, ask func() ([]byte, error), limit int64) (*http.Response, error) {
+func (e *Egress) exchangeOn(ctx context.Context, conn net.Conn, pool string, generation uint64, ask func() ([]byte, error), limit int64) (Answer, error) {
 	end, _ := ctx.Deadline()
 	if err := conn.SetDeadline(end); err != nil {
-		return nil, errors.Join(ErrNoWord, err, conn.Close())
+		return Answer{}, errors.Join(ErrNoWord, err, conn.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	res, whole, err := e.lines.exchange(conn, ask, limit)
+	a, whole, err := e.lines.exchange(conn, ask, limit)
 	switch {
 	case !stop() || err != nil || !whole:
 		err = errors.Join(err, ignored(conn.Close()))
@@ -107,88 +102,25 @@ func (e *Egress) exchangeOn(ctx context.Context, conn net.Conn, pool string, gen
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return res, nil
+	return a, err
 }
 
 // ignored is no error: what a connection says that is closed anyway.
 func ignored(error) error { return nil }
 
 // exchange writes a request and reads the answer. whole says that the connection can serve again.
-func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64) (res *http.Response, whole bool, err error) {
+func (l *lines) exchange(conn net.Conn, ask func() ([]byte, error), limit int64) (a Answer, whole bool, err error) {
 	text, err := ask()
 	if err != nil {
-		return nil, false, err
+		return Answer{}, false, err
 	}
 	if _, err := conn.Write(text); err != nil {
-		return nil, false, errors.Join(ErrNoWord, err)
+		return Answer{}, false, errors.Join(ErrNoWord, err)
 	}
-	return l.answer(conn, limit)
+	r := l.reader(conn)
+	defer l.giveBack(r)
+	return r.answer(limit)
 }
-
-// answer reads the answer to a request that was written.
-func (l *lines) answer(conn net.Conn, limit int64) (res *http.Response, whole bool, err error) {
-	source := &io.LimitedReader{R: conn, N: maxHeaderBytes}
-	r, _ := l.readers.Get().(*bufio.Reader)
-	if r == nil {
-		r = bufio.NewReaderSize(source, lineReader)
-	} else {
-		r.Reset(source)
-	}
-	defer func() {
-		r.Reset(nil)
-		l.readers.Put(r)
-	}()
-	if _, err := r.Peek(1); err != nil {
-		return nil, false, errors.Join(ErrNoWord, err)
-	}
-	if res, err = readHead(r); err != nil {
-		return nil, false, err
-	}
-	source.N = limit + maxHeaderBytes // the lengths of chunks count as well
-	body, err := readBody(res, limit)
-	if err != nil {
-		return nil, false, err
-	}
-	res.Body = io.NopCloser(bytes.NewReader(body))
-	return res, !res.Close && r.Buffered() == 0, nil
-}
-
-// readHead reads the head of an answer, and passes over interim ones.
-func readHead(r *bufio.Reader) (*http.Response, error) {
-	for range maxInterim {
-		res, err := http.ReadResponse(r, nil)
-		if err != nil {
-			return nil, fmt.Errorf("read answer: %w", err)
-		}
-		if res.StatusCode >= http.StatusOK {
-			return res, nil
-		}
-		_ = res.Body.Close()
-	}
-	return nil, errors.New("the answer does not begin")
-}
-
-func readBody(res *http.Response, limit int64) ([]byte, error) {
-	defer func() { _ = res.Body.Close() }()
-	if res.ContentLength > limit {
-		return nil, errLong
-	}
-	if n := res.ContentLength; n >= 0 && n <= lineReader {
-		body := make([]byte, n)
-		_, err := io.ReadFull(res.Body, body)
-		return body, err
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if err == nil && int64(len(body)) > limit {
-		err = errLong
-	}
-	return body, err
-}
-
-var errLong = errors.New("the answer is too large")
 
 // take takes the connection that is kept for a pool; nil when there is none.
 func (l *lines) take(pool string) (net.Conn, uint64) {

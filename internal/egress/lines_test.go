@@ -18,14 +18,10 @@ func exchange(t *testing.T, e *egress.Egress, limit int64) (int, string, error) 
 	t.Helper()
 	ctx, cancel := context.WithTimeout(toA(t), 10*time.Second)
 	defer cancel()
-	res, err := e.Exchange(ctx, "a.org:0", func() ([]byte, error) {
+	a, err := e.Exchange(ctx, "a.org:0", func() ([]byte, error) {
 		return []byte("PUT /x HTTP/1.1\r\nHost: a.org\r\nContent-Length: 2\r\n\r\n{}"), nil
 	}, limit)
-	if err != nil {
-		return 0, "", err
-	}
-	body, err := io.ReadAll(res.Body)
-	return res.StatusCode, string(body), err
+	return a.Status, string(a.Body), err
 }
 
 func toA(t *testing.T) context.Context {

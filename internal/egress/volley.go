@@ -2,9 +2,7 @@ package egress
 
 import (
 	"context"
-	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -35,6 +33,7 @@ type Posted struct {
 	conn       net.Conn
 	pool       string
 	generation uint64
+	reader     *reader // nil while nothing of the answer is there
 }
 
 // Volley begins one whose answers must be there in some time; when the context ends nobody waits for them any longer.
@@ -116,22 +115,35 @@ func (v *Volley) interrupt() {
 
 // Answer reads the answer, as [Egress.Exchange] does; it is called once. [ErrNoWord] says that the connection had ended before there was any: the
 // request may be made again.
-func (p *Posted) Answer(limit int64) (*http.Response, error) {
-	lines := &p.v.e.lines
-	res, whole, err := lines.answer(p.conn, limit)
-	cut := p.v.remove(p)
-	if cut || err != nil || !whole {
-		err = errors.Join(err, ignored(p.conn.Close()))
-	} else {
-		lines.keep(p.pool, p.conn, p.generation)
+func (p *Posted) Answer(limit int64) (Answer, error) {
+	if p.reader == nil {
+		p.reader = p.v.e.lines.reader(p.conn)
 	}
+	a, whole, err := p.reader.answer(limit)
+	cut := p.end(whole && err == nil)
 	switch {
 	case err == nil:
-		return res, nil
+		return a, nil
 	case cut:
-		return nil, context.Canceled
+		return Answer{}, context.Canceled
 	case !time.Now().Before(p.v.end):
-		return nil, context.DeadlineExceeded
+		return Answer{}, context.DeadlineExceeded
 	}
-	return nil, err
+	return Answer{}, err
+}
+
+// end keeps the connection, or closes one that is not whole. It reports whether the context has ended.
+func (p *Posted) end(whole bool) (cut bool) {
+	p.dropReader()
+	if cut = p.v.remove(p); cut || !whole {
+		_ = p.conn.Close()
+	} else {
+		p.v.e.lines.keep(p.pool, p.conn, p.generation)
+	}
+	return cut
+}
+
+func (p *Posted) dropReader() {
+	p.v.e.lines.giveBack(p.reader)
+	p.reader = nil
 }
