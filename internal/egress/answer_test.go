@@ -28,6 +28,7 @@ func TestPlainAnswers(t *testing.T) {
 		{ok + "Content-Length : 2\r\n\r\n{}", false},
 		{ok + "Content-Length: 2\r\nX\r\n\r\n{}", false},
 		{ok + " Content-Length: 2\r\n\r\n{}", false},
+		{ok + "Content-Length: 2\r\nX y: 1\r\n\r\n{}", false},
 		{ok + "X: a\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", false},
 		{"HTTP/1.1 200 OK\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", false},
 		{ok + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false},

@@ -50,6 +50,9 @@ func TestReceiver(t *testing.T) {
 
 const floorAnswer = "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 07:00:00 GMT\r\nContent-Length: 11\r\nContent-Type: application/json\r\n\r\n{\"pdus\":{}}"
 
+// oddPath is in the path of a request whose answer is one that is not plain.
+const oddPath = "ODD"
+
 // take answers whatever comes on a connection.
 func take(conn net.Conn) {
 	r := bufio.NewReader(conn)
@@ -59,7 +62,11 @@ func take(conn net.Conn) {
 			return
 		}
 		_, _ = io.Copy(io.Discard, req.Body)
-		if _, err := io.WriteString(conn, floorAnswer); err != nil {
+		answer := floorAnswer
+		if strings.Contains(req.URL.Path, oddPath) {
+			answer = strings.Replace(answer, "Date:", "X1: 1\r\nDate:", 1)
+		}
+		if _, err := io.WriteString(conn, answer); err != nil {
 			return
 		}
 	}
