@@ -21,14 +21,21 @@ type lease struct{ until time.Time }
 
 type leaseKey struct{}
 
-// withLease is what a server calls for each new connection.
-func withLease(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, leaseKey{}, new(lease))
+// begin is what a server calls for each new connection.
+func begin(ctx context.Context, c net.Conn) context.Context {
+	if p, ok := c.(*proxyConn); ok {
+		c = p.Conn
+	}
+	if clear, ok := c.(*clearConn); ok {
+		return clear.begin(ctx)
+	}
+	return ctx
 }
 
-// leaseOf is the lease of a request's connection. A stream of HTTP/2 has deadlines of its own, and so a lease of its own.
+// leaseOf is the lease of a request's connection. Any other than a [clearConn] loses its deadline after each answer, and a stream
+// of HTTP/2 has deadlines of its own: there each request has a lease of its own.
 func leaseOf(req *http.Request) *lease {
-	if l, ok := req.Context().Value(leaseKey{}).(*lease); ok && req.ProtoMajor == 1 {
+	if l, ok := req.Context().Value(leaseKey{}).(*lease); ok {
 		return l
 	}
 	return new(lease)

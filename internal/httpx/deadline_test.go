@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -74,7 +75,7 @@ func TestEachPieceOfAnAnswerHasItsOwnTime(t *testing.T) {
 // A connection that is answered again and again gets a new deadline when it needs one, whatever a handler did to it.
 func TestADeadlineLastsForSeveralAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, ctx := paged(), withLease(t.Context(), nil)
+		r, ctx := paged(), context.WithValue(t.Context(), leaseKey{}, new(lease))
 		l := &line{ResponseRecorder: httptest.NewRecorder()}
 		for i, step := range []struct {
 			path string

@@ -94,8 +94,9 @@ func (g *gong) strike() {
 func BenchmarkFloor(b *testing.B) {
 	answer := json.RawMessage(`{"next_batch":"` + strings.Repeat("x", 600) + `"}`)
 	b.Run("bare", func(b *testing.B) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		g := newGong()
-		g.serve(b, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		g.serve(b, l, err, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 			g.wait(req.Context())
 			w.Header()["Content-Type"] = jsonContentType
 			w.Header()["Content-Length"] = []string{strconv.Itoa(len(answer))}
@@ -109,12 +110,12 @@ func BenchmarkFloor(b *testing.B) {
 			g.wait(ctx)
 			return answer, nil
 		})
-		g.serve(b, r)
+		l, err := Listen(b.Context(), "127.0.0.1:0", ListenOptions{})
+		g.serve(b, l, err, r)
 	})
 }
 
-func (g *gong) serve(b *testing.B, h http.Handler) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (g *gong) serve(b *testing.B, l net.Listener, err error, h http.Handler) {
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,7 +29,7 @@ func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       withLease,
+		ConnContext:       begin,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 }
@@ -53,6 +54,11 @@ func Listen(ctx context.Context, address string, o ListenOptions) (net.Listener,
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
+	h, err := newHangups()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", address, err), l.Close())
+	}
+	l = &clearListener{Listener: l, hangups: h}
 	if o.ProxyProtocol {
 		l = &proxyListener{Listener: l, trusted: o.Trusted}
 	}
