@@ -123,8 +123,9 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{e}); errs[0] != nil {
 		return nil, matrix.InvalidParam("The event is not signed as it must be.").Wrap(errs[0])
 	}
-	if err := s.checkShown(ctx, v, id, stripped); err != nil {
-		return nil, err
+	unproven := s.checkShown(ctx, v, id, stripped)
+	if unproven != nil && !s.isIn(ctx, id) { // Why: where we are in the room nothing of what is shown is of use
+		return nil, unproven
 	}
 	key, _ := s.opts.Keys.SigningKey(user.Server())
 	signed, err := e.Sign(key)
@@ -146,6 +147,9 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 		}
 		return signed, err // the event itself comes as all others of the room do
 	}
+	if unproven != nil {
+		return nil, unproven
+	}
 	m, err := s.standingOf(ctx, r, user)
 	if err != nil {
 		return nil, err
@@ -154,6 +158,16 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 		return nil, matrix.Forbidden("The user is in the room already.")
 	}
 	return signed, s.standOutside(ctx, r, signed, user, proper(stripped), []matrix.ServerName{origin})
+}
+
+// isIn reports whether users of ours are in a room.
+func (s *Service) isIn(ctx context.Context, id matrix.RoomID) bool {
+	r, err := s.Room(ctx, id)
+	if err != nil {
+		return false
+	}
+	in, err := s.resident(ctx, r)
+	return err == nil && in
 }
 
 // checkShown checks what a room shows of itself where its id depends on it: the create event must be there, whole and signed, and whatever

@@ -76,3 +76,29 @@ func TestWhoDoesNotKnowTimesIsAskedWhatIsNew(t *testing.T) {
 		}
 	}
 }
+
+// An invitation that shows nothing of a room is refused where its id must be proven, unless the invited server is in the room itself.
+func TestInvitationsThatShowNothing(t *testing.T) {
+	w := &wire{}
+	a, d := w.server(t, home, sqliteURL(t)), w.server(t, there, sqliteURL(t))
+	a.account(t, alice)
+	d.account(t, dora)
+	erik := matrix.UserID("@erik:" + string(there))
+	d.account(t, erik)
+	room := a.publicRoom(t, "12")
+	key := string(erik)
+	e := a.must(t, room, rooms.Draft{Sender: alice, Type: "m.room.topic", StateKey: new(string), Content: json.RawMessage(`{"topic":"x"}`)})[0]
+	m := &remote{t: t, r: a, room: room, key: w.keys[home]}
+	invite := m.on(e.After(), rooms.Draft{Sender: alice, Type: "m.room.member", StateKey: &key, Content: json.RawMessage(`{"membership":"invite"}`)}, e.Event)
+	accept := func() error {
+		_, err := d.rooms.AcceptInvite(t.Context(), home, "12", room.ID(), invite.ID, json.RawMessage(invite.JSON), nil)
+		return err
+	}
+	if err := accept(); !matrix.HasCode(err, matrix.CodeInvalidParam) {
+		t.Errorf("from outside: %v", err)
+	}
+	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+	if err := accept(); err != nil {
+		t.Errorf("from inside: %v", err)
+	}
+}
