@@ -156,3 +156,24 @@ func TestSearchReadsNoMoreThanItGives(t *testing.T) {
 		}
 	})
 }
+
+// A word that is said all the time elsewhere is found in a room where little was said.
+func TestSearchFindsBehindManyOthers(t *testing.T) {
+	eachURL(t, func(t *testing.T, url string) {
+		r := openRig(t, Options{URL: url})
+		c := newRoom(1)
+		for n := range int64(searchScan + 2) {
+			doc := &SearchRow{Event: n + 1, Room: 2, Sender: 1, Words: []string{"canal"}}
+			if n == 0 {
+				doc.Room = 1
+			}
+			doc.Live = c.Live(Live{Kind: KindEvent, Room: doc.Room}) + 1
+			c.Add(doc)
+		}
+		r.commit(t, c)
+		found, err := r.Search(t.Context(), SearchQuery{Rooms: []int64{1}, Words: []string{"canal"}, Before: 1 << 62, Limit: 10})
+		if err != nil || len(found) != 1 || found[0].Event != 1 {
+			t.Errorf("%v, %v", found, err)
+		}
+	})
+}
