@@ -2,6 +2,7 @@ package egress_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -20,8 +21,10 @@ type scripted struct {
 	e     *egress.Egress
 	n     *fakenet.Net
 	asked chan struct{}
-	say   chan string // "" ends the connection
+	say   chan string // "" ends the connection, cut without a word of TLS
 }
+
+const cut = "\x00"
 
 func newScripted(t *testing.T) *scripted {
 	s := &scripted{n: fakenet.New(t), asked: make(chan struct{}), say: make(chan string)}
@@ -36,7 +39,10 @@ func newScripted(t *testing.T) *scripted {
 		defer func() { _ = conn.Close() }()
 		s.asked <- struct{}{}
 		for text := range s.say {
-			if text == "" {
+			if secure, ok := conn.(*tls.Conn); ok && text == cut {
+				_ = secure.NetConn().Close()
+			}
+			if text == "" || text == cut {
 				return
 			}
 			_, _ = io.WriteString(conn, text)
@@ -106,6 +112,7 @@ func TestGlanceSeesMore(t *testing.T) {
 		{"refused", "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}", "", http.StatusInternalServerError, "{}", true},
 		{"too much", plainAnswer + `{"pdus":{}}HTTP/1.1 `, "", http.StatusOK, `{"pdus":{}}`, false},
 		{"the end", "", "", 0, "", false},
+		{"cut", cut, "", 0, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScripted(t)
