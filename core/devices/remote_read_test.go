@@ -61,6 +61,12 @@ func eachLied(t *testing.T, fn func(t *testing.T, r *lied)) {
 	})
 }
 
+// say has the other server answer so from now on; what goes on in the background has heard what it answered before.
+func (r *lied) say(answer string) {
+	r.ended.Wait()
+	r.peer.answer = answer
+}
+
 func (r *lied) must(err error) {
 	r.t.Helper()
 	if err != nil {
@@ -143,13 +149,13 @@ func TestSpoiltKeysOfOthers(t *testing.T) {
 			answers[of(`"D":` + key("D", ""))[:len(of(`"D":`+key("D", "")))-1]+`,"master_keys":{"@bob:far":`+k+`}}`] = "D"
 		}
 		for answer, want := range answers {
-			r.peer.answer = answer
+			r.say(answer)
 			if got := r.shown(); got != want {
 				t.Errorf("%.200q: shown %q, want %q", answer, got, want)
 			}
 		}
-		r.peer.answer = strings.TrimSuffix(of(`"D":`+key("D", `, "unsigned":{"device_display_name":"tel","x":1},"a":2`)), "}") +
-			`,"master_keys":{"@bob:far":` + cross("master", `, "x":1e400,"unsigned":{}`) + `}}`
+		r.say(strings.TrimSuffix(of(`"D":`+key("D", `, "unsigned":{"device_display_name":"tel","x":1},"a":2`)), "}") +
+			`,"master_keys":{"@bob:far":` + cross("master", `, "x":1e400,"unsigned":{}`) + `}}`)
 		keys, err := r.QueryKeys(t.Context(), matrix.Caller{User: "@alice:hs1"}, map[matrix.UserID][]matrix.DeviceID{bob: nil})
 		r.must(err)
 		const want = `{"a":2,"algorithms":["a"],"device_id":"D","keys":{"ed25519:D":"k"},"user_id":"@bob:far","unsigned":{"device_display_name":"tel"}}`
@@ -176,7 +182,7 @@ func TestSpoiltOneTimeKeysOfOthers(t *testing.T) {
 			`{}`: "{}", `null`: "{}", `{"one_time_keys":{"@bob:far":null}}`: "{}", `{"ONE_TIME_KEYS":{"@bob:far":{"D":{` + good + `}}}}`: "{}",
 			`[]`: "failed", `no JSON`: "failed", `{"one_time_keys":{"@bob:far":{"D":[]}}}`: "failed", `{"one_time_keys":1}`: "failed",
 		} {
-			r.peer.answer = answer
+			r.say(answer)
 			keys, failures, err := r.ClaimKeys(t.Context(), "hs1", ClaimRequest{bob: {"D": "signed_curve25519"}})
 			r.must(err)
 			got := string(keys.AppendJSON(nil))
@@ -207,7 +213,7 @@ func TestSpoiltDeviceListsOfOthers(t *testing.T) {
 			return strings.Join(out, ", ")
 		}
 		fetch := func(answer string) error {
-			r.peer.answer = answer
+			r.say(answer)
 			return r.fetchList(t.Context(), r.bob, bob, false)
 		}
 		for _, answer := range []string{
@@ -242,16 +248,16 @@ func TestSpoiltChangesOfDevices(t *testing.T) {
 			`{"user_id":"@bob:far","device_id":"D","stream_id":8,"prev_id":[7],"keys":` + key("D", `,"x":`+deep(600)) + `}`,
 			`{"user_id":"@bob:far","device_id":"D","stream_id":8,"prev_id":[7],"keys":{}}`,
 		} {
-			r.peer.answer = `{"user_id":"@bob:far","stream_id":7,"devices":[]}`
+			r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
 			r.must(r.fetchList(t.Context(), r.bob, bob, false))
-			r.peer.answer = `[]` // so that what is fetched behind our back changes nothing
+			r.say(`[]`) // so that what is fetched behind our back changes nothing
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
 			r.ended.Wait()
 			if _, err := r.db.FindRemoteDevices(t.Context(), r.bob); !errors.Is(err, storage.ErrNotFound) {
 				t.Errorf("%.100s: the list still counts: %v", change, err)
 			}
 		}
-		r.peer.answer = `{"user_id":"@bob:far","stream_id":7,"devices":[]}`
+		r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
 		r.must(r.fetchList(t.Context(), r.bob, bob, false))
 		for _, change := range []string{`[]`, `null`, `1`, `{"user_id":5}`, `{"user_id":"@bob:other","stream_id":[]}`, `{"USER_ID":"@bob:far","stream_id":[]}`} {
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
