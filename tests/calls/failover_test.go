@@ -110,6 +110,11 @@ func outlives(t *testing.T, one, two *live.Server, end func(*testing.T, *live.Se
 	began := time.Now()
 	end(t, one)
 	t.Logf("the node ended after %v", time.Since(began))
+	// Once, and before the other node can know: who asks meanwhile waits for it. Those in the call ask again and again, so that they would
+	// not notice.
+	if status, answer := (&person{t: t, url: two.URL}).call("GET", base+"/rtc/validate?access_token="+tokens[0], nil); status != http.StatusOK {
+		t.Errorf("who asks when the node has just ended: %d %v", status, answer)
+	}
 	for _, h := range heardBy {
 		drain(h.video)
 		drain(h.audio)
