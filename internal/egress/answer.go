@@ -46,7 +46,7 @@ func (r *reader) answer(limit int64) (a Answer, whole bool, err error) {
 	if a, ok := r.plain(limit); ok {
 		return a, r.Buffered() == 0, nil
 	}
-	res, err := r.head()
+	res, err := r.head() //nolint:bodyclose // readBody closes it
 	if err != nil {
 		return Answer{}, false, err
 	}
