@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -69,6 +70,9 @@ func (c *clearConn) Read(b []byte) (int, error) {
 	}
 	return c.socket.Read(b)
 }
+
+// ReadFrom writes what a reader gives; of a file the kernel sends the content. net/http asks for it.
+func (c *clearConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.socket, r) }
 
 // SetReadDeadline says until when may be read.
 func (c *clearConn) SetReadDeadline(t time.Time) error {

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -35,6 +37,40 @@ func pair(t *testing.T) (server *clearConn, client *net.TCPConn) {
 	}
 	t.Cleanup(func() { _ = accepted.Close() })
 	return accepted.(*clearConn), c.(*net.TCPConn)
+}
+
+// What is sent from a file is handed to the socket as a file, which net/http does only on connections that read from readers. Nothing of it
+// is lost or changed.
+func TestConnectionsTakeFiles(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456789abcdef"), 4096)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, proxied := range []bool{false, true} {
+		server, client := pair(t)
+		var conn net.Conn = server
+		if proxied {
+			conn = &proxyConn{Conn: server}
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taker, ok := conn.(io.ReaderFrom)
+		if !ok {
+			t.Fatalf("%T takes no files", conn)
+		}
+		sent := make(chan error, 1)
+		go func() {
+			_, err := taker.ReadFrom(io.LimitReader(file, int64(len(want))))
+			sent <- errors.Join(err, server.Close(), file.Close())
+		}()
+		got, err := io.ReadAll(client)
+		if err := errors.Join(err, <-sent); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("proxied %v: %d bytes came of %d: %v", proxied, len(got), len(want), err)
+		}
+	}
 }
 
 // A request ends when its client hangs up: the first of a connection, a later one, behind a proxy, on a unix socket.

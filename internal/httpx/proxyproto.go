@@ -61,6 +61,9 @@ func (c *proxyConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// ReadFrom writes what a reader gives, as the connection below does it.
+func (c *proxyConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+
 // proxySignature opens every version 2 header.
 const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
 
