@@ -130,12 +130,12 @@ function call(room, mode) {
     frame.src = url;
 }
 
-/** Waits until a device is known. Why: what is sent to one that is not is dropped by the library, with a line in its log alone. */
+/** Waits until a device is known, a minute at most. Why: what is sent to one that is not is dropped by the library, with a line in its log alone. */
 async function knows(userId, deviceId) {
-    for (let tries = 0; tries < 20; tries++) {
+    for (let tries = 0; tries < 240; tries++) {
         const users = await client.getCrypto().getUserDeviceInfo([userId], true);
         if (users.get(userId)?.has(deviceId)) return;
-        note(`waits for ${userId} ${deviceId}`);
+        if (tries % 20 === 0) note(`waits for ${userId} ${deviceId}`);
         await new Promise((resolve) => setTimeout(resolve, 250));
     }
     throw new Error(`${userId} ${deviceId} is not known`);
