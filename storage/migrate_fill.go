@@ -37,8 +37,10 @@ func (db *DB) fill(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = conn.Close() }()                                                         // gives it back to the pool
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, schemaLock); err != nil { // Why no transaction's: there are two
+	defer func() { _ = conn.Close() }() // gives it back to the pool
+
+	// Why the session's lock, not a transaction's: there are two transactions.
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, schemaLock); err != nil {
 		return false, err
 	}
 	defer func() {
@@ -102,7 +104,7 @@ func (db *DB) fillBoth(ctx context.Context, conn *sql.Conn, files []string, half
 	tx, err := conn.BeginTx(ctx, nil)
 	if err == nil {
 		defer func() { _ = tx.Rollback() }() // does nothing after a commit
-		err = db.applyAll(ctx, tx, files, false)
+		err = db.fillOthers(ctx, tx, files)
 	}
 	if err != nil {
 		cancel()
@@ -117,6 +119,15 @@ func (db *DB) fillBoth(ctx context.Context, conn *sql.Conn, files []string, half
 		return err
 	}
 	return tx.Commit()
+}
+
+// fillOthers applies the files that do not stand alone.
+// Why no limit on how long the session may be idle: it waits for the other one.
+func (db *DB) fillOthers(ctx context.Context, tx *sql.Tx, files []string) error {
+	if _, err := tx.ExecContext(ctx, `SET LOCAL idle_in_transaction_session_timeout = 0`); err != nil {
+		return err
+	}
+	return db.applyAll(ctx, tx, files, false)
 }
 
 // fillAlone applies the files that stand alone, in a session of its own, and leaves the mark of that.
