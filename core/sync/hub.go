@@ -279,17 +279,20 @@ func (h *hub) hearReceipt(l *storage.Live) {
 	}
 }
 
-// hearDeviceList wakes who shares a room with a user. When his rooms are not in memory the ticker reads them.
+// hearDeviceList wakes who shares a room with a user. When his rooms are not in memory, or not all of them since he has just
+// come into one, the ticker reads them.
 func (h *hub) hearDeviceList(l *storage.Live) {
 	u := h.users[l.User]
-	if u == nil || !u.loaded {
+	if u != nil {
+		u.lists, u.last = l.Pos, l.Pos
+		u.wake()
+	}
+	if u == nil || !u.loaded || u.stale {
 		h.lists = append(h.lists, l.User)
 		h.unspread++
 		h.rouse()
 		return
 	}
-	u.lists, u.last = l.Pos, l.Pos
-	u.wake()
 	for _, j := range u.rooms {
 		h.spreadList(j.room, l.Pos)
 	}

@@ -62,6 +62,8 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser, listed bool) error 
 	u.stale = u.moves != read.moves
 	if first {
 		u.since, u.eph, u.loaded = pos, h.eph, true
+		// Why: what was told to the followers of his rooms while they were read was not told to him.
+		u.lists, u.last = h.pos, h.pos
 	}
 	return nil
 }

@@ -127,6 +127,7 @@ func (s *Service) tick() {
 			s.spreadLists()
 		case <-second.C:
 			n++
+			s.spreadLists()
 			s.due(n%15 == 0)
 			if n%5 == 0 {
 				s.saveConnections(context.Background(), false)
@@ -163,18 +164,17 @@ func (s *Service) spreadLists() {
 	users := s.hub.lists
 	s.hub.lists = nil
 	s.hub.mu.Unlock()
-	defer func() {
-		s.hub.mu.Lock()
-		defer s.hub.mu.Unlock()
-		s.hub.unspread -= len(users)
-	}()
 	for _, user := range users {
 		rows, err := s.db.ListJoinedPositions(context.Background(), user)
 		if err != nil {
 			s.log.Error("read the rooms of a user whose devices changed", "error", err)
-			continue
 		}
 		s.hub.mu.Lock()
+		if err != nil {
+			s.hub.lists = append(s.hub.lists, user) // until the next second
+		} else {
+			s.hub.unspread--
+		}
 		for _, row := range rows {
 			s.hub.spreadList(row.Room, s.hub.pos)
 		}

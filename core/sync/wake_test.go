@@ -232,6 +232,47 @@ func TestDeviceLists(t *testing.T) {
 	})
 }
 
+// Who has come into a room and uploads his keys before he syncs again is heard of by those who are there: they may have asked for his
+// keys between the two.
+func TestDeviceListBeforeTheNextSync(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob := r.user("alice"), r.user("bob")
+		room := alice.public()
+		alice.next()
+		bob.next()
+		bob.join(room)
+		alice.next()
+		r.deviceList(bob)
+		if a := alice.next(); !slices.Equal(a.Lists.Changed, []matrix.UserID{bob.id()}) {
+			t.Errorf("after new keys: %+v", a.Lists)
+		}
+		if b := bob.next(); !slices.Contains(b.Lists.Changed, bob.id()) {
+			t.Errorf("his own: %+v", b.Lists)
+		}
+	})
+}
+
+// What changes while a user's rooms are read for the first time is told to him all the same.
+func TestDeviceListWhileRoomsAreRead(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		bob := r.user("bob")
+		room := bob.public()
+		for i := range 100 {
+			alice := r.user(fmt.Sprint("alice", i))
+			alice.join(room)
+			bob.next()
+			alice.since = bob.since
+			var changing sync.WaitGroup
+			changing.Go(func() { r.deviceList(bob) })
+			first := alice.next()
+			changing.Wait()
+			if then := alice.next(); !slices.Contains(slices.Concat(first.Lists.Changed, then.Lists.Changed), bob.id()) {
+				t.Fatalf("round %d: bob's new keys were told neither at first nor then: %+v, %+v", i, first.Lists, then.Lists)
+			}
+		}
+	})
+}
+
 // Typing and receipts: seen by members, ended, private ones by nobody else, none with a room_id.
 func TestEphemeral(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
