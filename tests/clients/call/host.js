@@ -57,6 +57,7 @@ class Driver extends WidgetDriver {
             for (const [deviceId, content] of Object.entries(devices)) {
                 await knows(userId, deviceId);
                 await client.encryptAndSendToDevice(type, [{ userId, deviceId }], content);
+                note(`${type} to ${userId} ${deviceId}`);
             }
     }
     async readRoomTimeline(room, type, msgtype, stateKey, limit) {
@@ -126,7 +127,10 @@ function call(room, mode) {
     client.on(sdk.MatrixEventEvent.Decrypted, tell);
     client.on(sdk.RoomStateEvent.Events, (event) => event.getRoomId() === room && api.feedStateUpdate(plain(event)).catch(complain));
     client.on("RoomStickyEvents.Update", (added) => added.forEach(tell));
-    client.on(sdk.ClientEvent.ReceivedToDeviceMessage, ({ message, encryptionInfo }) => api.feedToDevice(message, encryptionInfo !== null).catch(complain));
+    client.on(sdk.ClientEvent.ReceivedToDeviceMessage, ({ message, encryptionInfo }) => {
+        note(`${message.type} from ${message.sender}`);
+        api.feedToDevice(message, encryptionInfo !== null).catch(complain);
+    });
     frame.src = url;
 }
 

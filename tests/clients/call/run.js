@@ -163,21 +163,26 @@ async function play(people) {
     await shows(alice, "alone");
 }
 
-/** Tells all that is known of somebody for whom something went wrong. */
-async function tell(person) {
-    const known = async (what, ask) => console.log(what, await within(what, ask(), 5_000).then((v) => JSON.stringify(v, null, 1), (err) => err.message));
-    console.log(`--- ${person.name}\n${person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport|matrix_sdk_indexeddb|MembershipManager|^Queue: |^Date.now: |webrtc stats/.test(l)).slice(-60).join("\n")}`);
-    await known("the page:", () => person.page.evaluate(() => window.host.state()));
-    await known("received:", () => received(person));
-    await known("the screen:", () => person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).then(() => "kept"));
+/** Tells what is known of those for whom something went wrong: what their pages know first, then the last lines of their consoles. */
+async function tell(people) {
+    const known = async (what, ask) => console.log(what, await within(what, ask(), 5_000).then((v) => JSON.stringify(v), (err) => err.message));
+    for (const person of people) {
+        await known(`${person.name}'s page:`, () => person.page.evaluate(() => window.host.state()));
+        await known(`${person.name} received:`, () => received(person));
+        await known(`${person.name}'s screen:`, () => person.page.screenshot({ path: path.join(folder, `${mode}-failed-${person.name}.png`) }).then(() => "kept"));
+    }
+    for (const person of people) {
+        const lines = person.lines.filter((l) => !/^DEBUG|FetchHttpApi|Perf|PostmessageTransport|matrix_sdk_indexeddb|MembershipManager|^Queue: |^Date.now: |webrtc stats|skipping decryption/.test(l));
+        console.log(`--- ${person.name}\n${lines.slice(-60).map((l) => l.split("\n").slice(0, 3).join("\n").slice(0, 600)).join("\n")}`);
+    }
 }
 
 const people = [];
 try {
     await within("the whole of it", play(people), 240_000);
 } catch (err) {
-    for (const person of people) await tell(person);
     console.log(err.stack);
+    await tell(people);
     process.exitCode = 1;
 } finally {
     await Promise.allSettled(people.map((person) => within("the browser ends", person.program.kill(), 10_000)));

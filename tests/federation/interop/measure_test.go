@@ -48,14 +48,14 @@ func measureReturn(t *testing.T, w *world) {
 	for _, d := range [][2]*side{{w.ours, w.theirs}, {w.theirs, w.ours}} {
 		room, alice, bob := together(t, w.versions[0], d[1], d[0], nil)
 		talk(t, room, alice, bob)
-		d[0].link.cut()
+		d[0].link.Cut()
 		last, outage := "", time.After(3*time.Second) // who hears nothing for two seconds asks
 		for i := range 50 {
 			last = alice.says(t, room, fmt.Sprint("missed ", i))
 		}
 		<-outage
 		began := time.Now()
-		d[0].link.mend()
+		d[0].link.Mend()
 		if d[0] == w.ours {
 			bob.says(t, room, "I am back") // which wakes the other side
 		}

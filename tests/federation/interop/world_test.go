@@ -20,7 +20,7 @@ import (
 type side struct {
 	kind   string // "rempart" or "other"
 	name   string
-	link   *link
+	link   *fakenet.Link
 	ours   *live.Server
 	theirs *other
 }
@@ -68,13 +68,13 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ca := fakenet.NewCA(t)
-	a, b := newLink(t), newLink(t)
+	a, b := fakenet.NewLink(t), fakenet.NewLink(t)
 	w := &world{
-		theirs: &side{kind: "other", name: b.name(), link: b},
-		ours:   &side{kind: "rempart", name: a.name(), link: a, ours: live.Start(t, live.Options{CA: ca, Relay: a.to})},
+		theirs: &side{kind: "other", name: b.Name(), link: b},
+		ours:   &side{kind: "rempart", name: a.Name(), link: a, ours: live.Start(t, live.Options{CA: ca, Relay: a.To})},
 	}
 	if os.Getenv("PEER_LAUNCHER") == "" {
-		w.theirs.ours = live.Start(t, live.Options{CA: ca, Relay: b.to})
+		w.theirs.ours = live.Start(t, live.Options{CA: ca, Relay: b.To})
 	} else {
 		w.theirs.theirs = startOther(t, ca, b)
 	}
@@ -101,8 +101,8 @@ func (w *world) common(t *testing.T) []string {
 }
 
 // partition cuts both links, heal mends them.
-func (w *world) partition() { w.ours.link.cut(); w.theirs.link.cut() }
-func (w *world) heal()      { w.ours.link.mend(); w.theirs.link.mend() }
+func (w *world) partition() { w.ours.link.Cut(); w.theirs.link.Cut() }
+func (w *world) heal()      { w.ours.link.Mend(); w.theirs.link.Mend() }
 
 // state is the room's current state as somebody gets it: the event of each type and key, with all that all servers must tell alike.
 func (p *person) state(t *testing.T, room string) map[[2]string]string {
