@@ -24,11 +24,28 @@ func (s *Service) visited(ctx context.Context, origin matrix.ServerName, id matr
 	if r == nil || !here {
 		return nil, matrix.NotFound("This server is not in the room.")
 	}
+	return r, s.admitsTo(ctx, r, origin)
+}
+
+// known finds a room of which this installation has a state, whether or not it is in it now.
+func (s *Service) known(ctx context.Context, id matrix.RoomID) (*Room, error) {
+	if s.opts.Peers == nil {
+		return nil, errAlone
+	}
+	r, _, err := s.standsIn(ctx, id)
+	if err == nil && r == nil {
+		err = matrix.NotFound("This server is not in the room.")
+	}
+	return r, err
+}
+
+// admitsTo refuses a server that a room's access list keeps out.
+func (s *Service) admitsTo(ctx context.Context, r *Room, origin matrix.ServerName) error {
 	ok, err := s.Admits(ctx, r, origin)
 	if err == nil && !ok {
 		err = matrix.Forbidden("Your server is kept out of this room by its access list.")
 	}
-	return r, err
+	return err
 }
 
 // MakeMembership proposes a membership event to another server: act is "join", "leave" or "knock", versions are the

@@ -29,10 +29,14 @@ type serverViewer struct {
 	waiting map[int64]bool
 }
 
-// viewerOf finds a room for a server that wants to read it: one with a member of that server.
+// viewerOf finds a room for a server that wants to read it: one with a member of that server. Why not only where we are in it: what our last
+// user said, and that he went, is asked for when he has gone; what we know of the room ends there.
 func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id matrix.RoomID) (*serverViewer, error) {
-	r, err := s.visited(ctx, origin, id)
+	r, err := s.known(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.admitsTo(ctx, r, origin); err != nil {
 		return nil, err
 	}
 	in, err := s.joinedFrom(ctx, r, origin)
