@@ -77,8 +77,8 @@ func (db *DB) ListChangedLists(ctx context.Context, after int64, limit int) ([]D
 	return out, err
 }
 
-// RemoteDevicesRow notes that the device list of a user of another server is kept here. Its Live entry says
-// where in the stream it was fetched.
+// RemoteDevicesRow notes that the device list of a user of another server is kept here. Its position says
+// where in the stream it was asked for.
 type RemoteDevicesRow struct {
 	At
 	User, Stream int64
@@ -98,6 +98,30 @@ func MoveRemoteDevices(user, from, to int64) Guard {
 func (db *DB) FindRemoteDevices(ctx context.Context, user int64) (stream int64, err error) {
 	err = db.row(ctx, `SELECT stream FROM remote_devices WHERE usr = $1`, []any{user}, &stream)
 	return stream, err
+}
+
+// RemoteList is what is known of the device list of a user of another server: the last change of the one that is kept, and where in the
+// stream people were told last that it changed.
+type RemoteList struct{ user, stream, told int64 }
+
+// notKept stands for the last change of a list that is not kept.
+const notKept = -1 << 63
+
+// FindRemoteList reads that.
+func (db *DB) FindRemoteList(ctx context.Context, user int64) (RemoteList, error) {
+	l := RemoteList{user: user}
+	err := db.row(ctx, `SELECT COALESCE((SELECT stream FROM remote_devices WHERE usr = $1), $2),
+		COALESCE((SELECT pos FROM device_lists WHERE usr = $1), 0)`, []any{user, int64(notKept)}, &l.stream, &l.told)
+	return l, err
+}
+
+// Kept reports whether a list is kept.
+func (l RemoteList) Kept() bool { return l.stream != notKept }
+
+// Still fails when the list was changed, dropped, or said to have changed since.
+func (l RemoteList) Still() Guard {
+	return Guard{sql: `SELECT 1 WHERE COALESCE((SELECT stream FROM remote_devices WHERE usr = $1), $2) = $3
+		AND COALESCE((SELECT pos FROM device_lists WHERE usr = $1), 0) = $4`, args: []any{l.user, int64(notKept), l.stream, l.told}, want: 1}
 }
 
 // IsRemoteListFresh reports whether the list of a user of another server that is kept here must be the present one: since it

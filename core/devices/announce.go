@@ -100,9 +100,7 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 			}
 		}
 	}
-	servers = slices.DeleteFunc(slices.Clone(servers), func(to matrix.ServerName) bool { return to == user.Server() })
-	to := storage.NewServerSet(servers)
-	if to == nil || len(a.Devices)+len(a.Gone) == 0 && !a.Cross {
+	if len(a.Devices)+len(a.Gone) == 0 && !a.Cross {
 		return nil
 	}
 	if a.Prev, err = s.db.AnnouncedStream(ctx, nid); err != nil {
@@ -111,6 +109,11 @@ func (s *Service) announce(ctx context.Context, change *storage.Change, nid int6
 	// Why the position at least: numbers given before they were kept were positions.
 	a.First = max(a.Prev, s.db.Position()) + 1
 	change.Add(&storage.AnnouncedStreamRow{User: nid, Stream: a.First + int64(len(a.Devices)+len(a.Gone)) - 1})
+	servers = slices.DeleteFunc(slices.Clone(servers), func(to matrix.ServerName) bool { return to == user.Server() })
+	to := storage.NewServerSet(servers)
+	if to == nil {
+		return nil // Why numbered all the same: who comes to be told of the next change must see that he missed one
+	}
 	body, err := json.Marshal(a)
 	if err != nil {
 		return err

@@ -64,11 +64,16 @@ func (s *Service) QueryKeys(ctx context.Context, c matrix.Caller, asked map[matr
 			continue
 		}
 		if !local {
-			if ask, err := s.mustAsk(ctx, user); err != nil {
+			ask, doubtful, err := s.mustAsk(ctx, user)
+			if err != nil {
 				return nil, err
-			} else if ask {
+			}
+			if ask {
 				remote.add(user.Server(), user, asked[user])
 				continue
+			}
+			if doubtful { // Why beside the keys: who takes them for the present ones would never ask again
+				q.Failures[user.Server()] = errUnreachable()
 			}
 		}
 		if err := q.want(ctx, user, local); err != nil {

@@ -17,6 +17,7 @@ const (
 	deadFor    = time.Minute
 	maxResyncs = 64
 	maxRemote  = 5000 // devices of one user of another server
+	fetchTries = 5    // of a list of which changes are told while it is fetched
 )
 
 // byServer holds questions about users by the server that is to answer them.
@@ -79,32 +80,34 @@ func (s *Service) noteDead(server matrix.ServerName, err error) {
 	s.dead[server] = s.now().Add(deadFor)
 }
 
-// mustAsk reports whether the server of a user must be asked for his keys: nothing is kept of them. What is kept but may have
-// changed is answered at once and fetched again in the background.
-func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (bool, error) {
+// mustAsk reports whether the server of a user must be asked for his keys: nothing is kept of them, or what is may have changed. Of a
+// server that cannot be asked, what is kept is of use all the same: doubtful says so.
+func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (ask, doubtful bool, err error) {
 	nid, err := s.db.FindUserNID(ctx, user)
 	if errors.Is(err, storage.ErrNotFound) {
-		return true, nil
+		return true, false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	_, err = s.db.FindRemoteDevices(ctx, nid)
 	if errors.Is(err, storage.ErrNotFound) {
 		if shared, err := s.db.SharesRoomWithUs(ctx, nid); err != nil || !shared {
-			return true, err
+			return true, false, err
 		}
-		s.resync(nid, user, true) // Why asked besides: who queries now must not wait for two answers
-		return true, nil
+		s.resync(nid, user, asked) // Why asked besides: who queries now must not wait for two answers
+		return true, false, nil
 	}
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	fresh, err := s.db.IsRemoteListFresh(ctx, nid)
-	if err == nil && !fresh {
-		s.resync(nid, user, true)
+	if err != nil || fresh {
+		return false, false, err
 	}
-	return !fresh && !s.isDead(user.Server()), err
+	s.resync(nid, user, asked)
+	dead := s.isDead(user.Server())
+	return !dead, dead, nil
 }
 
 // queryOutside adds the keys of users of other servers. Spec: server-server-api/#post_matrixfederationv1userkeysquery
@@ -182,33 +185,80 @@ func (s *Service) claimOutside(ctx context.Context, from matrix.ServerName, remo
 	})
 }
 
-// resync fetches the device list of a user of another server in the background, unless that is going on. told says
-// that those who share a room with him know already that it changed; else they are told if it has.
-func (s *Service) resync(nid int64, user matrix.UserID, told bool) {
+// reason is why a list is fetched, by which those who share a room with its user are told.
+type reason int
+
+const (
+	// changed: they have been told that it changed.
+	changed reason = iota
+	// asked: somebody asks for it, and asks again where there is no answer; the others are told if it has changed.
+	asked
+	// missed: changes of it were missed; they are told if it has changed, or if that cannot be found out.
+	missed
+)
+
+// resync fetches the device list of a user of another server in the background; false where that is going on, or too much is.
+func (s *Service) resync(nid int64, user matrix.UserID, why reason) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.peers == nil || s.resyncs[nid] || len(s.resyncs) >= maxResyncs || s.ctx.Err() != nil {
-		return
+		return false
 	}
 	s.resyncs[nid] = true
 	s.ended.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, 3*askWithin)
 		defer cancel()
-		if err := s.fetchList(ctx, nid, user, told); err != nil && s.ctx.Err() == nil {
+		err := s.fetchList(ctx, nid, user, why)
+		s.mu.Lock()
+		delete(s.resyncs, nid)
+		s.mu.Unlock()
+		if err == nil {
+			return
+		}
+		if s.ctx.Err() == nil {
 			s.log.Info("fetch a device list", "user", user, "error", err)
 		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.resyncs, nid)
+		if why == missed {
+			s.doubt(context.WithoutCancel(ctx), nid)
+		}
 	})
+	return true
+}
+
+// doubt tells those who share a room with a user of another server that the keys that they have of him may be old, where some are kept.
+func (s *Service) doubt(ctx context.Context, nid int64) {
+	if _, err := s.db.FindRemoteDevices(ctx, nid); err != nil {
+		return // Why: who has asked was told that there is no answer, and asks again
+	}
+	change := &storage.Change{}
+	change.Guard(storage.DropRemoteList(nid))
+	listChanged(change, nid)
+	if err := s.db.Commit(ctx, change); err != nil {
+		s.log.Error("note that a device list may be old", "error", err)
+	}
 }
 
 // fetchList fetches a whole device list and keeps it. Spec: server-server-api/#get_matrixfederationv1userdevicesuserid
-func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, told bool) error {
+func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, why reason) (err error) {
+	for range fetchTries {
+		if err = s.fetchOnce(ctx, nid, user, why); !errors.Is(err, storage.ErrGuard) {
+			return err
+		}
+	}
+	return err
+}
+
+// fetchOnce is one attempt; ErrGuard says that his server told of a change meanwhile, which the answer need not hold.
+func (s *Service) fetchOnce(ctx context.Context, nid int64, user matrix.UserID, why reason) error {
 	from, err := s.ourSide(ctx, nid)
 	if err != nil || from == "" {
 		return err
 	}
+	before, err := s.db.FindRemoteList(ctx, nid)
+	if err != nil {
+		return err
+	}
+	began := s.db.Position() // Why not when it is answered: of who comes into a room in between nothing was told to us until then
 	raw, err := s.peers.DeviceList(ctx, from, user.Server(), user)
 	s.noteDead(user.Server(), err)
 	if err != nil {
@@ -219,6 +269,7 @@ func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, 
 		return matrix.BadJSON("The device list has the wrong form.")
 	}
 	change := &storage.Change{}
+	change.Guard(before.Still())
 	change.Guard(storage.DropRemoteKeys(nid)...)
 	for id, d := range list.devices() {
 		if body, ok := remoteKey(d.Keys, user, id); ok {
@@ -226,13 +277,12 @@ func (s *Service) fetchList(ctx context.Context, nid int64, user matrix.UserID, 
 		}
 	}
 	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
-	if same, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
+	if same, any, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
 		return err
-	} else if !same && !told {
+	} else if !same && why != changed && (any || before.Kept()) {
 		listChanged(change, nid)
 	}
-	live := change.Live(storage.Live{Kind: storage.KindOutbox}) // Why not a changed list: users were told, and ask again
-	change.Add(&storage.RemoteDevicesRow{At: storage.At{Live: live + 1}, User: nid, Stream: list.StreamID})
+	change.Add(&storage.RemoteDevicesRow{At: storage.At{Pos: began}, User: nid, Stream: list.StreamID})
 	return s.db.Commit(ctx, change)
 }
 
@@ -255,23 +305,37 @@ func addRemoteCross(change *storage.Change, nid int64, user matrix.UserID, maste
 	}
 }
 
-// sameKeys reports whether rows hold the keys of devices that are kept of a user.
-func (s *Service) sameKeys(ctx context.Context, nid int64, rows []storage.Row) (bool, error) {
+// sameKeys reports whether rows hold the keys that are kept of a user, and whether any are.
+func (s *Service) sameKeys(ctx context.Context, nid int64, rows []storage.Row) (same, any bool, err error) {
 	kept, err := s.db.ListDeviceKeys(ctx, []int64{nid})
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	was := map[matrix.DeviceID]string{}
+	cross, err := s.ownKeys(ctx, nid)
+	if err != nil {
+		return false, false, err
+	}
+	was := map[string]string{}
 	for _, d := range kept {
-		was[d.Device] = string(d.Body)
+		was["device "+string(d.Device)] = string(d.Body)
+	}
+	for usage, k := range cross {
+		was[usage] = string(k.Body)
 	}
 	n := 0
 	for _, row := range rows {
-		if d, ok := row.(*storage.DeviceKeysRow); ok {
-			if n++; was[d.Device] != string(d.Body) {
-				return false, nil
-			}
+		key, body := "", ""
+		switch k := row.(type) {
+		case *storage.DeviceKeysRow:
+			key, body = "device "+string(k.Device), string(k.Body)
+		case *storage.CrossSigningRow:
+			key, body = k.Usage, string(k.Body)
+		default:
+			continue
+		}
+		if n++; was[key] != body {
+			return false, len(was) > 0, nil
 		}
 	}
-	return n == len(was), nil
+	return n == len(was), len(was) > 0, nil
 }

@@ -1,0 +1,94 @@
+package federation
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"rempart/internal/testkit/mx"
+)
+
+// People at three servers do all that people do, at random and at once, while the ways between the servers are cut, lose answers and
+// become slow, and the servers are stopped and killed. When all is quiet, everybody knows what is true.
+//
+// REMPART_PROVE=1 does it 20 times at length; REMPART_SEED names the first seed.
+func TestServersAgreeInTheEnd(t *testing.T) {
+	seed, rounds, acts := uint64(time.Now().UnixNano()), 1, 60
+	if os.Getenv("REMPART_PROVE") == "1" {
+		rounds, acts = 20, 200
+	}
+	if s, err := strconv.ParseUint(os.Getenv("REMPART_SEED"), 10, 64); err == nil {
+		seed = s
+	}
+	if n, err := strconv.Atoi(os.Getenv("REMPART_ROUNDS")); err == nil {
+		rounds = n
+	}
+	for i := range rounds {
+		t.Run(fmt.Sprint("seed", seed+uint64(i)), func(t *testing.T) { converge(t, seed+uint64(i), acts) })
+	}
+}
+
+// converge is one round.
+func converge(t *testing.T, seed uint64, acts int) {
+	w := newRealm(t, seed, 3, 2)
+	w.furnish(t)
+	listening, stop := context.WithCancel(t.Context())
+	var listeners sync.WaitGroup
+	for _, s := range w.souls {
+		listeners.Go(func() { s.listen(listening) })
+	}
+	defer listeners.Wait()
+	defer stop()
+	done := make(chan struct{})
+	var actors sync.WaitGroup
+	for i, s := range w.souls {
+		actors.Go(func() { w.live(s, rand.New(rand.NewPCG(seed, uint64(i))), acts) }) //nolint:gosec // no secret
+	}
+	go func() {
+		actors.Wait()
+		close(done)
+	}()
+	w.disturb(t, rand.New(rand.NewPCG(seed, 1000)), done) //nolint:gosec // no secret
+	<-done
+	if t.Failed() {
+		return
+	}
+	within := mx.Patience
+	if d, err := time.ParseDuration(os.Getenv("REMPART_PATIENCE")); err == nil {
+		within = d
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	w.settle(ctx)
+	began := time.Now()
+	wrong := w.wrongs(ctx)
+	for len(wrong) > 0 && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+		if again := w.wrongs(ctx); ctx.Err() == nil {
+			if len(again) == 0 && time.Since(began) > 4*time.Second {
+				t.Logf("late: %v", wrong)
+			}
+			wrong = again
+		}
+	}
+	for _, what := range wrong {
+		t.Error(what)
+	}
+	t.Logf("seed %d: %d things done, %d refused; quiet after %v; %s", seed, w.did.Load(), w.refused.Load(), time.Since(began).Round(time.Millisecond), w.faults)
+	stop()
+	listeners.Wait()
+	if !t.Failed() {
+		w.requireNothingWaits(t)
+	}
+	if t.Failed() {
+		w.tellStories(t)
+	}
+}
