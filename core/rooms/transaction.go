@@ -3,6 +3,7 @@ package rooms
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -16,5 +17,6 @@ type Transaction = storage.TransactionRow
 // Spec: client-server-api/#transaction-identifiers
 func NewTransaction(device int64, room matrix.RoomID, path, id string) *Transaction {
 	sum := sha256.Sum256([]byte(string(room) + "\x00" + path))
-	return &Transaction{Device: device, Endpoint: int64(binary.BigEndian.Uint64(sum[:8])), TxnID: id}
+	// Why a copy: the id is a part of the request's path, all of which would be kept for as long as the id is.
+	return &Transaction{Device: device, Endpoint: int64(binary.BigEndian.Uint64(sum[:8])), TxnID: strings.Clone(id)}
 }
