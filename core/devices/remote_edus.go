@@ -129,7 +129,7 @@ func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, erro
 		if bad != nil || string(named(body, u.Name)) != string(kept) {
 			return false, nil
 		}
-	} else if kept != nil {
+	} else if kept != nil || u.Deleted { // Why those that went: a list fetched a moment ago may be without it before anybody was told
 		return false, nil
 	}
 	stream, err := s.db.FindRemoteDevices(ctx, nid)

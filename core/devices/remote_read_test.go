@@ -15,7 +15,12 @@ import (
 )
 
 // liar is another server that answers what it is told to.
-type liar struct{ answer string }
+type liar struct {
+	answer string
+	// meanwhile, if set, happens after a list was read and before it is told; next, if set, is told from then on.
+	meanwhile func()
+	next      string
+}
 
 func (l *liar) say() (json.RawMessage, error) { return json.RawMessage(l.answer), nil }
 
@@ -28,7 +33,14 @@ func (l *liar) ClaimKeys(context.Context, matrix.ServerName, matrix.ServerName, 
 }
 
 func (l *liar) DeviceList(context.Context, matrix.ServerName, matrix.ServerName, matrix.UserID) (json.RawMessage, error) {
-	return l.say()
+	answer, err := l.say()
+	if l.meanwhile != nil {
+		l.meanwhile()
+	}
+	if l.next != "" {
+		l.answer, l.next = l.next, ""
+	}
+	return answer, err
 }
 
 // lied is the service beside a server that lies, whose user bob shares a room with alice.
@@ -214,7 +226,7 @@ func TestSpoiltDeviceListsOfOthers(t *testing.T) {
 		}
 		fetch := func(answer string) error {
 			r.say(answer)
-			return r.fetchList(t.Context(), r.bob, bob, false)
+			return r.fetchList(t.Context(), r.bob, bob, missed)
 		}
 		for _, answer := range []string{
 			`{}`, `null`, `[]`, `no JSON`, `{"user_id":"@bob:far","stream_id":7}`, strings.Replace(of(""), "7", "1e30", 1), strings.Replace(of(""), "7", `"7"`, 1),
@@ -249,7 +261,7 @@ func TestSpoiltChangesOfDevices(t *testing.T) {
 			`{"user_id":"@bob:far","device_id":"D","stream_id":8,"prev_id":[7],"keys":{}}`,
 		} {
 			r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
-			r.must(r.fetchList(t.Context(), r.bob, bob, false))
+			r.must(r.fetchList(t.Context(), r.bob, bob, missed))
 			r.say(`[]`) // so that what is fetched behind our back changes nothing
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
 			r.ended.Wait()
@@ -258,7 +270,7 @@ func TestSpoiltChangesOfDevices(t *testing.T) {
 			}
 		}
 		r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
-		r.must(r.fetchList(t.Context(), r.bob, bob, false))
+		r.must(r.fetchList(t.Context(), r.bob, bob, missed))
 		for _, change := range []string{`[]`, `null`, `1`, `{"user_id":5}`, `{"user_id":"@bob:other","stream_id":[]}`, `{"USER_ID":"@bob:far","stream_id":[]}`} {
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
 			r.must(r.ReceiveSigningUpdate(t.Context(), "far", json.RawMessage(change)))
