@@ -3,12 +3,17 @@ package rooms
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 
 	"rempart/internal/matrix"
 )
 
 // eventCache keeps events that were read or written lately, in shards, each bounded in bytes.
-type eventCache struct{ shards [16]eventShard }
+type eventCache struct {
+	shards [16]eventShard
+	// removals counts calls of removeRoom.
+	removals atomic.Int64
+}
 
 type eventShard struct {
 	mu     sync.Mutex
@@ -65,16 +70,22 @@ func (c *eventCache) find(room int64, id matrix.EventID) *Stored {
 	return nil
 }
 
-// put adds an event, unless the cache holds it in its redacted form.
-func (c *eventCache) put(e *Stored) { c.store(e, false) }
+// put adds an event of which the stream tells, unless the cache holds it in its redacted form.
+func (c *eventCache) put(e *Stored) { c.store(e, false, c.removals.Load()) }
+
+// keep adds an event that was read after so many removals. Why not after more: another node may have redacted it since.
+func (c *eventCache) keep(e *Stored, removals int64) { c.store(e, false, removals) }
 
 // replace puts the event in whatever stands there.
-func (c *eventCache) replace(e *Stored) { c.store(e, true) }
+func (c *eventCache) replace(e *Stored) { c.store(e, true, c.removals.Load()) }
 
-func (c *eventCache) store(e *Stored, always bool) {
+func (c *eventCache) store(e *Stored, always bool, removals int64) {
 	s := c.shard(e.Row.NID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !always && c.removals.Load() != removals {
+		return
+	}
 	if el := s.byNID[e.Row.NID]; el != nil {
 		old := el.Value.(*Stored)
 		if !always && (old.RedactedBy != nil || old.Row.Flags == e.Row.Flags) {
@@ -100,6 +111,7 @@ func (s *eventShard) drop(el *list.Element) {
 
 // removeRoom forgets all events of a room: another node changed some of them.
 func (c *eventCache) removeRoom(room int64) {
+	c.removals.Add(1) // first: what is kept from now on was read before, and what was kept is found below
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()

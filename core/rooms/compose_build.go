@@ -377,7 +377,7 @@ func (b *builder) commitment() *commitment {
 	b.need.stock = b.need.stock[b.used:]
 	b.r.learnTips(b.tips)
 	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns, posted: b.posted, resets: b.resets,
-		done: make(chan struct{})}
+		seen: b.r.overtakes.Load(), done: make(chan struct{})}
 	for _, e := range b.stored {
 		e.commit = c
 	}

@@ -14,9 +14,7 @@ func (r *Room) overtaken(l *storage.Live) {
 		r.stale.Store(true)
 	}
 	r.absent.clear()
-	if n := r.committed.Swap(nil); n != nil {
-		r.prior.Store(n)
-	}
+	r.hide()
 }
 
 // catchUp decides, before a build, whether what another node wrote is to be read now. mu is held.

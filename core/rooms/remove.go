@@ -34,7 +34,7 @@ func (c *roomCache) drop(nid int64, id matrix.RoomID) {
 	if p, ok := c.nids[nid]; ok {
 		if r := p.Value(); r != nil {
 			r.stale.Store(true)
-			r.committed.Store(nil)
+			r.hide()
 		}
 	}
 	delete(c.nids, nid)

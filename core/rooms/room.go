@@ -31,6 +31,10 @@ type Room struct {
 	moved     atomic.Bool
 	turns     turns
 	committed atomic.Pointer[snapshot]
+	// showing is held while committed changes; overtakes counts how often another node wrote. What was read or built before such a
+	// write must not be shown after it: nothing would ever take it away again.
+	showing   sync.Mutex
+	overtakes atomic.Int64
 	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
 	prior  atomic.Pointer[snapshot]
 	absent absentKeys
@@ -104,12 +108,21 @@ type commitment struct {
 	posted   *storage.ServerSet // its row was written along
 	resets   []Reset            // that it brings about
 
+	// seen is how often the room had been overtaken when the write was built; shown says that it was published in the order of the stream.
+	seen  int64
+	shown bool
+
 	done chan struct{} // closed when the outcome is known
 	err  error         // the outcome; read after done
 }
 
-// publish makes the write visible to readers; it may be called several times and in any order.
-func (c *commitment) publish() {
+// publish makes the write visible to readers, once: as the stream brings it, or, if it brings nothing of it, when the outcome is known.
+// Why not again then: another node may have written in between.
+func (c *commitment) publish(streamed bool) {
+	if c.shown {
+		return
+	}
+	c.shown = true
 	for _, e := range c.stored {
 		c.room.s.events.put(e)
 	}
@@ -123,7 +136,12 @@ func (c *commitment) publish() {
 		c.room.s.txns.add(t)
 	}
 	if c.snap != nil {
-		c.room.show(c.snap)
+		if streamed {
+			c.seen = c.room.overtakes.Load() // the stream is in order: this is the newest
+		}
+		if !c.room.show(c.snap, c.seen) {
+			c.room.hide() // to be read again
+		}
 		if c.snap.seq%64 == 0 {
 			c.room.s.rooms.touch(c.room, c.snap.bytes())
 		}
@@ -134,7 +152,7 @@ func (c *commitment) publish() {
 func (c *commitment) finish() error {
 	c.err = c.change.Wait()
 	if c.err == nil {
-		c.publish()
+		c.publish(false)
 		c.room.s.alarm(c.room.id, c.resets)
 	} else {
 		c.room.stale.Store(true)
@@ -146,13 +164,27 @@ func (c *commitment) finish() error {
 	return c.err
 }
 
-// show lets readers see a snapshot, unless they see a newer one already.
-func (r *Room) show(n *snapshot) {
-	for {
-		old := r.committed.Load()
-		if old != nil && old.version >= n.version || r.committed.CompareAndSwap(old, n) {
-			return
-		}
+// show lets readers see a snapshot, unless they see a newer one already. False: another node has written since it was read or built,
+// when seen such writes had been heard of.
+func (r *Room) show(n *snapshot, seen int64) bool {
+	r.showing.Lock()
+	defer r.showing.Unlock()
+	if r.overtakes.Load() != seen {
+		return false
+	}
+	if old := r.committed.Load(); old == nil || old.version < n.version {
+		r.committed.Store(n)
+	}
+	return true
+}
+
+// hide makes readers read the room again.
+func (r *Room) hide() {
+	r.showing.Lock()
+	defer r.showing.Unlock()
+	r.overtakes.Add(1)
+	if n := r.committed.Swap(nil); n != nil {
+		r.prior.Store(n)
 	}
 }
 
@@ -171,6 +203,7 @@ func (r *Room) ready(ctx context.Context) error {
 	if r.tip != nil {
 		return r.readyFollowers(ctx)
 	}
+	seen := r.overtakes.Load()
 	n, err := r.load(ctx)
 	if err != nil {
 		return err
@@ -185,7 +218,7 @@ func (r *Room) ready(ctx context.Context) error {
 		}
 	}
 	r.tip, r.resolvedOf = n, versionsAfter(n.heads)
-	r.show(n)
+	r.show(n, seen)
 	return nil
 }
 
@@ -288,11 +321,12 @@ func (r *Room) snapshotNow(ctx context.Context) (*snapshot, error) {
 	if n := r.committed.Load(); n != nil {
 		return n, nil
 	}
+	seen := r.overtakes.Load()
 	n, err := r.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.show(n)
+	r.show(n, seen)
 	return n, nil
 }
 

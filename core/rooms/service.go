@@ -188,7 +188,7 @@ func (s *Service) hear(b storage.Batch) {
 			continue
 		}
 		if e, ok := l.Value.(*Stored); ok && e.commit != nil {
-			e.commit.publish()
+			e.commit.publish(true)
 		}
 	}
 }

@@ -104,6 +104,7 @@ func (s *Service) event(ctx context.Context, nid int64) (*Stored, error) {
 
 func (s *Service) readEvents(ctx context.Context, nids []int64) (map[int64]*Stored, error) {
 	var records []*storage.EventRecord
+	removals := s.events.removals.Load()
 	err := s.db.EachEvent(ctx, nids, func(r *storage.EventRecord) error {
 		records = append(records, r)
 		return nil
@@ -118,7 +119,7 @@ func (s *Service) readEvents(ctx context.Context, nids []int64) (map[int64]*Stor
 			return nil, err
 		}
 		found[r.EventRow.NID] = e
-		s.events.put(e)
+		s.events.keep(e, removals)
 	}
 	return found, nil
 }
@@ -179,6 +180,7 @@ func (s *Service) findEvent(ctx context.Context, r *Room, id matrix.EventID) (*S
 	if e := s.events.find(r.nid, id); e != nil {
 		return e, nil
 	}
+	removals := s.events.removals.Load()
 	rec, err := s.db.FindEvent(ctx, r.nid, id)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, nil
@@ -188,7 +190,7 @@ func (s *Service) findEvent(ctx context.Context, r *Room, id matrix.EventID) (*S
 	}
 	e, err := s.restore(ctx, rec)
 	if err == nil {
-		s.events.put(e)
+		s.events.keep(e, removals)
 	}
 	return e, err
 }

@@ -70,7 +70,7 @@ func (b *build) writeRoomAccount(v *roomView) (bool, error) {
 			return false, err
 		}
 	}
-	if v.newly || b.initial {
+	if b.initial { // Why not where he has come in again: he may have deleted what he had set when he was in it before
 		list = withoutDeleted(list)
 	}
 	f := b.f.Room.AccountData

@@ -87,26 +87,41 @@ func (b *build) metAnew(v *roomView, changed, left map[int64]bool) error {
 		if err != nil {
 			return err
 		}
-		if err := b.noteMember(matrix.UserID(t.Key), was == "join", is == "join", changed, left); err != nil {
+		switch {
+		case was == "join" && is == "join":
+			err = b.noteStayed(v, c.StateKey, matrix.UserID(t.Key), changed)
+		case was == "join" || is == "join":
+			err = b.noteMember(matrix.UserID(t.Key), is == "join", changed, left)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *build) noteMember(user matrix.UserID, was, is bool, changed, left map[int64]bool) error {
-	if !was && !is {
-		return nil
-	}
+// noteStayed notes a member whose event changed. Perhaps he was away in between, and nobody told the user of his devices: not even of
+// what changed before he went, if that was looked for while he was away.
+func (b *build) noteStayed(v *roomView, key int64, user matrix.UserID, changed map[int64]bool) error {
 	nid, err := b.s.db.FindUserNID(b.ctx, user)
 	if err != nil {
 		return err
 	}
-	if was && is { // perhaps he was away in between, and nobody told the user of his devices
-		pos, err := b.s.db.DeviceListPos(b.ctx, nid)
-		if pos > b.from.Pos {
-			changed[nid] = true
-		}
+	pos, err := b.s.db.DeviceListPos(b.ctx, nid)
+	if err != nil {
+		return err
+	}
+	events, err := b.s.db.ListStateEventsSince(b.ctx, v.room, key, b.from.Pos, b.head)
+	if pos > b.from.Pos || len(events) > 1 {
+		changed[nid] = true
+	}
+	return err
+}
+
+// noteMember notes who came into a room, or went.
+func (b *build) noteMember(user matrix.UserID, is bool, changed, left map[int64]bool) error {
+	nid, err := b.s.db.FindUserNID(b.ctx, user)
+	if err != nil {
 		return err
 	}
 	if is {

@@ -30,7 +30,8 @@ func (s *Service) ForgetUser(user int64) {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if u := h.users[user]; u != nil {
+	if u := h.users[user]; u != nil && len(u.waiters) == 0 && u.loading.TryLock() {
+		defer u.loading.Unlock()
 		for _, j := range u.rooms {
 			h.leaveRoom(u, j.room)
 		}

@@ -78,6 +78,7 @@ type hubUser struct {
 
 	since                                          int64
 	loaded, stale                                  bool
+	shown                                          bool         // his presence changed while the list of rooms was stale
 	moves                                          int64        // counts what made the list of rooms stale
 	rooms                                          []joinedRoom // by number
 	last                                           int64        // anything that concerns the user beside his rooms
@@ -246,6 +247,7 @@ func (r *hubRoom) hearStored(h *hub, pos int64, e *rooms.Stored) {
 		r.dropSummary()
 	}
 	if e.IsState() && (e.Type == "m.room.name" || e.Type == "m.room.canonical_alias") {
+		r.members = pos // Why: a room that loses its name needs heroes
 		r.dropSummary()
 	}
 	if len(r.online) > 0 {

@@ -14,11 +14,7 @@ import (
 func (s *Service) follow(ctx context.Context, c *matrix.Caller, listed bool) (*hubUser, error) {
 	h := s.hub
 	h.mu.Lock()
-	u := h.users[c.UserNID]
-	if u == nil {
-		u = &hubUser{nid: c.UserNID, id: c.User, marks: map[int64]*mark{}, devices: map[int64]*device{}}
-		h.users[c.UserNID] = u
-	}
+	u := h.user(c)
 	u.used = s.now()
 	ready := u.loaded && !u.stale
 	h.mu.Unlock()
@@ -26,6 +22,16 @@ func (s *Service) follow(ctx context.Context, c *matrix.Caller, listed bool) (*h
 		return u, nil
 	}
 	return u, s.loadRooms(ctx, u, listed)
+}
+
+// user is the entry of who asks; mu is held.
+func (h *hub) user(c *matrix.Caller) *hubUser {
+	u := h.users[c.UserNID]
+	if u == nil {
+		u = &hubUser{nid: c.UserNID, id: c.User, marks: map[int64]*mark{}, devices: map[int64]*device{}}
+		h.users[c.UserNID] = u
+	}
+	return u
 }
 
 // loadRooms reads which rooms the user is in and enters him among their followers. listed: how he stands to all of them is
@@ -49,27 +55,44 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser, listed bool) error 
 	} else {
 		rows, err = s.db.ListJoinedPositions(ctx, u.nid)
 	}
+	if err == nil {
+		// Why: what was read may be newer than what the hub has heard. A room that he has left by then would be missing in an answer
+		// from before that, with all that was said there. Once the hub has heard of it, the list is stale.
+		err = s.db.CatchUp(ctx)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	h.enter(u, rows)
+	came := h.enter(u, rows)
 	if u.standings = nil; listed {
 		u.standings = read
 	}
 	// Why not before: until here another of the user's syncs would take the old list for the present one.
 	u.stale = u.moves != read.moves
 	if first {
-		u.since, u.eph, u.loaded = pos, h.eph, true
-		// Why: what was told to the followers of his rooms while they were read was not told to him.
-		u.lists, u.last = h.pos, h.pos
+		u.since, u.loaded = pos, true
+	}
+	if u.shown {
+		for _, j := range came {
+			h.introduce(u, j)
+		}
+		u.shown = false
+	}
+	if first || len(came) > 0 {
+		// Why: what was told to the followers of his rooms before he was one of them was not told to him, also where another node
+		// has let him know already that he is in a room.
+		u.lists, u.last, u.eph = h.pos, h.pos, h.eph
+		if u.stirs != nil {
+			u.stirs.typingFrom = h.eph
+		}
 	}
 	return nil
 }
 
-// enter moves the user from the followers of rooms he left to those of rooms he joined; mu is held.
-func (h *hub) enter(u *hubUser, rows []storage.JoinedRoom) {
+// enter moves the user from the followers of rooms he left to those of rooms he joined, and lists these; mu is held.
+func (h *hub) enter(u *hubUser, rows []storage.JoinedRoom) (came []joinedRoom) {
 	fresh := make([]joinedRoom, len(rows))
 	for i, row := range rows {
 		fresh[i] = joinedRoom{row.Room, row.Pos}
@@ -80,7 +103,7 @@ func (h *hub) enter(u *hubUser, rows []storage.JoinedRoom) {
 		if len(r.online) == 0 {
 			r.dropTail(h, h.pos)
 		}
-		r.online = append(r.online, u)
+		r.online, came = append(r.online, u), append(came, fresh[i])
 	}
 	for _, j := range u.rooms {
 		if _, still := findRoom(fresh, j.room); !still {
@@ -88,6 +111,7 @@ func (h *hub) enter(u *hubUser, rows []storage.JoinedRoom) {
 		}
 	}
 	u.rooms = fresh
+	return came
 }
 
 // find is the user's place in a room as of the last load.
@@ -116,13 +140,15 @@ func (h *hub) leaveRoom(u *hubUser, room int64) {
 	}
 }
 
-// wait enters a channel that is written to when the user may have news; leave takes it out again.
-func (h *hub) wait(u *hubUser) (woken chan struct{}, leave func(now time.Time)) {
+// wait enters a channel that is written to when the user may have news; leave takes it out again. Until then he is not forgotten, so that
+// his entry stays the same; it may be another than before.
+func (h *hub) wait(c *matrix.Caller) (u *hubUser, woken chan struct{}, leave func(now time.Time)) {
 	w := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	u = h.user(c)
 	u.waiters = append(u.waiters, w)
-	return w, func(now time.Time) {
+	return u, w, func(now time.Time) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		u.used = now

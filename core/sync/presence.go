@@ -67,7 +67,7 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 		}
 		return
 	}
-	h.eph++
+	h.tick()
 	p.state, p.changed = state, h.eph
 	if message != nil {
 		p.message = *message
@@ -84,19 +84,27 @@ func (h *hub) setPresence(u *hubUser, state string, message *string, now time.Ti
 		delete(h.presence.users, u.nid)
 	}
 	u.eph = h.eph
+	u.shown = u.stale
 	for _, j := range u.rooms {
 		h.spreadPresence(j.room)
 	}
 }
 
-// introduce tells those in a room of the presence of who came in; mu is held.
+// introduce tells those in a room of the presence of who came in, here and at other nodes; mu is held.
 func (h *hub) introduce(u *hubUser, into joinedRoom) {
 	if p := h.presence.users[u.nid]; p != nil {
-		h.eph++
+		h.tick()
 		h.presence.add(presenceChange{count: h.eph, who: u.nid, of: *p, rooms: []joinedRoom{into}})
 		h.spreadPresence(into.room)
+		if !u.remote {
+			h.tellPresent(presenceChange{who: u.nid, of: *p, again: true})
+		}
 	}
 }
+
+// tick counts one more change of what lives in memory only; mu is held. Why by the clock: a token may come from another node, and counts
+// of both then mean about the same.
+func (h *hub) tick() { h.eph = max(h.eph+1, h.presence.remote.now().UnixMilli()) }
 
 // add remembers a change; when there are too many the older half goes.
 func (p *presences) add(c presenceChange) {

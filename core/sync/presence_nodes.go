@@ -75,7 +75,14 @@ func (s *Service) takePresence(ctx context.Context, t *presenceSignal) {
 	if s.hub.presence.users[t.NID] == nil && t.Message == "" {
 		message = nil
 	}
+	before, count := s.hub.presence.remote.of[t.NID].rooms, s.hub.eph
 	s.hub.setPresence(u, t.State, message, s.now().Add(-t.Ago))
+	for _, j := range u.rooms {
+		if _, was := findRoom(before, j.room); !was && s.hub.eph == count {
+			s.hub.introduce(u, j) // nothing is new but that he came in
+			count = s.hub.eph
+		}
+	}
 }
 
 // tellHere tells the other nodes that a user is here, if he is; mu is held.

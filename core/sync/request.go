@@ -58,7 +58,7 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 	if err != nil {
 		return Answer{}, err
 	}
-	woken, leave := s.hub.wait(u)
+	u, woken, leave := s.hub.wait(c)
 	defer func() { leave(s.now()) }()
 	var timeout <-chan time.Time
 	if q.Timeout > 0 && since != nil && !q.FullState {
@@ -106,7 +106,7 @@ func (s *Service) Sync(ctx context.Context, c *matrix.Caller, q Request) (Answer
 // start reads the token, takes what it proves, and notes that the user is here. Nil: start from nothing, since there is
 // no token, or one that tells nothing here.
 func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Request) (*matrix.SyncToken, error) {
-	head, err := s.appear(u, q.SetPresence)
+	head, eph, err := s.appear(u, q.SetPresence)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +117,7 @@ func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Re
 	if err != nil || since.Epoch != s.db.Epoch() {
 		return nil, err
 	}
+	since.Ephemeral = min(since.Ephemeral, eph)
 	if since.Pos > head {
 		if known, err := s.catchUp(ctx, since.Pos); err != nil || !known {
 			return nil, err
@@ -125,20 +126,22 @@ func (s *Service) start(ctx context.Context, c *matrix.Caller, u *hubUser, q *Re
 	return &since, s.received(ctx, c, u, since.ToDevice)
 }
 
-// appear notes that the user is here, in the way the client says, and yields the hub's position.
-func (s *Service) appear(u *hubUser, state string) (int64, error) {
+// appear notes that the user is here, in the way the client says, and yields the hub's position and ephemeral count. A token's count is
+// never ahead of that, unless another node gave it out: then the client hears of what is ephemeral from now on.
+func (s *Service) appear(u *hubUser, state string) (pos, eph int64, err error) {
 	if state == "" {
 		state = online
 	}
 	if state != online && state != offline && state != unavailable {
-		return 0, matrix.InvalidParam("set_presence must be online, offline or unavailable.")
+		return 0, 0, matrix.InvalidParam("set_presence must be online, offline or unavailable.")
 	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
+	eph = s.hub.eph // as of before he came: he hears of himself
 	if state != offline {
 		s.hub.setPresence(u, state, nil, s.now())
 	}
-	return s.hub.pos, nil
+	return s.hub.pos, eph, nil
 }
 
 // catchUp waits until this process has heard of a position that another node gave out. False: nobody gave it out.

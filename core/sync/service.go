@@ -90,6 +90,7 @@ func New(o Options) *Service {
 // Close ends waiting syncs and the service's own work.
 func (s *Service) Close() {
 	close(s.closing)
+	s.hub.endAllTyping(s.now())
 	s.hub.wakeAll()
 	s.ended.Wait()
 	s.saveConnections(context.Background(), true)

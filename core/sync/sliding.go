@@ -17,19 +17,23 @@ func (s *Service) Slide(ctx context.Context, c *matrix.Caller, q *SlidingRequest
 	if err != nil {
 		return Answer{}, err
 	}
-	if _, err := s.appear(u, q.SetPresence); err != nil {
+	_, eph, err := s.appear(u, q.SetPresence)
+	if err != nil {
 		return Answer{}, err
 	}
 	conn, from, err := s.connect(ctx, c, q)
 	if err != nil {
 		return Answer{}, err
 	}
+	if from != nil {
+		from.Ephemeral = min(from.Ephemeral, eph)
+	}
 	if err := s.tookToDevice(ctx, c, u, q); err != nil {
 		return Answer{}, err
 	}
 	r := &sliding{s: s, c: c, q: q, conn: conn, from: from, m: newMatcher(q), turn: conn.take()}
 	defer conn.release(r.turn)
-	woken, leave := s.hub.wait(u)
+	_, woken, leave := s.hub.wait(c)
 	defer func() { leave(s.now()) }()
 	if q.Timeout <= 0 || from == nil {
 		return r.now(ctx, true)
@@ -176,12 +180,15 @@ func (r *sliding) newBuild(ctx context.Context, u *hubUser) (*slidingBuild, erro
 	b.facts = h.factsOf(u)
 	if r.from != nil {
 		b.from = matrix.SyncToken{Epoch: r.from.Epoch, Pos: r.from.Pos, Ephemeral: r.from.Ephemeral}
-		b.typed, _ = u.stirs.typedSince(r.from.Ephemeral)
+		b.typed = h.typedSince(u, r.from.Ephemeral)
 	}
 	b.knownUser = b.from.Pos >= u.since
 	b.keys = u.device(r.c.DeviceNID).keys
 	h.mu.Unlock()
-	b.picks, b.gone = r.m.picks(r.conn, l, b.typed)
+	if err := b.pick(l); err != nil {
+		b.answer().Release()
+		return nil, err
+	}
 	if r.q.Extensions.e2ee && !b.initial {
 		b.lookAtMoved(l)
 	}
@@ -259,7 +266,9 @@ func (b *slidingBuild) writeLists() {
 
 // writeRooms writes the picked rooms that have something to tell.
 func (b *slidingBuild) writeRooms() error {
-	b.next.rooms = append(b.next.rooms, b.gone...)
+	for _, x := range b.gone {
+		b.next.rooms = append(b.next.rooms, sentRoom{room: x.room})
+	}
 	place := b.from
 	for i := range b.picks {
 		if i%earlyRooms == 0 {

@@ -100,7 +100,7 @@ func (b *slidingBuild) slidingAccount(x *slidingRoom, since int64) error {
 	if err != nil {
 		return err
 	}
-	if since == 0 {
+	if since == 0 && b.initial {
 		list = withoutDeleted(list)
 	}
 	b.writeDataList(list, since)
@@ -212,7 +212,10 @@ func (b *slidingBuild) globalAccount() ([]storage.AccountData, error) {
 		return out, err
 	}
 	list, err := b.s.db.ListRoomAccountData(b.ctx, b.u.nid, 0)
-	if list = withoutDeleted(list); err != nil || has(list, pushRules) {
+	if b.initial { // Why not where the extension was off: it may have been on at another node, or before a crash
+		list = withoutDeleted(list)
+	}
+	if err != nil || has(list, pushRules) {
 		return list, err
 	}
 	content, err := push.ContentOf(push.Defaults(string(b.c.User)))

@@ -2,8 +2,10 @@ package sync
 
 import (
 	"context"
+	"errors"
 
 	"rempart/internal/matrix"
+	"rempart/storage"
 )
 
 // pick is a room that a request's rules match and that has perhaps something to tell.
@@ -217,7 +219,7 @@ func (m *matcher) picks(conn *connection, l *slide, typed map[int64]bool) (out [
 	for i := range l.rooms {
 		r := &l.rooms[i]
 		for len(sent) > 0 && sent[0].room < r.room {
-			gone = append(gone, sentRoom{room: sent[0].room}) // purged or forgotten
+			gone = append(gone, sent[0]) // purged or forgotten
 			sent = sent[1:]
 		}
 		var mark sentMark
@@ -240,6 +242,26 @@ func (m *matcher) picks(conn *connection, l *slide, typed map[int64]bool) (out [
 		}
 	}
 	return out, gone
+}
+
+// pick picks the rooms. Those that were sent and are on the list no longer have been purged, or the user has left and forgotten them:
+// then he may have done so by another device, and is told here that he left.
+func (b *slidingBuild) pick(l *slide) error {
+	picks, gone := b.r.m.picks(b.conn, l, b.typed)
+	for _, x := range gone {
+		m, err := b.s.db.FindMembership(b.ctx, b.u.nid, x.room)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			b.gone = append(b.gone, x)
+		case err != nil:
+			return err
+		default:
+			picks = append(picks, pick{mark: x.mark, combination: b.r.m.parting(),
+				slideRoom: slideRoom{room: x.room, active: m.Pos, moved: m.Pos, pos: m.Pos, event: m.Event, membership: m.Membership}})
+		}
+	}
+	b.picks = picks
+	return nil
 }
 
 // parting is what is told of a room that the user has left: the end of it.

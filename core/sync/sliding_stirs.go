@@ -80,14 +80,25 @@ func (u *hubUser) stirTyping(room, count int64) {
 	n.typing = append(n.typing, stir{room: room, pos: count})
 }
 
-// typedSince lists the rooms in which who types changed behind a count; hub.mu is held. False: it is not known of all.
-func (n *stirs) typedSince(count int64) (map[int64]bool, bool) {
+// typedSince lists the rooms of a user in which who types changed behind a count; mu is held. Where the notes do not reach back so far,
+// since he was away, all his rooms are looked at.
+func (h *hub) typedSince(u *hubUser, count int64) map[int64]bool {
+	n := u.stirs
 	var out map[int64]bool
+	if count < n.typingFrom {
+		out = map[int64]bool{}
+		for _, j := range u.rooms {
+			if r := h.rooms[j.room]; r != nil && r.typed > count {
+				out[j.room] = true
+			}
+		}
+		return out
+	}
 	for i := len(n.typing) - 1; i >= 0 && n.typing[i].pos > count; i-- {
 		if out == nil {
 			out = map[int64]bool{}
 		}
 		out[n.typing[i].room] = true
 	}
-	return out, count >= n.typingFrom
+	return out
 }

@@ -86,14 +86,15 @@ func (h *hub) setTyping(room int64, user matrix.UserID, typing bool, until time.
 	} else {
 		delete(r.typists, user)
 	}
-	if was != typing {
+	// Why also the first word that somebody does not type: the followers may still see him type, as of before this process began.
+	if was != typing || !typing && r.typed == 0 {
 		h.typed(r)
 	}
 }
 
 // typed tells the followers of a room that who types has changed; mu is held.
 func (h *hub) typed(r *hubRoom) {
-	h.eph++
+	h.tick()
 	r.typed = h.eph
 	if h.watch != nil {
 		h.watch.Typing(r.nid, r.typistsOf())
@@ -121,6 +122,13 @@ func (h *hub) endTyping(now time.Time) {
 			delete(h.typing, nid)
 		}
 	}
+}
+
+// endAllTyping drops everybody: the next process will not know of them, and who waits is told by this one.
+func (h *hub) endAllTyping(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.endTyping(now.Add(2 * maxTyping))
 }
 
 // typistsOf lists who types, sorted; mu is held.
