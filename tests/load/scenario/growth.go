@@ -59,6 +59,7 @@ func members(ctx context.Context, e *Env, s *Sheet) error {
 		s.add(at+" p50", "ms", stats.Millis(latency[i].Percentile(50)))
 		if i > 0 && e.Target.Server != 0 {
 			s.add(fmt.Sprintf("CPU at %d against %d members", n, sizes[0]), "x", totals[i].against(totals[0], sent[i], sent[0]))
+			s.add(fmt.Sprintf("generator at %d against %d members", n, sizes[0]), "x", totals[i].slower(totals[0], sent[i], sent[0]))
 		}
 	}
 	return nil
@@ -76,6 +77,16 @@ func (c cost) against(base cost, n, baseN int) float64 {
 		return 0
 	}
 	return stats.Per((c.server+c.database).Seconds(), n) / first
+}
+
+// slower is this program's own CPU per event in c as a multiple of that in base. Its work is the same, so what is
+// not 1 is the machine, which gives less for the same time at some moments than at others.
+func (c cost) slower(base cost, n, baseN int) float64 {
+	first := stats.Per(base.self.Seconds(), baseN)
+	if first == 0 {
+		return 0
+	}
+	return stats.Per(c.self.Seconds(), n) / first
 }
 
 // costOf measures up to n events of costSenders into one room.
@@ -156,6 +167,7 @@ func grow(ctx context.Context, e *Env, s *Sheet) error {
 		s.add(fmt.Sprintf("send p50 at %d", size), "ms", stats.Millis(later.latency.Percentile(50)))
 		if e.Target.Server != 0 {
 			s.add(fmt.Sprintf("CPU at %d events against the first", size), "x", c.against(g.first, later.sent, g.sent))
+			s.add(fmt.Sprintf("generator at %d events against the first", size), "x", c.slower(g.first, later.sent, g.sent))
 		}
 	}
 	return nil

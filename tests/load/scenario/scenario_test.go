@@ -73,4 +73,10 @@ func TestCostAgainst(t *testing.T) {
 	if got := double.against(cost{}, 1, 1); got != 0 {
 		t.Errorf("against nothing: %v", got)
 	}
+	if got := (cost{self: 3 * time.Second}).slower(cost{self: time.Second}, 200, 100); got != 1.5 {
+		t.Errorf("the generator: %v", got)
+	}
+	if got := double.slower(cost{}, 1, 1); got != 0 {
+		t.Errorf("the generator against nothing: %v", got)
+	}
 }
