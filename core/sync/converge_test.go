@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	syncing "rempart/core/sync"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
@@ -242,5 +241,3 @@ func away(r *rig, c *client, rnd *rand.Rand) {
 		r.sync.ForgetUser(c.caller.UserNID)
 	}
 }
-
-var _ = syncing.Request{}

@@ -81,7 +81,10 @@ func (s *Service) StickyKnown(t testing.TB) {
 }
 
 // Sweep does what the ticker does every 15 seconds.
-func (s *Service) Sweep() { s.due(true) }
+func (s *Service) Sweep() { s.due(context.Background(), true) }
+
+// SpreadLists does what the ticker does when devices changed of somebody whose rooms are not in memory.
+func (s *Service) SpreadLists() { s.spreadLists() }
 
 // Waiting is how many syncs wait for something to tell.
 func (s *Service) Waiting() (n int) {

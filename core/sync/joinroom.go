@@ -75,9 +75,16 @@ func (b *build) enter(v *roomView) (bool, error) {
 	if matrix.HasCode(err, matrix.CodeNotFound) {
 		return false, nil // purged since
 	}
-	if err != nil || !b.f.Room.wants(v.r.ID()) {
+	if err != nil {
 		return false, err
 	}
+	in, err := b.settle(v)
+	return in && b.f.Room.wants(v.r.ID()), err
+}
+
+// settle finds out whether the user is in the room as of this answer, and whether he came in since the token. Why also for rooms that are not
+// wanted: whom he has met there is told anyway.
+func (b *build) settle(v *roomView) (bool, error) {
 	if v.pos <= b.from.Pos || b.initial && v.pos <= b.head {
 		return true, nil
 	}

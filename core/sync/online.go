@@ -158,10 +158,15 @@ func (h *hub) wait(c *matrix.Caller) (u *hubUser, woken chan struct{}, leave fun
 	}
 }
 
+// idle reports whether the user has not synced for a while; mu is held.
+func (u *hubUser) idle(now time.Time) bool {
+	return len(u.waiters) == 0 && now.Sub(u.used) >= onlineFor
+}
+
 // gone forgets the users who have not synced for a while; mu is held.
 func (h *hub) gone(now time.Time) {
 	for nid, u := range h.users {
-		if len(u.waiters) > 0 || now.Sub(u.used) < onlineFor {
+		if !u.idle(now) {
 			continue
 		}
 		if !u.loading.TryLock() {

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"encoding/json"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,8 @@ type rig struct {
 	bus   *bus.Bus[storage.Batch]
 
 	stopped bool
+	// first is called with each batch before anybody hears of it, once it is set.
+	first atomic.Pointer[func()]
 }
 
 type object = map[string]any
@@ -42,6 +45,11 @@ func newRigAt(t testing.TB, url string, clock func() time.Time) *rig {
 	t.Helper()
 	b := bus.New[storage.Batch]()
 	r := &rig{t: t, bus: b}
+	b.Subscribe(func(storage.Batch) {
+		if fn := r.first.Load(); fn != nil {
+			(*fn)()
+		}
+	})
 	var err error
 	signals := bus.New[[]byte]()
 	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish, Signal: signals.Publish}); err != nil {

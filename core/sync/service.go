@@ -78,6 +78,7 @@ func New(o Options) *Service {
 		s.hub.present = s.present
 	}
 	o.Bus.Subscribe(s.hub.hear)
+	s.begin()
 	if o.Signals != nil {
 		o.Signals.Subscribe(s.hearTyping)
 		o.Signals.Subscribe(s.hearPresence)
@@ -85,6 +86,18 @@ func New(o Options) *Service {
 	s.ended.Add(1)
 	go s.tick()
 	return s
+}
+
+// begin sets where the hub's knowledge begins. Why after it began to hear, and after what is on its way was told: a batch that was published
+// in between would be known to nobody.
+func (s *Service) begin() {
+	if err := s.db.CatchUp(context.Background()); err != nil {
+		s.log.Error("hear of what other nodes wrote while this one starts", "error", err)
+	}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.pos = max(s.hub.pos, s.db.Position())
+	s.hub.floor = s.hub.pos
 }
 
 // Close ends waiting syncs and the service's own work.
@@ -129,7 +142,7 @@ func (s *Service) tick() {
 		case <-second.C:
 			n++
 			s.spreadLists()
-			s.due(n%15 == 0)
+			s.due(context.Background(), n%15 == 0)
 			if n%5 == 0 {
 				s.saveConnections(context.Background(), false)
 			}
@@ -143,8 +156,11 @@ func (s *Service) tick() {
 	}
 }
 
-func (s *Service) due(sweep bool) {
+func (s *Service) due(ctx context.Context, sweep bool) {
 	now := s.now()
+	if sweep {
+		s.readRooms(ctx, now)
+	}
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	s.hub.endTyping(now)
@@ -156,6 +172,24 @@ func (s *Service) due(sweep bool) {
 		s.hub.sticky.sweep(now.UnixMilli())
 		s.hub.gone(now)
 		s.hub.refresh(now)
+	}
+}
+
+// readRooms reads the rooms of those who are about to be forgotten and have come into some since they were read: there, too, it is told
+// that they are gone.
+func (s *Service) readRooms(ctx context.Context, now time.Time) {
+	var stale []*hubUser
+	s.hub.mu.Lock()
+	for _, u := range s.hub.users {
+		if u.loaded && u.stale && u.idle(now) {
+			stale = append(stale, u)
+		}
+	}
+	s.hub.mu.Unlock()
+	for _, u := range stale {
+		if err := s.loadRooms(ctx, u, false); err != nil {
+			s.log.Error("read the rooms of a user who has gone", "error", err)
+		}
 	}
 }
 
