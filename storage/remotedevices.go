@@ -64,11 +64,11 @@ func MoveAnnounced(from, to int64) Guard {
 	return Guard{sql: `UPDATE announced SET pos = $2 WHERE id = 1 AND pos = $1`, args: []any{from, to}, want: 1}
 }
 
-// ListChangedLists lists accounts of this installation whose device list changed behind a position, in that order.
-func (db *DB) ListChangedLists(ctx context.Context, after int64, limit int) ([]DeviceListRow, error) {
+// ListChangedLists lists accounts of this installation whose device list changed behind a position and up to another, in that order.
+func (db *DB) ListChangedLists(ctx context.Context, after, upto int64, limit int) ([]DeviceListRow, error) {
 	var out []DeviceListRow
-	err := db.each(ctx, `SELECT l.usr, l.pos FROM device_lists l JOIN users u ON u.nid = l.usr WHERE l.pos > $1 ORDER BY l.pos LIMIT $2`,
-		[]any{after, int64(limit)}, func(r *sql.Rows) error {
+	err := db.each(ctx, `SELECT l.usr, l.pos FROM device_lists l JOIN users u ON u.nid = l.usr WHERE l.pos > $1 AND l.pos <= $2 ORDER BY l.pos LIMIT $3`,
+		[]any{after, upto, int64(limit)}, func(r *sql.Rows) error {
 			var d DeviceListRow
 			err := r.Scan(&d.User, &d.Pos)
 			out = append(out, d)

@@ -31,15 +31,16 @@ type announcement struct {
 	First int64 `json:"first,omitempty"`
 }
 
-// Announce puts into the outbox what changed in the device lists of our users since it was called last. servers finds
-// whom a user shares rooms with. One process at a time calls it; it may be ended at any point.
-func (s *Service) Announce(ctx context.Context, servers func(ctx context.Context, user int64) ([]matrix.ServerName, error)) error {
+// Announce puts into the outbox what changed in the device lists of our users since it was called last, up to a position that this process has
+// heard of. servers finds whom a user shares rooms with. One process at a time calls it; it may be ended at any point.
+// Why no further: another node may have let a server into a room before a change that the database has already and this process has not.
+func (s *Service) Announce(ctx context.Context, upto int64, servers func(ctx context.Context, user int64) ([]matrix.ServerName, error)) error {
 	for {
 		from, err := s.db.AnnouncedUpto(ctx)
 		if err != nil {
 			return err
 		}
-		lists, err := s.db.ListChangedLists(ctx, from, announcePage)
+		lists, err := s.db.ListChangedLists(ctx, from, upto, announcePage)
 		if err != nil || len(lists) == 0 {
 			return err
 		}

@@ -10,6 +10,33 @@ import (
 	"rempart/storage"
 )
 
+// A change is announced when this process has heard of all that was before it, such as of who came into a room, and not sooner.
+func TestChangesAreAnnouncedInTheirTurn(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice := r.device("@alice:hs1", "A")
+		c := &storage.Change{}
+		c.Guard(storage.InsertUser(storage.User{NID: alice.UserNID, ID: alice.User, Tenant: 1}))
+		if err := r.db.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		r.upload(alice, `{"device_keys":{"user_id":"@alice:hs1","device_id":"A","algorithms":[],"keys":{"ed25519:A":"k"}}}`)
+		for _, want := range []int{0, 1, 1} {
+			upto := r.db.Position()
+			if want == 0 {
+				upto--
+			}
+			err := r.Announce(t.Context(), upto, func(context.Context, int64) ([]matrix.ServerName, error) { return []matrix.ServerName{"far"}, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := r.db.ListOutbox(t.Context(), 0, 0, r.db.Position(), 100)
+			if err != nil || len(rows) != want {
+				t.Errorf("announced %d times, want %d (%v)", len(rows), want, err)
+			}
+		}
+	})
+}
+
 // A change that nobody was told, since its user shared rooms with nobody, shows in the next one that somebody is: its number does not follow
 // the last that was told.
 func TestChangesThatNobodyWasToldAreNumbered(t *testing.T) {
@@ -30,7 +57,7 @@ func TestChangesThatNobodyWasToldAreNumbered(t *testing.T) {
 				d = r.device(alice.User, matrix.DeviceID(id))
 			}
 			r.upload(d, fmt.Sprintf(`{"device_keys":{"user_id":"@alice:hs1","device_id":%q,"algorithms":[],"keys":{"ed25519:%[1]s":"k"}}}`, id))
-			if err := r.Announce(t.Context(), func(context.Context, int64) ([]matrix.ServerName, error) { return to, nil }); err != nil {
+			if err := r.Announce(t.Context(), r.db.Position(), func(context.Context, int64) ([]matrix.ServerName, error) { return to, nil }); err != nil {
 				t.Fatal(err)
 			}
 			rows, err := r.db.ListOutbox(t.Context(), 0, 0, r.db.Position(), 100)

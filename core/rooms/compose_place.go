@@ -107,7 +107,7 @@ func (b *builder) changeCurrent(ctx context.Context, changes []keyChange, own *S
 	}
 	servers := b.snap.servers
 	b.countServers()
-	if err := b.greet(ctx, servers); err != nil {
+	if err := b.greet(ctx, servers, own); err != nil {
 		return err
 	}
 	b.introduce()

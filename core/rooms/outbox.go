@@ -146,6 +146,34 @@ func (b *builder) post(e *Stored) {
 	b.posted, e.posted = row.Targets, true
 }
 
+// showHeads tells servers that have come into the room by an event of the heads that it does not follow. Why: who said them did not know yet
+// that these servers would be there, and an event that names them may be long in coming. What other servers said is told to who came
+// through us; else they tell it themselves.
+func (b *builder) showHeads(ctx context.Context, fresh *storage.ServerSet, own *Stored) error {
+	at := 0
+	for i, h := range b.snap.heads {
+		if h.nid == own.Row.NID || slices.Contains(own.Row.Prev, h.nid) {
+			continue
+		}
+		e, err := b.event(ctx, h.nid)
+		if err != nil {
+			return err
+		}
+		if !e.Has(storage.FlagLocal) && !b.relay {
+			continue
+		}
+		if at == 0 {
+			at = 1 + b.change.Live(storage.Live{Kind: storage.KindOutbox, Room: b.r.nid})
+		}
+		row := &storage.OutboxRow{At: storage.At{Live: at}, Part: int64(i), Event: h.nid, Room: b.r.nid, Origin: e.Sender.Server(), Targets: fresh}
+		if !b.s.isOurs(row.Origin) {
+			row.Origin = b.s.relayer(b.r.id)
+		}
+		b.change.Post(row)
+	}
+	return nil
+}
+
 // aside is the other server of somebody who is shut out, and whose server may not be in the room: one whose invitation
 // or knock is taken back must hear of it too. Another server of this installation hears of its users' invitations in the same way.
 func (s *Service) aside(e *Stored) matrix.ServerName {

@@ -47,11 +47,29 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 			}
 			if err := f.fetch(ctx, e); err != nil {
 				s.log.Info("what an event refers to could not be fetched", "room", r.id, "event", e.ID, "server", a.From, "error", err)
+				if unreached(err) {
+					out[i].Err = errors.Join(out[i].Err, errUnreached)
+				}
 				break
 			}
 		}
 	}
 	return out, nil
+}
+
+// errUnreached says that what is missing could not be asked for: that is another thing than that nobody has it.
+var errUnreached = errors.New("the other server could not be asked")
+
+// unreached reports whether an error says that a server was not reached, or failed.
+func unreached(err error) bool {
+	var refused *matrix.Error
+	switch {
+	case err == nil, errors.Is(err, errNothingFetched), errors.Is(err, errSpoilt):
+		return false
+	case errors.As(err, &refused):
+		return refused.Status >= 500
+	}
+	return true
 }
 
 func isMissing(err error) bool {
@@ -273,7 +291,7 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 		if err == nil {
 			err = k.take(raw)
 		}
-		if err != nil && ctx.Err() != nil {
+		if unreached(err) { // Why: what it would have told would count as not being there
 			return err
 		}
 	}

@@ -21,7 +21,9 @@ const (
 	inboxBatch    = 50
 	inboxRetry    = time.Second
 	inboxAttempts = 5
-	inboxAfter    = 100 // things to be done when a lane is empty
+	inboxPatience = 20          // attempts to fetch what an event refers to from a server that cannot be asked, about a quarter of an hour
+	inboxPause    = time.Minute // between two of them at most
+	inboxAfter    = 100         // things to be done when a lane is empty
 )
 
 // Inbox takes events from other servers. They are on disk when the sender is answered, and enter their rooms afterwards: in
@@ -47,8 +49,12 @@ type lane struct {
 
 // laneState says that a lane is being worked on or waits for it, and whether more came meanwhile.
 type laneState struct {
-	more  bool
-	after []func(ctx context.Context) // to be done when what waits now is in its room
+	more bool
+	// resting says that its sender could not be asked for what its events refer to: it waits for more, or for some time. tries counts how
+	// often that was so; timed says that somebody waits for that time.
+	resting, timed bool
+	tries          int
+	after          []func(ctx context.Context) // to be done when what waits now is in its room
 }
 
 // After does something when all that waits of one server for one room has entered it: at once where nothing does, and where too much
@@ -59,7 +65,7 @@ func (i *Inbox) After(ctx context.Context, origin matrix.ServerName, room matrix
 		return
 	}
 	i.mu.Lock()
-	if st := i.lanes[lane{r.nid, origin}]; st != nil && len(st.after) < inboxAfter {
+	if st := i.lanes[lane{r.nid, origin}]; st != nil && !st.resting && len(st.after) < inboxAfter {
 		st.after = append(st.after, do)
 		i.mu.Unlock()
 		return
@@ -185,6 +191,7 @@ func (i *Inbox) forget(origin matrix.ServerName, p *peerLoad) {
 func (i *Inbox) enqueue(l lane) {
 	if st := i.lanes[l]; st != nil {
 		st.more = true
+		i.wake(l, st)
 		return
 	}
 	i.lanes[l] = &laneState{}
@@ -217,8 +224,62 @@ func (i *Inbox) start() {
 
 // work empties a lane and gives the worker back.
 func (i *Inbox) work(l lane) {
-	i.drain(l)
+	if i.drain(l) {
+		i.doAfter(i.rest(l))
+		return
+	}
 	i.doAfter(i.leave(l))
+}
+
+// wake has a lane that rests worked on; mu is held.
+func (i *Inbox) wake(l lane, st *laneState) {
+	if st.resting {
+		st.resting = false
+		i.queue = append(i.queue, l)
+	}
+}
+
+// rest gives the worker of a lane back whose sender could not be asked, and tries it again when more comes, or a little later.
+func (i *Inbox) rest(l lane) (after []func(ctx context.Context)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.busy--
+	i.load(l.origin).busy--
+	st := i.lanes[l]
+	pause := min(inboxRetry<<min(st.tries, 10), inboxPause)
+	st.tries++
+	st.resting, after, st.after = true, st.after, nil
+	if !st.timed {
+		st.timed = true
+		i.wg.Go(func() { i.tryLater(l, pause) })
+	}
+	i.start()
+	return after
+}
+
+// tryLater wakes a lane after a pause.
+func (i *Inbox) tryLater(l lane, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-i.ctx.Done():
+		return
+	case <-timer.C:
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if st := i.lanes[l]; st != nil {
+		st.timed = false
+		i.wake(l, st)
+		i.start()
+	}
+}
+
+// worn reports whether a lane has been tried so often that what it waits for is given up.
+func (i *Inbox) worn(l lane) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.lanes[l].tries >= inboxPatience
 }
 
 // leave gives the worker of a lane back, and what is left to be done after it.
@@ -266,17 +327,21 @@ func (i *Inbox) doAfter(after []func(ctx context.Context)) {
 	}
 }
 
-// drain takes in what a lane holds.
-func (i *Inbox) drain(l lane) {
+// drain takes in what a lane holds. It reports whether something is left whose sender could not be asked for what it refers to.
+func (i *Inbox) drain(l lane) (left bool) {
 	for failures := 0; i.ctx.Err() == nil; {
 		after := i.takeAfter(l)
 		rows, err := i.s.db.ListInbox(i.ctx, l.room, l.origin, inboxBatch)
 		if err == nil && len(rows) == 0 {
 			i.doAfter(after)
-			return
+			return false
 		}
 		if err == nil {
-			err = i.receive(l, rows, failures >= inboxAttempts)
+			left, err = i.receive(l, rows, failures >= inboxAttempts)
+		}
+		if left {
+			i.doAfter(after)
+			return true
 		}
 		if err == nil {
 			failures = 0
@@ -289,7 +354,7 @@ func (i *Inbox) drain(l lane) {
 		}
 		i.giveAfter(l, after)
 		if i.ctx.Err() != nil {
-			return
+			return false
 		}
 		failures++
 		i.s.log.Error("take in events of another server", "server", l.origin, "room", l.room, "error", err)
@@ -298,34 +363,45 @@ func (i *Inbox) drain(l lane) {
 		case <-time.After(inboxRetry):
 		}
 	}
+	return false
 }
 
-// receive takes some rows into their room and out of the inbox. The last attempt gives up what cannot be taken in.
-func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) error {
+// receive takes some rows into their room and out of the inbox. The last attempt gives up what cannot be taken in. What refers to events that
+// its sender could not be asked for is left, as long as there is hope.
+func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) (left bool, err error) {
 	r, err := i.s.RoomByNID(i.ctx, l.room)
 	if err != nil && !matrix.HasCode(err, matrix.CodeNotFound) {
-		return err
+		return false, err
 	}
+	var waiting map[matrix.EventID]bool
 	if r != nil {
-		if err := i.s.receiveRows(i.ctx, r, l.origin, rows); err != nil && !last {
-			return err
+		if waiting, err = i.s.receiveRows(i.ctx, r, l.origin, rows); err != nil && !last {
+			return false, err
 		}
 	}
+	left = len(waiting) > 0 && !i.worn(l)
 	c := &storage.Change{}
-	bytes := int64(0)
+	bytes, done := int64(0), int64(0)
 	for _, row := range rows {
+		if left && waiting[row.Event] {
+			continue
+		}
+		done++
 		c.Guard(storage.DeleteInbox(row.NID))
 		bytes += int64(len(row.JSON))
 	}
-	if err := i.s.db.Commit(i.ctx, c); err != nil {
-		return err
+	if done == 0 {
+		return left, nil
 	}
-	i.release(l.origin, int64(len(rows)), bytes)
-	return nil
+	if err := i.s.db.Commit(i.ctx, c); err != nil {
+		return false, err
+	}
+	i.release(l.origin, done, bytes)
+	return left, nil
 }
 
-// receiveRows takes in what was in the inbox.
-func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow) error {
+// receiveRows takes in what was in the inbox, and names what waits for events that the sender could not be asked for.
+func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow) (map[matrix.EventID]bool, error) {
 	r.heardAt.Store(s.nowMS())
 	events := make([]*matrix.Event, 0, len(rows))
 	for _, row := range rows {
@@ -335,9 +411,10 @@ func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.Server
 	}
 	outcomes, err := s.receiveFetching(ctx, r, events, Arrival{From: origin})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var broken error
+	waiting := map[matrix.EventID]bool{}
 	for _, o := range outcomes {
 		var missing ErrMissing
 		var refused *matrix.Error
@@ -345,6 +422,8 @@ func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.Server
 			s.log.Info("event of another server refused", "room", r.id, "event", o.ID, "server", origin, "error", o.Refused)
 		}
 		switch {
+		case errors.Is(o.Err, errUnreached):
+			waiting[o.ID] = true
 		case o.Err == nil || errors.As(o.Err, &refused):
 		case errors.As(o.Err, &missing):
 			s.log.Info("event of another server dropped", "room", r.id, "event", o.ID, "server", origin, "error", o.Err)
@@ -352,5 +431,5 @@ func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.Server
 			broken = errors.Join(broken, o.Err)
 		}
 	}
-	return broken
+	return waiting, broken
 }

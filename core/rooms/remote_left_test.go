@@ -1,9 +1,14 @@
 package rooms_test
 
 import (
+	"context"
 	"encoding/json"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 
+	"rempart/core"
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
 )
@@ -34,6 +39,75 @@ func TestWhoHasLeftStillGivesWhatHeSaid(t *testing.T) {
 		}
 		if _, _, err := d.rooms.MakeMembership(t.Context(), home, "join", room.ID(), "@new:home.example", []string{"11"}); !matrix.HasCode(err, matrix.CodeNotFound) {
 			t.Errorf("somebody is let in: %v", err)
+		}
+	})
+}
+
+// What an event refers to is asked for again when its sender could not be asked at first: nobody would tell it once more.
+func TestWhoCouldNotBeAskedIsAskedAgain(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		w, a, d := twoServers(t, url)
+		room := a.publicRoom(t, "11")
+		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+		said := a.messages(t, room, alice, 4)
+		down := func(is bool) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.down[home] = is
+		}
+		down(true)
+		first := d.inboxOf(t)
+		if _, err := first.Take(t.Context(), home, []json.RawMessage{json.RawMessage(said[1].JSON)}); err != nil {
+			t.Fatal(err)
+		}
+		for w.called("get_missing_events") == 0 && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+		first.Close() // and what waits outlives a stop
+		second := d.inboxOf(t)
+		for w.called("get_missing_events") < 2 && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+		down(false)
+		d.waitFor(t, second, room.ID(), said[1].ID)
+	})
+}
+
+// slowJoin has something happen between the proposal of a join and the join.
+type slowJoin struct {
+	*wire
+	meanwhile func()
+}
+
+func (s slowJoin) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
+	s.meanwhile()
+	return s.wire.SendJoin(ctx, from, to, e, take)
+}
+
+// What is said while a server comes into a room is told to it, though it was not there when it was said and its join does not follow it.
+func TestWhoComesIsToldWhatWasSaidMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		w := &wire{}
+		w.server(t, home, sqliteURL(t)).close(t)
+		a := newRig(t, url, func(o *rooms.Options) { o.Keys, o.Peers, o.Federated, o.Server = own{w.keys[home]}, w, true, home })
+		w.rigs[home] = a
+		a.account(t, alice)
+		room := a.publicRoom(t, "11")
+		before := a.messages(t, room, alice, 2)
+		var said *rooms.Stored
+		d := w.serverBehind(t, there, filepath.Join(t.TempDir(), "there.db"), slowJoin{w, func() { said = a.messages(t, room, alice, 1)[0] }})
+		d.account(t, dora)
+		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+		rows, err := a.db.ListOutbox(t.Context(), 0, 0, a.db.Position(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []int64
+		for _, row := range rows {
+			told = append(told, row.Event)
+		}
+		if !slices.Equal(told, []int64{said.Row.NID}) {
+			t.Errorf("told are %v, said was %d, before %d", told, said.Row.NID, before[1].Row.NID)
 		}
 	})
 }

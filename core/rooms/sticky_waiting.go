@@ -121,8 +121,8 @@ func (b *builder) judgeWaiting(ctx context.Context, k storage.Sticky) error {
 	return err
 }
 
-// greet gives servers that have come into the room the events of ours that stick. MSC4354
-func (b *builder) greet(ctx context.Context, before *servers) error {
+// greet gives servers that have come into the room by an event the heads beside it, and the events of ours that stick. MSC4354
+func (b *builder) greet(ctx context.Context, before *servers, own *Stored) error {
 	now := b.snap.servers
 	if !b.s.opts.Federated || now == nil || before != nil && now.set == before.set {
 		return nil
@@ -136,11 +136,14 @@ func (b *builder) greet(ctx context.Context, before *servers) error {
 	if len(fresh) == 0 {
 		return nil
 	}
+	targets := storage.NewServerSet(fresh)
+	if err := b.showHeads(ctx, targets, own); err != nil {
+		return err
+	}
 	list, err := b.ownSticky(ctx)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	targets := storage.NewServerSet(fresh)
 	at := 1 + b.change.Live(storage.Live{Kind: storage.KindOutbox, Room: b.r.nid})
 	for i, e := range list {
 		b.change.Post(&storage.OutboxRow{At: storage.At{Live: at}, Part: int64(i), Event: e.Row.NID, Room: b.r.nid,

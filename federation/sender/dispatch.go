@@ -171,13 +171,13 @@ func (p *dispatch) step(ctx context.Context) error {
 // announce puts what changed in device lists into the outbox.
 func (p *dispatch) announce(ctx context.Context) error {
 	p.mu.Lock()
-	lists := p.lists
+	lists, upto := p.lists, max(p.upto, p.DB.Position())
 	p.lists = false
 	p.mu.Unlock()
 	if !lists || p.Announce == nil {
 		return nil
 	}
-	return p.Announce(ctx)
+	return p.Announce(ctx, upto)
 }
 
 // fanOut reads new outbox rows and queues them where they are to go.

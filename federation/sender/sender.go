@@ -27,8 +27,8 @@ type Options struct {
 	Compose func(ctx context.Context, row *storage.OutboxRow) ([]core.EDU, error)
 	// Admit reports whether one of our servers may tell another a message of a type; nil: any.
 	Admit func(from, to matrix.ServerName, typ string) bool
-	// Announce puts into the outbox what changed in device lists.
-	Announce func(ctx context.Context) error
+	// Announce puts into the outbox what changed in device lists up to a position of the stream.
+	Announce func(ctx context.Context, upto int64) error
 	// Within reports whether one server is another one of this installation as well: it is told by what is written here already, and
 	// what it is told is recorded; nil: there is none.
 	Within func(matrix.ServerName) bool

@@ -182,10 +182,13 @@ func (w *realm) pause(d time.Duration, done <-chan struct{}) (over bool) {
 	}
 }
 
-// settle has one person of each server that is in a room speak there. Why: what contradicts is resolved by who builds on both; and receipts
-// are not kept for who is away.
+// settle has one person of each server that is in a room speak there, where people were put out. Why: what one server shows to nobody, since
+// who said it was out there already, another resolves; all do when somebody builds on both.
 func (w *realm) settle(ctx context.Context) {
 	for _, h := range w.halls {
+		if h.kind == calm {
+			continue
+		}
 		for _, s := range w.seats {
 			for _, p := range w.souls {
 				if p.seat == s {
