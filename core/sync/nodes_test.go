@@ -99,3 +99,41 @@ func (e events) from(who *client) *event {
 	}
 	return nil
 }
+
+// Who comes into a room at one node is seen there at the other, though nothing is new with him but that.
+func TestPresenceOfWhoCameAtAnotherNode(t *testing.T) {
+	url := pgtest.New(t)
+	one, two := newRig(t, url), newRig(t, url)
+	alice, bob := one.user("alice"), one.user("bob")
+	meeting, room := bob.public(), alice.public()
+	alice.join(meeting)
+	there := alice.on(two)
+	there.next()
+	bob.next()
+	for tries := 0; !there.sees(bob, "unavailable"); tries++ { // Why again: what is ephemeral may be lost while a node starts to listen
+		if tries > 5 {
+			t.Fatal("alice never sees bob")
+		}
+		for _, state := range []string{"online", "unavailable"} {
+			if err := one.sync.SetPresence(ctx, &bob.caller, state, "lunch"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	carol := one.user("carol")
+	carol.join(room)
+	carol = carol.on(two)
+	carol.next()
+	bob.next() // online: who shares no room with him is not told
+	if err := one.sync.SetPresence(ctx, &bob.caller, "unavailable", "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	if !there.sees(bob, "unavailable") {
+		t.Fatal("alice does not see bob")
+	}
+	carol.next()
+	bob.join(room)
+	if !carol.sees(bob, "unavailable") {
+		t.Error("carol does not see bob, who has come in at the other node")
+	}
+}
