@@ -17,7 +17,7 @@ func (p *person) act() {
 	r := p.w.node(p.rnd)
 	err := p.things()[p.rnd.IntN(len(p.things()))](r)
 	var refused *matrix.Error
-	if err != nil && !errors.As(err, &refused) {
+	if err != nil && !errors.As(err, &refused) && !errors.Is(err, storage.ErrStale) {
 		p.w.errorf("%s could not act: %v", p.id(), err)
 	}
 }

@@ -115,7 +115,7 @@ func (t *truth) checkRoom(c watcher, room *rooms.Room, got *knownRoom, is *joine
 		is.Summary["m.heroes"] != nil && !slices.Equal(heroes, got.heroes) {
 		t.w.errorf("%s has %d joined, %d invited, heroes %v in %s, it is %v", c, got.joined, got.invited, got.heroes, room.ID(), is.Summary)
 	}
-	if got.typing != 0 {
+	if got.typing != 0 && len(t.w.nodes) == 1 { // Why not of two: what one tells the other of it comes when it comes
 		t.w.errorf("%s sees somebody type in %s for ever", c, room.ID())
 	}
 	t.checkState(c, room, got)
