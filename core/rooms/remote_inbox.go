@@ -51,7 +51,7 @@ type lane struct {
 type laneState struct {
 	more bool
 	// resting says that its sender could not be asked for what its events refer to: it waits for more, or for some time. tries counts how
-	// often that was so; timed says that somebody waits for that time.
+	// many such times began; timed says that one is running.
 	resting, timed bool
 	tries          int
 	after          []func(ctx context.Context) // to be done when what waits now is in its room
@@ -246,11 +246,10 @@ func (i *Inbox) rest(l lane) (after []func(ctx context.Context)) {
 	i.busy--
 	i.load(l.origin).busy--
 	st := i.lanes[l]
-	pause := min(inboxRetry<<min(st.tries, 10), inboxPause)
-	st.tries++
 	st.resting, after, st.after = true, st.after, nil
-	if !st.timed {
-		st.timed = true
+	if !st.timed { // Why only then: what more came in between says nothing about its patience
+		pause := min(inboxRetry<<min(st.tries, 10), inboxPause)
+		st.timed, st.tries = true, st.tries+1
 		i.wg.Go(func() { i.tryLater(l, pause) })
 	}
 	i.start()
