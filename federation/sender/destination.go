@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -60,7 +61,7 @@ func (d *destination) tell(key string, edu core.EDU) bool {
 		d.ephemeral = map[string]core.EDU{}
 	}
 	if _, there := d.ephemeral[key]; !there {
-		if len(d.order) >= maxEphemeral {
+		if len(d.order) >= maxEphemeral || d.Since != 0 && (len(d.order) >= maxKept || !lasts(&edu)) {
 			return false
 		}
 		d.order = append(d.order, key)
@@ -81,8 +82,16 @@ func (d *destination) takeTold(n int) []core.EDU {
 	return out
 }
 
-// forgetTold drops what is ephemeral.
-func (d *destination) forgetTold() { d.ephemeral, d.order = nil, nil }
+// lasts reports whether an ephemeral message is worth waiting for who cannot be reached now: how far somebody has read stays true, and
+// nobody says it again.
+func lasts(edu *core.EDU) bool { return edu.Type == "m.receipt" }
+
+// forgetTold drops what is ephemeral, but for the first that last.
+func (d *destination) forgetTold() {
+	d.order = slices.DeleteFunc(d.order, func(key string) bool { edu := d.ephemeral[key]; return !lasts(&edu) })
+	d.order = slices.Clone(d.order[:min(len(d.order), maxKept)])
+	maps.DeleteFunc(d.ephemeral, func(key string, _ core.EDU) bool { return !slices.Contains(d.order, key) })
+}
 
 // idle reports whether nothing is to be sent.
 func (d *destination) idle() bool {

@@ -282,7 +282,7 @@ func (p *dispatch) takeHeard() {
 	}
 }
 
-// takeEphemeral hands ephemeral messages to their destinations; to one that fails they are lost.
+// takeEphemeral hands ephemeral messages to their destinations; to one that fails they are lost, unless they last.
 func (p *dispatch) takeEphemeral() {
 	p.mu.Lock()
 	list := p.ephemeral
@@ -297,7 +297,7 @@ func (p *dispatch) takeEphemeral() {
 				d.queued, d.read = p.pos, p.pos
 				p.dests[key] = d
 			}
-			if d.Since == 0 && d.tell(t.key, t.edu) {
+			if d.tell(t.key, t.edu) && d.Since == 0 {
 				p.mark(d)
 			}
 		}

@@ -56,7 +56,8 @@ const (
 	maxUnderWay   = 256
 	maxFailing    = 64 // of those under way to servers that failed before
 	maxQueue      = 200
-	maxEphemeral  = 500 // that wait for one destination
+	maxEphemeral  = 500 // that wait for one destination,
+	maxKept       = 100 // and of those that last for one that fails
 	maxBody       = 4 << 20
 	pageSize      = 500
 	wholeCatchUp  = 100 // so many missed events are sent one by one; of more only the newest of each room
@@ -176,7 +177,7 @@ func (s *Sender) Heard(server matrix.ServerName) {
 }
 
 // Tell sends an ephemeral message to some servers; one that still waits under the same key is replaced. It is lost when a
-// server cannot be reached.
+// server cannot be reached; receipts are kept for it, some of them, as long as this process sends.
 func (s *Sender) Tell(from matrix.ServerName, to []matrix.ServerName, key string, edu core.EDU) {
 	if len(to) == 0 {
 		return

@@ -201,6 +201,38 @@ func TestEphemeralMessagesReplaceOneAnother(t *testing.T) {
 	}
 }
 
+// How far somebody has read is told to who was away, once he is back: the newest of it, and no more than some; who typed is not.
+func TestReceiptsWaitForWhoIsAway(t *testing.T) {
+	w := newWorld(t)
+	p := w.peer(1)
+	p.answers(func(transaction) int { return http.StatusBadGateway })
+	n := w.node(t, sqliteURL(t), 0)
+	read := func(key string, i int) {
+		n.sender.Tell(home, []matrix.ServerName{p.name}, key, core.EDU{Type: "m.receipt", Content: json.RawMessage(strconv.Itoa(i))})
+	}
+	n.say(n.room(), set(p), "you are away")
+	p.next(t)
+	for i := range 200 {
+		n.sender.Tell(home, []matrix.ServerName{p.name}, "typing", core.EDU{Type: "m.typing", Content: json.RawMessage(`{}`)})
+		read("reader "+strconv.Itoa(i), i)
+		read("reader 0", i)
+	}
+	n.tell(set(p), "m.org.example", `{}`) // which is told after all before it is taken in
+	p.answers(nil)
+	var got []core.EDU
+	for len(got) < 101 {
+		n.sender.Heard(p.name)
+		got = append(got, p.next(t).EDUs...)
+	}
+	counts := map[string]int{}
+	for _, e := range got {
+		counts[e.Type]++
+	}
+	if counts["m.receipt"] != 100 || counts["m.typing"] != 0 || !slices.ContainsFunc(got, func(e core.EDU) bool { return string(e.Content) == "199" }) {
+		t.Errorf("told are %v", counts)
+	}
+}
+
 // What is ephemeral on a node that does not send reaches the other server by the one that does.
 func TestEphemeralMessagesOfOtherNodes(t *testing.T) {
 	url := postgresOnly(t)

@@ -86,7 +86,7 @@ func converge(t *testing.T, seed uint64, acts int) {
 	stop()
 	listeners.Wait()
 	if !t.Failed() {
-		w.requireNothingWaits(t)
+		w.requireNothingWaits(ctx, t)
 	}
 	if t.Failed() {
 		w.tellStories(t)

@@ -202,34 +202,56 @@ func (w *realm) settle(ctx context.Context) {
 	}
 }
 
-// requireNothingWaits ends the servers and looks into their databases: nothing waits to be told or taken in.
-func (w *realm) requireNothingWaits(t *testing.T) {
+// requireNothingWaits ends the servers and looks into their databases: nothing waits to be told or taken in, or not for long.
+func (w *realm) requireNothingWaits(ctx context.Context, t *testing.T) {
 	t.Helper()
-	for _, s := range w.seats {
-		s.Stop()
-		b := bus.New[storage.Batch]()
-		db, err := storage.Open(t.Context(), storage.Options{URL: find(t, s.Dir, "*.db"), Publish: b.Publish})
-		mx.Must(t, err)
-		lanes, err := db.ListInboxLanes(t.Context())
-		if mx.Must(t, err); len(lanes) > 0 {
-			t.Errorf("%s has not taken in %+v", s.Name, lanes)
+	for {
+		var waits []string
+		for _, s := range w.seats {
+			s.Stop()
+			waits = append(waits, s.waiting(t)...)
 		}
-		dests, err := db.ListDestinations(t.Context())
-		mx.Must(t, err)
-		for _, d := range dests {
-			rows, err := db.ListOutbox(t.Context(), d.Pos, 1<<62, 1<<62, 1000)
-			mx.Must(t, err)
-			for _, row := range rows {
-				if row.Extra == d.Server {
-					t.Errorf("%s has not told %s: %s %s", d.Origin, d.Server, row.EDU, row.Body)
-				}
-			}
-			if d.Txn != "" || d.Since != 0 {
-				t.Errorf("%s has a transaction under way to %s: %s, failing since %d", d.Origin, d.Server, d.Flight, d.Since)
-			}
+		if len(waits) == 0 {
+			return
 		}
-		mx.Must(t, db.Close())
+		for _, s := range w.seats {
+			s.Restart()
+		}
+		w.pause(time.Second, nil)
+		if ctx.Err() != nil {
+			t.Error(strings.Join(waits, "\n"))
+			return
+		}
 	}
+}
+
+// waiting is what waits in the database of a server that has ended.
+func (s *seat) waiting(t *testing.T) (out []string) {
+	t.Helper()
+	b := bus.New[storage.Batch]()
+	db, err := storage.Open(t.Context(), storage.Options{URL: find(t, s.Dir, "*.db"), Publish: b.Publish})
+	mx.Must(t, err)
+	defer func() { mx.Must(t, db.Close()) }()
+	lanes, err := db.ListInboxLanes(t.Context())
+	mx.Must(t, err)
+	for _, l := range lanes {
+		out = append(out, fmt.Sprintf("%s has not taken in %+v", s.Name, l))
+	}
+	dests, err := db.ListDestinations(t.Context())
+	mx.Must(t, err)
+	for _, d := range dests {
+		rows, err := db.ListOutbox(t.Context(), d.Pos, 1<<62, 1<<62, 1000)
+		mx.Must(t, err)
+		for _, row := range rows {
+			if row.Extra == d.Server {
+				out = append(out, fmt.Sprintf("%s has not told %s: %s %s", d.Origin, d.Server, row.EDU, row.Body))
+			}
+		}
+		if d.Txn != "" || d.Since != 0 {
+			out = append(out, fmt.Sprintf("%s has a transaction under way to %s: %s, failing since %d", d.Origin, d.Server, d.Flight, d.Since))
+		}
+	}
+	return out
 }
 
 // server is where somebody is at home.
