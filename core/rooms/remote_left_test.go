@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"rempart/core"
 	"rempart/core/rooms"
@@ -46,10 +47,12 @@ func TestWhoHasLeftStillGivesWhatHeSaid(t *testing.T) {
 // What an event refers to is asked for again when its sender could not be asked at first: nobody would tell it once more.
 func TestWhoCouldNotBeAskedIsAskedAgain(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		w, a, d := twoServers(t, url)
 		room := a.publicRoom(t, "11")
 		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
-		said := a.messages(t, room, alice, 4)
+		said := a.messages(t, room, alice, 2)
 		down := func(is bool) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -60,12 +63,12 @@ func TestWhoCouldNotBeAskedIsAskedAgain(t *testing.T) {
 		if _, err := first.Take(t.Context(), home, []json.RawMessage{json.RawMessage(said[1].JSON)}); err != nil {
 			t.Fatal(err)
 		}
-		for w.called("get_missing_events") == 0 && t.Context().Err() == nil {
+		for w.called("get_missing_events") == 0 && ctx.Err() == nil {
 			runtime.Gosched()
 		}
 		first.Close() // and what waits outlives a stop
 		second := d.inboxOf(t)
-		for w.called("get_missing_events") < 2 && t.Context().Err() == nil {
+		for w.called("get_missing_events") < 2 && ctx.Err() == nil {
 			runtime.Gosched()
 		}
 		down(false)
@@ -98,16 +101,27 @@ func TestWhoComesIsToldWhatWasSaidMeanwhile(t *testing.T) {
 		d := w.serverBehind(t, there, filepath.Join(t.TempDir(), "there.db"), slowJoin{w, func() { said = a.messages(t, room, alice, 1)[0] }})
 		d.account(t, dora)
 		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
-		rows, err := a.db.ListOutbox(t.Context(), 0, 0, a.db.Position(), 100)
-		if err != nil {
-			t.Fatal(err)
+		told := func() (nids []int64) {
+			rows, err := a.db.ListOutbox(t.Context(), 0, 0, a.db.Position(), 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, row := range rows {
+				nids = append(nids, row.Event)
+			}
+			return nids
 		}
-		var told []int64
-		for _, row := range rows {
-			told = append(told, row.Event)
+		if got := told(); !slices.Equal(got, []int64{said.Row.NID}) {
+			t.Errorf("told are %v, said was %d, before %d", got, said.Row.NID, before[1].Row.NID)
 		}
-		if !slices.Equal(told, []int64{said.Row.NID}) {
-			t.Errorf("told are %v, said was %d, before %d", told, said.Row.NID, before[1].Row.NID)
+		// Whose join follows all is told nothing; the others are told that he came.
+		a.messages(t, room, alice, 1)
+		n := len(told())
+		other := w.server(t, "other.example", filepath.Join(t.TempDir(), "other.db"))
+		other.account(t, "@otto:other.example")
+		other.enters(t, rooms.Entry{Room: room.ID(), User: "@otto:other.example", Via: []matrix.ServerName{home}})
+		if got := told(); len(got) != n+1 {
+			t.Errorf("told are %v after a join that follows all, before that %d", got, n)
 		}
 	})
 }
