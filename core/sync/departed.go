@@ -171,13 +171,13 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 	if err == nil && room == nil {
 		return b.goneRoom(m)
 	}
-	if err != nil || own == nil || !b.f.Room.wants(room.ID()) {
+	if err != nil || !b.f.Room.wants(room.ID()) {
 		return err
 	}
 	v := &roomView{joinedRoom: joinedRoom{m.Room, m.Pos}, r: room, left: true, tailFrom: math.MaxInt64}
 	before, since, err := b.wasIn(v)
-	if err != nil {
-		return err
+	if err != nil || own == nil && !before && !since {
+		return err // Why not all without an event of his own: a resolution may have taken his membership away
 	}
 	t := &timeline{after: b.from.Pos, upto: m.Pos}
 	var state []*rooms.Stored
