@@ -3,6 +3,7 @@ package sender_test
 import (
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -212,6 +213,9 @@ func TestReceiptsWaitForWhoIsAway(t *testing.T) {
 	}
 	n.say(n.room(), set(p), "you are away")
 	p.next(t)
+	for n.sender.Stats().Failures == 0 && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
 	for i := range 200 {
 		n.sender.Tell(home, []matrix.ServerName{p.name}, "typing", core.EDU{Type: "m.typing", Content: json.RawMessage(`{}`)})
 		read("reader "+strconv.Itoa(i), i)
