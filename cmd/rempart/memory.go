@@ -55,7 +55,6 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 			_ = shrink(ctx) // what fails here is only not given back
 			runtime.GC()    // Why twice with the next: the buffers of closed connections lie in pools, which give them up at the second collection
 			debug.FreeOSMemory()
-			unmapProgram()
 		}
 		last = allocated
 	}
