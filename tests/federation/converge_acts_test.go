@@ -26,7 +26,7 @@ type act struct {
 
 // live lets somebody act at random.
 func (w *realm) live(p *soul, r *rand.Rand, acts int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*mx.Patience*time10(acts))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*mx.Patience)
 	defer cancel()
 	all := deeds()
 	total := 0
@@ -58,8 +58,6 @@ func (w *realm) live(p *soul, r *rand.Rand, acts int) {
 		w.pause(time.Duration(r.IntN(60))*time.Millisecond, nil)
 	}
 }
-
-func time10(acts int) (tens time.Duration) { return time.Duration(acts/50 + 1) }
 
 // deeds are all things that people do.
 func deeds() []act {
