@@ -93,7 +93,9 @@ func (o *outside) send(a *app, g *ground, d clientapi.Deps) {
 	}
 	o.sender = sender.New(sender.Options{DB: g.db, Ledger: g.ledger, Bus: g.bus, Rooms: d.Rooms, Client: o.client, Signals: g.signals, Log: g.log,
 		Compose: d.Devices.ComposeEDU, Admit: o.judge.tells, Within: d.Users.Local, Returned: d.Rooms.Returned, Reached: d.Rooms.Reached, Began: d.Rooms.Resume,
-		Announce: func(ctx context.Context, upto int64) error { return d.Devices.Announce(ctx, upto, d.Rooms.AllServersOf) }})
+		Announce: func(ctx context.Context, upto int64) error {
+			return d.Devices.Announce(ctx, upto, d.Rooms.AllServersOf)
+		}})
 	a.onClose = append(a.onClose, closing(o.sender.Close))
 }
 
