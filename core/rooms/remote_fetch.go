@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -60,16 +61,20 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 // errUnreached says that what is missing could not be asked for: that is another thing than that nobody has it.
 var errUnreached = errors.New("the other server could not be asked")
 
+// answered is an error that another server gave as its answer, with the status of that.
+type answered interface{ Answered() int }
+
 // unreached reports whether an error says that a server was not reached, or failed.
 func unreached(err error) bool {
-	var refused *matrix.Error
+	var answer answered
 	switch {
 	case err == nil, errors.Is(err, errNothingFetched), errors.Is(err, errSpoilt):
 		return false
-	case errors.As(err, &refused):
-		return refused.Status >= 500
+	case errors.As(err, &answer):
+		return answer.Answered() >= http.StatusInternalServerError || answer.Answered() == http.StatusTooManyRequests
 	}
-	return true
+	var refused *matrix.Error
+	return !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError
 }
 
 func isMissing(err error) bool {

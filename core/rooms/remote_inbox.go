@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	inboxAttempts = 5
 	inboxPatience = 20          // attempts to fetch what an event refers to from a server that cannot be asked, about a quarter of an hour
 	inboxPause    = time.Minute // between two of them at most
+	inboxHeld     = 50          // events of a lane that wait for that
 	inboxAfter    = 100         // things to be done when a lane is empty
 )
 
@@ -54,7 +56,9 @@ type laneState struct {
 	// many such times began; timed says that one is running.
 	resting, timed bool
 	tries          int
-	after          []func(ctx context.Context) // to be done when what waits now is in its room
+	// held are those events, by number; whoever works on the lane passes them over until that time has gone by.
+	held  map[int64]bool
+	after []func(ctx context.Context) // to be done when what waits now is in its room
 }
 
 // After does something when all that waits of one server for one room has entered it: at once where nothing does, and where too much
@@ -268,7 +272,9 @@ func (i *Inbox) tryLater(l lane, pause time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if st := i.lanes[l]; st != nil {
-		st.timed = false
+		if st.timed = false; st.resting {
+			st.held = nil // they are tried again
+		}
 		i.wake(l, st)
 		i.start()
 	}
@@ -326,21 +332,30 @@ func (i *Inbox) doAfter(after []func(ctx context.Context)) {
 	}
 }
 
+// heldIn are the events of a lane that are passed over now; who works on the lane adds to them.
+func (i *Inbox) heldIn(l lane) map[int64]bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	st := i.lanes[l]
+	if st.held == nil {
+		st.held = map[int64]bool{}
+	}
+	return st.held
+}
+
 // drain takes in what a lane holds. It reports whether something is left whose sender could not be asked for what it refers to.
 func (i *Inbox) drain(l lane) (left bool) {
+	held := i.heldIn(l)
 	for failures := 0; i.ctx.Err() == nil; {
 		after := i.takeAfter(l)
-		rows, err := i.s.db.ListInbox(i.ctx, l.room, l.origin, inboxBatch)
+		rows, err := i.s.db.ListInbox(i.ctx, l.room, l.origin, inboxBatch+len(held))
+		rows = slices.DeleteFunc(rows, func(row storage.InboxRow) bool { return held[row.NID] })
 		if err == nil && len(rows) == 0 {
 			i.doAfter(after)
-			return false
+			return len(held) > 0
 		}
 		if err == nil {
-			left, err = i.receive(l, rows, failures >= inboxAttempts)
-		}
-		if left {
-			i.doAfter(after)
-			return true
+			err = i.receive(l, rows, failures >= inboxAttempts, held)
 		}
 		if err == nil {
 			failures = 0
@@ -366,23 +381,24 @@ func (i *Inbox) drain(l lane) (left bool) {
 }
 
 // receive takes some rows into their room and out of the inbox. The last attempt gives up what cannot be taken in. What refers to events that
-// its sender could not be asked for is left, as long as there is hope.
-func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) (left bool, err error) {
+// its sender could not be asked for is held, as long as there is hope, and there are not too many.
+func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool, held map[int64]bool) error {
 	r, err := i.s.RoomByNID(i.ctx, l.room)
 	if err != nil && !matrix.HasCode(err, matrix.CodeNotFound) {
-		return false, err
+		return err
 	}
 	var waiting map[matrix.EventID]bool
 	if r != nil {
 		if waiting, err = i.s.receiveRows(i.ctx, r, l.origin, rows); err != nil && !last {
-			return false, err
+			return err
 		}
 	}
-	left = len(waiting) > 0 && !i.worn(l)
+	hope := len(waiting) > 0 && !i.worn(l)
 	c := &storage.Change{}
 	bytes, done := int64(0), int64(0)
 	for _, row := range rows {
-		if left && waiting[row.Event] {
+		if hope && waiting[row.Event] && len(held) < inboxHeld {
+			held[row.NID] = true
 			continue
 		}
 		done++
@@ -390,13 +406,13 @@ func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool) (left bool, 
 		bytes += int64(len(row.JSON))
 	}
 	if done == 0 {
-		return left, nil
+		return nil
 	}
 	if err := i.s.db.Commit(i.ctx, c); err != nil {
-		return false, err
+		return err
 	}
 	i.release(l.origin, done, bytes)
-	return left, nil
+	return nil
 }
 
 // receiveRows takes in what was in the inbox, and names what waits for events that the sender could not be asked for.

@@ -145,9 +145,9 @@ func (c *Client) call(ctx context.Context, from, to matrix.ServerName, q request
 
 // Errors of calls that are not refusals by the peer.
 var (
-	errNotJSON  = errors.New("the answer is not the JSON that it should be")
-	errTooLarge = errors.New("the answer is too large")
-	errNoKey    = errors.New("no signing key for the asking server")
+	errNotJSON  error = badAnswer("the answer is not the JSON that it should be")
+	errTooLarge error = badAnswer("the answer is too large")
+	errNoKey          = errors.New("no signing key for the asking server")
 )
 
 // send finds the server, signs and makes the request, and gives a successful answer whose body is still to be read.

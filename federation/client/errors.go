@@ -27,6 +27,9 @@ func (e *RemoteError) Error() string {
 	return fmt.Sprintf("%s answered %d %s %s", e.Server, e.Status, e.Err.Code, e.Err.Message)
 }
 
+// Answered is the HTTP status of the answer.
+func (e *RemoteError) Answered() int { return e.Status }
+
 // Unwrap gives the refusal in the protocol's form, so that [matrix.AsError] hands it on to clients.
 // Why not what is about tokens: a client would take it for its own and log out. Why 502 for all that is no refusal: a status of success
 // would tell it that the thing is done, one of failure that we failed.
@@ -39,6 +42,14 @@ func (e *RemoteError) Unwrap() error {
 	}
 	return e.Err
 }
+
+// badAnswer is an answer that is of no use: its sender was reached all the same.
+type badAnswer string
+
+func (e badAnswer) Error() string { return string(e) }
+
+// Answered is a status of success: it was given with the answer.
+func (badAnswer) Answered() int { return http.StatusOK }
 
 // RetryAfter is how long a peer that refused for its load asks us to wait, 0 when it does not say.
 func (e *RemoteError) RetryAfter() time.Duration {

@@ -234,6 +234,8 @@ type hostility struct {
 	answers map[string]http.HandlerFunc
 }
 
+func fails(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+
 func (i *intruder) hostilities(n int, long string) map[string]hostility {
 	text := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
@@ -253,6 +255,7 @@ func (i *intruder) hostilities(n int, long string) map[string]hostility {
 			}
 			i.send(events...)
 		}, map[string]http.HandlerFunc{"get_missing_events": text(`{"events":[]}`)}},
+		"parents for which it fails when it is asked": {orphans(n), map[string]http.HandlerFunc{"get_missing_events": fails, "state_ids": fails, "event": fails, "state": fails}},
 		"forks": {func() {
 			at := i.last().ID
 			var events []*matrix.Event
