@@ -241,7 +241,7 @@ func (m *matcher) picks(conn *connection, l *slide, typed map[int64]bool) (out [
 			out = append(out, pick{slideRoom: *r, mark: mark, combination: c})
 		}
 	}
-	return out, gone
+	return out, append(gone, sent...)
 }
 
 // pick picks the rooms. Those that were sent and are on the list no longer have been purged, or the user has left and forgotten them:
