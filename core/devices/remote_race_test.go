@@ -3,6 +3,8 @@ package devices
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,11 +37,12 @@ func (r *lied) kept() string {
 	}
 	keys, err := r.db.ListDeviceKeys(r.t.Context(), []int64{r.bob})
 	r.must(err)
-	out := fmt.Sprint(stream)
+	names := make([]string, 0, len(keys))
 	for _, k := range keys {
-		out += " " + string(k.Device)
+		names = append(names, " "+string(k.Device))
 	}
-	return out
+	slices.Sort(names)
+	return fmt.Sprint(stream) + strings.Join(names, "")
 }
 
 // A change that is told while a list is fetched is not lost: the answer may be older than it.
@@ -52,11 +55,10 @@ func TestChangeWhileAListIsFetched(t *testing.T) {
 					r.must(r.fetchList(t.Context(), r.bob, bob, changed))
 				}
 				r.say(list(5, "D"))
-				r.peer.meanwhile = func() {
-					r.peer.meanwhile = nil
+				r.peer.before(func() {
+					r.peer.tell(list(6, "D", "E"))
 					r.must(r.ReceiveDeviceUpdate(t.Context(), "far", update("E", 6, 5)))
-					r.peer.next = list(6, "D", "E")
-				}
+				})
 				r.must(r.fetchList(t.Context(), r.bob, bob, changed))
 				if got := r.kept(); got != "6 D E" {
 					t.Errorf("kept are %s", got)
@@ -118,10 +120,7 @@ func TestMissedChangeWhileAListIsFetched(t *testing.T) {
 func TestWhoComesWhileAListIsFetched(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
 		r.say(list(5, "D"))
-		r.peer.meanwhile = func() {
-			r.peer.meanwhile = nil
-			r.comes()
-		}
+		r.peer.before(r.comes)
 		for _, fresh := range []bool{false, true} {
 			r.must(r.fetchList(t.Context(), r.bob, bob, changed))
 			if got, err := r.db.IsRemoteListFresh(t.Context(), r.bob); err != nil || got != fresh {
@@ -153,10 +152,12 @@ func TestDoubtfulKeysAreToldAsSuch(t *testing.T) {
 		r.mu.Lock()
 		r.dead["far"] = r.now().Add(time.Hour)
 		r.mu.Unlock()
-		before := r.db.Position()
+		before, shown := r.db.Position(), make(chan struct{})
+		r.peer.before(func() { <-shown }) // the list is fetched once more, after this
 		if got := r.shown(); got != "D, far failed" {
 			t.Errorf("shown are %s", got)
 		}
+		close(shown)
 		if got := r.kept(); got != "7 E" || r.db.Position() == before {
 			t.Errorf("kept are %s; people were told: %t", got, r.db.Position() != before)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"rempart/internal/matrix"
@@ -16,13 +17,31 @@ import (
 
 // liar is another server that answers what it is told to.
 type liar struct {
+	mu     sync.Mutex
 	answer string
-	// meanwhile, if set, happens after a list was read and before it is told; next, if set, is told from then on.
+	// meanwhile, if set, happens once, after a list was read and before it is told.
 	meanwhile func()
-	next      string
 }
 
-func (l *liar) say() (json.RawMessage, error) { return json.RawMessage(l.answer), nil }
+// tell sets what is answered from now on.
+func (l *liar) tell(answer string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer = answer
+}
+
+// before has something happen before the next list is told.
+func (l *liar) before(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.meanwhile = do
+}
+
+func (l *liar) say() (json.RawMessage, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return json.RawMessage(l.answer), nil
+}
 
 func (l *liar) QueryKeys(context.Context, matrix.ServerName, matrix.ServerName, []byte) (json.RawMessage, error) {
 	return l.say()
@@ -34,11 +53,12 @@ func (l *liar) ClaimKeys(context.Context, matrix.ServerName, matrix.ServerName, 
 
 func (l *liar) DeviceList(context.Context, matrix.ServerName, matrix.ServerName, matrix.UserID) (json.RawMessage, error) {
 	answer, err := l.say()
-	if l.meanwhile != nil {
-		l.meanwhile()
-	}
-	if l.next != "" {
-		l.answer, l.next = l.next, ""
+	l.mu.Lock()
+	do := l.meanwhile
+	l.meanwhile = nil
+	l.mu.Unlock()
+	if do != nil {
+		do()
 	}
 	return answer, err
 }
@@ -76,7 +96,7 @@ func eachLied(t *testing.T, fn func(t *testing.T, r *lied)) {
 // say has the other server answer so from now on; what goes on in the background has heard what it answered before.
 func (r *lied) say(answer string) {
 	r.ended.Wait()
-	r.peer.answer = answer
+	r.peer.tell(answer)
 }
 
 func (r *lied) must(err error) {
