@@ -10,15 +10,22 @@ import (
 	"rempart/storage"
 )
 
+// account makes an account with a device.
+func (r *rig) account(user matrix.UserID, device matrix.DeviceID) matrix.Caller {
+	r.t.Helper()
+	owner := r.device(user, device)
+	c := &storage.Change{}
+	c.Guard(storage.InsertUser(storage.User{NID: owner.UserNID, ID: owner.User, Tenant: 1}))
+	if err := r.db.Commit(r.t.Context(), c); err != nil {
+		r.t.Fatal(err)
+	}
+	return owner
+}
+
 // A change is announced when this process has heard of all that was before it, such as of who came into a room, and not sooner.
 func TestChangesAreAnnouncedInTheirTurn(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		alice := r.device("@alice:hs1", "A")
-		c := &storage.Change{}
-		c.Guard(storage.InsertUser(storage.User{NID: alice.UserNID, ID: alice.User, Tenant: 1}))
-		if err := r.db.Commit(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
+		alice := r.account("@alice:hs1", "A")
 		r.upload(alice, `{"device_keys":{"user_id":"@alice:hs1","device_id":"A","algorithms":[],"keys":{"ed25519:A":"k"}}}`)
 		for _, want := range []int{0, 1, 1} {
 			upto := r.db.Position()
@@ -41,12 +48,7 @@ func TestChangesAreAnnouncedInTheirTurn(t *testing.T) {
 // the last that was told.
 func TestChangesThatNobodyWasToldAreNumbered(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
-		alice := r.device("@alice:hs1", "A")
-		c := &storage.Change{}
-		c.Guard(storage.InsertUser(storage.User{NID: alice.UserNID, ID: alice.User, Tenant: 1}))
-		if err := r.db.Commit(t.Context(), c); err != nil {
-			t.Fatal(err)
-		}
+		alice := r.account("@alice:hs1", "A")
 		told := func(id string, to ...matrix.ServerName) (last struct {
 			Stream int64   `json:"stream_id"`
 			Prev   []int64 `json:"prev_id"`

@@ -95,7 +95,7 @@ func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (ask, doubtfu
 		if shared, err := s.db.SharesRoomWithUs(ctx, nid); err != nil || !shared {
 			return true, false, err
 		}
-		s.resync(nid, user, asked) // Why asked besides: who queries now must not wait for two answers
+		s.resync(nid, user, becauseAsked) // Why asked besides: who queries now must not wait for two answers
 		return true, false, nil
 	}
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *Service) mustAsk(ctx context.Context, user matrix.UserID) (ask, doubtfu
 	if err != nil || fresh {
 		return false, false, err
 	}
-	s.resync(nid, user, asked)
+	s.resync(nid, user, becauseAsked)
 	dead := s.isDead(user.Server())
 	return !dead, dead, nil
 }
@@ -189,12 +189,12 @@ func (s *Service) claimOutside(ctx context.Context, from matrix.ServerName, remo
 type reason int
 
 const (
-	// changed: they have been told that it changed.
-	changed reason = iota
-	// asked: somebody asks for it, and asks again where there is no answer; the others are told if it has changed.
-	asked
-	// missed: changes of it were missed; they are told if it has changed, or if that cannot be found out.
-	missed
+	// becauseChanged: they have been told that it changed.
+	becauseChanged reason = iota
+	// becauseAsked: somebody asks for it, and asks again where there is no answer; the others are told if it has changed.
+	becauseAsked
+	// becauseMissed: changes of it were missed; they are told if it has changed, or if that cannot be found out.
+	becauseMissed
 )
 
 // resync fetches the device list of a user of another server in the background; false where that is going on, or too much is.
@@ -218,7 +218,7 @@ func (s *Service) resync(nid int64, user matrix.UserID, why reason) bool {
 		if s.ctx.Err() == nil {
 			s.log.Info("fetch a device list", "user", user, "error", err)
 		}
-		if why == missed {
+		if why == becauseMissed {
 			s.doubt(context.WithoutCancel(ctx), nid)
 		}
 	})
@@ -277,9 +277,9 @@ func (s *Service) fetchOnce(ctx context.Context, nid int64, user matrix.UserID, 
 		}
 	}
 	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
-	if same, any, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
+	if same, some, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
 		return err
-	} else if !same && why != changed && (any || before.Kept()) {
+	} else if !same && why != becauseChanged && (some || before.Kept()) {
 		listChanged(change, nid)
 	}
 	change.Add(&storage.RemoteDevicesRow{At: storage.At{Pos: began}, User: nid, Stream: list.StreamID})
@@ -306,7 +306,7 @@ func addRemoteCross(change *storage.Change, nid int64, user matrix.UserID, maste
 }
 
 // sameKeys reports whether rows hold the keys that are kept of a user, and whether any are.
-func (s *Service) sameKeys(ctx context.Context, nid int64, rows []storage.Row) (same, any bool, err error) {
+func (s *Service) sameKeys(ctx context.Context, nid int64, rows []storage.Row) (same, some bool, err error) {
 	kept, err := s.db.ListDeviceKeys(ctx, []int64{nid})
 	if err != nil {
 		return false, false, err

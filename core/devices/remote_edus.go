@@ -137,7 +137,7 @@ func (s *Service) knownAlready(ctx context.Context, u *deviceUpdate) (bool, erro
 		return true, ignoreMissing(err)
 	}
 	if !slices.Contains(u.Prev, stream) {
-		return s.resync(nid, u.User, missed), nil // Why not while a list is fetched: it may be older than this
+		return s.resync(nid, u.User, becauseMissed), nil // Why not while a list is fetched: it may be older than this
 	}
 	if kept != nil {
 		return false, nil // Why: a list fetched a moment ago may hold it before anybody was told
@@ -186,7 +186,7 @@ func (s *Service) receiveChange(ctx context.Context, user matrix.UserID, enter f
 		return err
 	}
 	if !entered {
-		s.resync(nid, user, changed)
+		s.resync(nid, user, becauseChanged)
 	}
 	return nil
 }

@@ -52,14 +52,14 @@ func TestChangeWhileAListIsFetched(t *testing.T) {
 			eachLied(t, func(t *testing.T, r *lied) {
 				if start != "" {
 					r.say(start)
-					r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+					r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 				}
 				r.say(list(5, "D"))
 				r.peer.before(func() {
 					r.peer.tell(list(6, "D", "E"))
 					r.must(r.ReceiveDeviceUpdate(t.Context(), "far", update("E", 6, 5)))
 				})
-				r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+				r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 				if got := r.kept(); got != "6 D E" {
 					t.Errorf("kept are %s", got)
 				}
@@ -72,7 +72,7 @@ func TestChangeWhileAListIsFetched(t *testing.T) {
 func TestMissedChangesThatCannotBeFetched(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
 		r.say(list(5, "D"))
-		r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 		before := r.db.Position()
 		r.say(`no list`)
 		r.must(r.ReceiveDeviceUpdate(t.Context(), "far", update("D", 9, 8)))
@@ -87,7 +87,7 @@ func TestMissedChangesThatCannotBeFetched(t *testing.T) {
 func TestDeviceThatWentWhileAListWasFetched(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
 		r.say(list(5, "E"))
-		r.must(r.fetchList(t.Context(), r.bob, bob, changed)) // and somebody was given D and E
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged)) // and somebody was given D and E
 		before := r.db.Position()
 		r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(`{"user_id":"@bob:far","device_id":"D","stream_id":6,"prev_id":[5],"deleted":true}`)))
 		if r.db.Position() == before || r.kept() != "6 E" {
@@ -105,7 +105,7 @@ func TestDeviceThatWentWhileAListWasFetched(t *testing.T) {
 func TestMissedChangeWhileAListIsFetched(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
 		r.say(list(5, "D"))
-		r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 		r.mu.Lock()
 		r.resyncs[r.bob] = true // as if one were going on
 		r.mu.Unlock()
@@ -122,7 +122,7 @@ func TestWhoComesWhileAListIsFetched(t *testing.T) {
 		r.say(list(5, "D"))
 		r.peer.before(r.comes)
 		for _, fresh := range []bool{false, true} {
-			r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+			r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 			if got, err := r.db.IsRemoteListFresh(t.Context(), r.bob); err != nil || got != fresh {
 				t.Errorf("fresh: %t, want %t (%v)", got, fresh, err)
 			}
@@ -143,7 +143,7 @@ func (r *lied) comes() {
 func TestDoubtfulKeysAreToldAsSuch(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
 		r.say(list(5, "D"))
-		r.must(r.fetchList(t.Context(), r.bob, bob, changed))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
 		if got := r.shown(); got != "D" {
 			t.Fatalf("shown are %s", got)
 		}

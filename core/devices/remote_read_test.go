@@ -246,7 +246,7 @@ func TestSpoiltDeviceListsOfOthers(t *testing.T) {
 		}
 		fetch := func(answer string) error {
 			r.say(answer)
-			return r.fetchList(t.Context(), r.bob, bob, missed)
+			return r.fetchList(t.Context(), r.bob, bob, becauseMissed)
 		}
 		for _, answer := range []string{
 			`{}`, `null`, `[]`, `no JSON`, `{"user_id":"@bob:far","stream_id":7}`, strings.Replace(of(""), "7", "1e30", 1), strings.Replace(of(""), "7", `"7"`, 1),
@@ -281,7 +281,7 @@ func TestSpoiltChangesOfDevices(t *testing.T) {
 			`{"user_id":"@bob:far","device_id":"D","stream_id":8,"prev_id":[7],"keys":{}}`,
 		} {
 			r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
-			r.must(r.fetchList(t.Context(), r.bob, bob, missed))
+			r.must(r.fetchList(t.Context(), r.bob, bob, becauseMissed))
 			r.say(`[]`) // so that what is fetched behind our back changes nothing
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
 			r.ended.Wait()
@@ -290,7 +290,7 @@ func TestSpoiltChangesOfDevices(t *testing.T) {
 			}
 		}
 		r.say(`{"user_id":"@bob:far","stream_id":7,"devices":[]}`)
-		r.must(r.fetchList(t.Context(), r.bob, bob, missed))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseMissed))
 		for _, change := range []string{`[]`, `null`, `1`, `{"user_id":5}`, `{"user_id":"@bob:other","stream_id":[]}`, `{"USER_ID":"@bob:far","stream_id":[]}`} {
 			r.must(r.ReceiveDeviceUpdate(t.Context(), "far", json.RawMessage(change)))
 			r.must(r.ReceiveSigningUpdate(t.Context(), "far", json.RawMessage(change)))

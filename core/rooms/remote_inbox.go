@@ -194,7 +194,7 @@ func (i *Inbox) forget(origin matrix.ServerName, p *peerLoad) {
 // enqueue has a lane worked on; mu is held.
 func (i *Inbox) enqueue(l lane) {
 	if st := i.lanes[l]; st != nil {
-		st.more = true
+		st.more = !st.resting
 		i.wake(l, st)
 		return
 	}
@@ -250,7 +250,12 @@ func (i *Inbox) rest(l lane) (after []func(ctx context.Context)) {
 	i.busy--
 	i.load(l.origin).busy--
 	st := i.lanes[l]
-	st.resting, after, st.after = true, st.after, nil
+	if st.more { // came after the last look at what waits
+		st.more = false
+		i.queue = append(i.queue, l)
+	} else {
+		st.resting, after, st.after = true, st.after, nil
+	}
 	if !st.timed { // Why only then: what more came in between says nothing about its patience
 		pause := min(inboxRetry<<min(st.tries, 10), inboxPause)
 		st.timed, st.tries = true, st.tries+1

@@ -266,9 +266,7 @@ func (b *slidingBuild) writeLists() {
 
 // writeRooms writes the picked rooms that have something to tell.
 func (b *slidingBuild) writeRooms() error {
-	for _, x := range b.gone {
-		b.next.rooms = append(b.next.rooms, sentRoom{room: x.room})
-	}
+	b.next.rooms = append(b.next.rooms, b.gone...)
 	place := b.from
 	for i := range b.picks {
 		if i%earlyRooms == 0 {

@@ -252,7 +252,7 @@ func (b *slidingBuild) pick(l *slide) error {
 		m, err := b.s.db.FindMembership(b.ctx, b.u.nid, x.room)
 		switch {
 		case errors.Is(err, storage.ErrNotFound):
-			b.gone = append(b.gone, x)
+			b.gone = append(b.gone, sentRoom{room: x.room})
 		case err != nil:
 			return err
 		default:
