@@ -5,39 +5,43 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"rempart/internal/matrix"
 )
 
-// scanner finds files that say "virus". While it is away it has no verdict.
+// scanner finds files that say "virus".
 type scanner struct {
-	away atomic.Bool
-	gate chan struct{} // a scan takes one
+	gate chan error // a scan takes one; it has no verdict but this failure, where there is one
 }
 
 func (s *scanner) Scan(ctx context.Context, file io.Reader) (bool, error) {
 	select {
-	case <-s.gate:
+	case failed := <-s.gate:
+		if failed != nil {
+			return false, failed
+		}
 	case <-ctx.Done():
 		return false, ctx.Err()
-	}
-	if s.away.Load() {
-		return false, errors.New("no scanner")
 	}
 	data, err := io.ReadAll(file)
 	return !bytes.Contains(data, []byte("virus")), err
 }
 
-// judge lets one scan go on.
+// judge lets one scan go on, to a verdict.
 func (r *rig) judge(s *scanner) {
+	r.t.Helper()
+	r.scan(s, nil)
+}
+
+// scan lets one scan go on, and fail where that is said.
+func (r *rig) scan(s *scanner, failed error) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
 	defer cancel()
 	select {
-	case s.gate <- struct{}{}:
+	case s.gate <- failed:
 	case <-ctx.Done():
 		r.t.Fatal("nothing is scanned")
 	}
@@ -45,7 +49,7 @@ func (r *rig) judge(s *scanner) {
 
 func TestFilesWaitForTheScanner(t *testing.T) {
 	s := &scanner{}
-	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
+	each(t, func(o *Options) { s.gate = make(chan error); o.Scanner = s }, func(r *rig) {
 		clean := r.upload(user(1), []byte("a letter"))
 		r.refuses(clean, matrix.CodeNotYetUploaded)
 		r.judge(s)
@@ -71,12 +75,10 @@ func TestFilesWaitForTheScanner(t *testing.T) {
 
 func TestFilesOutlastTheScannersAbsence(t *testing.T) {
 	s := &scanner{}
-	each(t, func(o *Options) { s.gate = make(chan struct{}); o.Scanner = s }, func(r *rig) {
-		s.away.Store(true)
+	each(t, func(o *Options) { s.gate = make(chan error); o.Scanner = s }, func(r *rig) {
 		a := r.upload(user(1), []byte("a letter"))
-		r.judge(s) // no verdict
+		r.scan(s, errors.New("no scanner"))
 		r.refuses(a, matrix.CodeNotYetUploaded)
-		s.away.Store(false)
 		b := r.upload(user(1), []byte("another letter"))
 		r.judge(s)
 		r.judge(s)
