@@ -214,6 +214,19 @@ func (c *client) next() *answer {
 	return a
 }
 
+// nextOfRooms waits for what comes of rooms, past presence, of which a node hears when it hears of it.
+func (c *client) nextOfRooms() *answer {
+	c.t.Helper()
+	deadline := time.Now().Add(eventually)
+	for {
+		a := c.ask(syncing.Request{Timeout: time.Until(deadline)})
+		c.since = a.NextBatch
+		if a.Rooms.Join != nil || time.Now().After(deadline) {
+			return a
+		}
+	}
+}
+
 type event struct {
 	ID       matrix.EventID `json:"event_id"`
 	Type     string         `json:"type"`
