@@ -3,6 +3,7 @@ package clientapi
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"rempart/core/reports"
 	"rempart/internal/httpx"
@@ -12,7 +13,7 @@ import (
 type reportRequest struct {
 	Reason string `json:"reason"`
 	// Score is what versions of the specification before 1.18 had.
-	Score json.Number `json:"score"`
+	Score json.RawMessage `json:"score"`
 }
 
 // reportRoutes adds the routes by which users report content to the moderators.
@@ -28,7 +29,7 @@ func reportRoutes(r *httpx.Router, s *reports.Service) {
 			if err != nil {
 				return httpx.Empty{}, err
 			}
-			score, _ := in.Score.Int64() // what is no number says nothing
+			score, _ := strconv.ParseInt(string(in.Score), 10, 64) // what is no number says nothing
 			return httpx.Empty{}, s.Event(ctx, c, room, event, in.Reason, score)
 		})
 	httpx.Handle(r, "POST", "/_matrix/client/v3/rooms/{roomID}/report", ofUser("reportRoom"),

@@ -20,7 +20,7 @@ const bodyTime = 60 * time.Second
 // MaybeObject takes the bytes of a JSON object as they came, as json.RawMessage does, and nil where there is no body.
 type MaybeObject []byte
 
-// decode reads the body of a request into a pointer: *Empty, *json.RawMessage, *MaybeObject, or anything encoding/json takes.
+// decode reads the body of a request into a pointer: *Empty, *json.RawMessage, *MaybeObject, or anything [matrix.Decode] takes.
 func decode(w http.ResponseWriter, req *http.Request, limit int64, into any) error {
 	body, err := readBody(w, req, limit)
 	if err != nil {
@@ -50,9 +50,9 @@ func decode(w http.ResponseWriter, req *http.Request, limit int64, into any) err
 
 // unmarshal tells malformed JSON from JSON of the wrong shape. Spec: client-server-api/#common-error-codes
 func unmarshal(body []byte, into any) error {
-	err := json.Unmarshal(body, into)
-	var syntax *json.SyntaxError
-	var wrong *json.UnmarshalTypeError
+	err := matrix.Decode(body, into)
+	var syntax *matrix.SyntaxError
+	var wrong *matrix.TypeError
 	var known *matrix.Error
 	switch {
 	case err == nil:

@@ -38,6 +38,7 @@ func TestBodies(t *testing.T) {
 		{"/typed", `{"text":"<é>","n":1}`, `{"text":"<é>","n":1,"any":null}`},
 		{"/typed", ``, `{"text":"","n":0,"any":null}`},
 		{"/typed", ` {"any": {"b":1,"a":"\"]"} }`, `{"text":"","n":0,"any":{"b":1,"a":"\"]"}}`},
+		{"/typed", `{"TEXT":"a","text":"b","Text":"c"}`, `"text":"b"`},
 		{"/typed", `{"text":`, "M_NOT_JSON"},
 		{"/typed", `{} x`, "M_NOT_JSON"},
 		{"/typed", `{"text":"` + "\xff" + `"}`, "M_NOT_JSON"},

@@ -13,3 +13,9 @@ import (
 func Decode(content []byte, into any) error {
 	return json.Unmarshal(content, into, jsonv1.DefaultOptionsV1(), json.MatchCaseInsensitiveNames(false))
 }
+
+// The errors of [Decode]: what is no JSON, and a value of another type than its field.
+type (
+	SyntaxError = jsonv1.SyntaxError
+	TypeError   = jsonv1.UnmarshalTypeError
+)

@@ -31,7 +31,7 @@ func diallers() []string { return []string{"internal/egress"} }
 
 // readers are the packages that read what people and other servers wrote: events, account data, keys, answers.
 func readers() []string {
-	return []string{"core", "clientapi", "adminapi", "mediaapi", "federation/client", "federation/inbound", "federation/keys", "federation/peers", "gateway", "storage"}
+	return []string{"core", "clientapi", "adminapi", "mediaapi", "federation/client", "federation/inbound", "federation/keys", "federation/peers", "gateway", "internal/httpx", "storage"}
 }
 
 // Doors checks the rest of laws 2 and 6, and law 8: nothing but internal/egress goes out, the core speaks no HTTP, and what others wrote is
