@@ -54,8 +54,10 @@ func (s *Service) Read(r Reader, room matrix.RoomID, from, to, events int64) {
 	}
 }
 
-// flush writes what was folded in memory.
+// flush writes what was folded in memory. When it returns, all that was folded before is in the log, whoever wrote it.
 func (s *Service) flush(all bool) {
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	if s.later.full() {
 		all = true
 	}

@@ -62,6 +62,7 @@ type Service struct {
 	ended   chan struct{} // closed when what was taken is written
 	ending  chan struct{} // closed when the keeper shall end
 	due     chan struct{} // a checkpoint is due
+	writing chan struct{} // holds one while somebody writes what was folded
 	keeper  sync.WaitGroup
 	writer  sync.WaitGroup
 
@@ -84,7 +85,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Territory = France()
 	}
 	s := &Service{Options: o, db: o.DB, log: o.Log, clock: o.Clock, names: names{db: o.DB, known: map[Name]string{}},
-		queue: make(chan *group, maxWaiting), stopped: make(chan struct{}), ended: make(chan struct{}), ending: make(chan struct{}), due: make(chan struct{}, 1)}
+		queue: make(chan *group, maxWaiting), stopped: make(chan struct{}), ended: make(chan struct{}), ending: make(chan struct{}), due: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 	found, err := s.compareAnchor(ctx)
 	if err != nil {
 		return nil, err
