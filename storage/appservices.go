@@ -199,20 +199,6 @@ func SetNetworkRoom(instance string, room int64, listed bool) Guard {
 	return Guard{sql: `INSERT INTO network_rooms (instance, room) VALUES ($1, $2) ON CONFLICT DO NOTHING`, args: []any{instance, room}, want: anyRows}
 }
 
-// ListNetworkRooms lists the rooms of a third-party network ("" all of them), most members first.
-func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]PublicRoom, error) {
-	var out []PublicRoom
-	err := db.each(ctx, `SELECT n.room, (SELECT COUNT(*) FROM memberships m WHERE m.room = n.room AND m.membership = $1) AS joined
-		FROM (SELECT DISTINCT room FROM network_rooms WHERE instance = $2 OR $2 = '') n ORDER BY joined DESC, n.room`,
-		[]any{int64(MemberJoin), instance}, func(r *sql.Rows) error {
-			var p PublicRoom
-			err := r.Scan(&p.Room, &p.Joined)
-			out = append(out, p)
-			return err
-		})
-	return out, err
-}
-
 // BeginAppservice notes a service that is new, with the position from which on it is told.
 func BeginAppservice(number int64, id string, pos int64) Guard {
 	return Guard{sql: `INSERT INTO appservices (number, id, pos, lists, txn, flight_pos, flight_lists, flight, since, retry, success, reason)

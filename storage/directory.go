@@ -3,6 +3,8 @@ package storage
 import (
 	"context"
 	"database/sql"
+
+	"rempart/internal/matrix"
 )
 
 // SetPublic is the guard that publishes a room in the directory, or takes it out.
@@ -17,19 +19,43 @@ func (db *DB) IsPublic(ctx context.Context, room int64) (bool, error) {
 	return public != 0, err
 }
 
-// PublicRoom is a published room and how many have joined it.
-type PublicRoom struct{ Room, Joined int64 }
+// PublicRoom is a published room and the version of its row: whatever enters the room's graph moves that.
+type PublicRoom struct {
+	NID, Version int64
+	ID           matrix.RoomID
+}
 
-// ListPublicRooms lists published rooms, most members first, then by number.
+// ListPublicRooms lists published rooms by number.
 func (db *DB) ListPublicRooms(ctx context.Context) ([]PublicRoom, error) {
-	var out []PublicRoom
-	err := db.each(ctx, `SELECT r.nid, (SELECT COUNT(*) FROM memberships m WHERE m.room = r.nid AND m.membership = $1) AS joined
-		FROM rooms r WHERE r.public <> 0 ORDER BY joined DESC, r.nid`, []any{int64(MemberJoin)}, func(r *sql.Rows) error {
+	return db.publicRooms(ctx, `SELECT nid, version, room_id FROM rooms WHERE public <> 0 ORDER BY nid`)
+}
+
+// ListNetworkRooms lists the rooms of a third-party network ("" all of them) by number.
+func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]PublicRoom, error) {
+	return db.publicRooms(ctx, `SELECT nid, version, room_id FROM rooms
+		WHERE nid IN (SELECT room FROM network_rooms WHERE instance = $1 OR $1 = '') ORDER BY nid`, instance)
+}
+
+func (db *DB) publicRooms(ctx context.Context, text string, args ...any) (out []PublicRoom, err error) {
+	err = db.each(ctx, text, args, func(r *sql.Rows) error {
 		var p PublicRoom
-		err := r.Scan(&p.Room, &p.Joined)
+		err := r.Scan(&p.NID, &p.Version, &p.ID)
 		out = append(out, p)
 		return err
 	})
+	return out, err
+}
+
+// CountJoined counts the members of some rooms; those without one are left out.
+func (db *DB) CountJoined(ctx context.Context, rooms []int64) (map[int64]int64, error) {
+	out := make(map[int64]int64, len(rooms))
+	err := db.eachIn(ctx, `SELECT room, COUNT(*) FROM memberships WHERE membership = $1 AND room IN`, rooms, ` GROUP BY room`,
+		func(r *sql.Rows) error {
+			var room, n int64
+			err := r.Scan(&room, &n)
+			out[room] = n
+			return err
+		}, int64(MemberJoin))
 	return out, err
 }
 

@@ -127,34 +127,35 @@ func (s *Service) AllServersOf(ctx context.Context, user int64) ([]matrix.Server
 	})
 }
 
-// ownListed keeps of the published rooms those of the server that is asked for, where this installation has several, and lets another
-// one of them read them only as another server might. A room is in the directory of the server that made it; one that was
-// made elsewhere in those of our servers that are in it.
-func (s *Service) ownListed(ctx context.Context, q *DirectoryRequest, all []storage.PublicRoom) ([]storage.PublicRoom, error) {
-	if s.opts.Border == nil {
-		return all, nil
+// mayList asks whether one of our servers may read the directory of another, which it might only as another server might.
+func (s *Service) mayList(ctx context.Context, q *DirectoryRequest) error {
+	if s.opts.Border == nil || q.Asker == "" {
+		return nil
 	}
-	server := cmp.Or(q.Server, q.Asker, s.opts.Server)
-	if q.Asker != "" {
-		if err := s.opts.Border.Ask(ctx, q.Asker, server, border.Directory, "publicRooms"); err != nil {
-			return nil, err
-		}
+	return s.opts.Border.Ask(ctx, q.Asker, s.directoryOf(q), border.Directory, "publicRooms")
+}
+
+// directoryOf is the server whose directory a request asks for.
+func (s *Service) directoryOf(q *DirectoryRequest) matrix.ServerName {
+	return cmp.Or(q.Server, q.Asker, s.opts.Server)
+}
+
+// ownListing reports whether a published room is in the directory that is asked for, where this installation has several servers. It is
+// in that of the server that made it; one that was made elsewhere is in those of our servers that are in it.
+func (s *Service) ownListing(ctx context.Context, q *DirectoryRequest, nid int64, l *listing) (bool, error) {
+	server := s.directoryOf(q)
+	switch {
+	case s.opts.Border == nil:
+		return true, nil
+	case s.isOurs(l.maker):
+		return l.maker == server, nil
 	}
-	var out []storage.PublicRoom
-	for _, p := range all {
-		r, err := s.RoomByNID(ctx, p.Room)
-		if err != nil {
-			return nil, err
-		}
-		is, err := s.belongs(ctx, r, server)
-		if err != nil {
-			return nil, err
-		}
-		if is {
-			out = append(out, p)
-		}
+	r, err := s.RoomByNID(ctx, nid)
+	if err != nil {
+		return false, err
 	}
-	return out, nil
+	in, err := s.serversOf(ctx, r)
+	return err == nil && in.ours[server] > 0, err
 }
 
 // belongs reports whether a server of ours made a room, or is in one that was made elsewhere.

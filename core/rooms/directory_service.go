@@ -1,11 +1,11 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -41,7 +41,7 @@ func (s *Service) ListOnNetwork(ctx context.Context, instance string, room *Room
 	return s.db.Commit(ctx, c)
 }
 
-// listed reads the rooms that a request is about: the published ones, those of a third-party network, or all of them.
+// listed reads which rooms a request is about: the published ones, those of a third-party network, or all of them.
 func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.PublicRoom, error) {
 	if q.Network != "" && !q.AllNetworks {
 		return s.db.ListNetworkRooms(ctx, q.Network)
@@ -51,12 +51,9 @@ func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.Pu
 		return out, err
 	}
 	more, err := s.db.ListNetworkRooms(ctx, "")
-	for _, m := range more {
-		if !slices.ContainsFunc(out, func(p storage.PublicRoom) bool { return p.Room == m.Room }) {
-			out = append(out, m)
-		}
-	}
-	return out, err
+	out = append(out, more...)
+	slices.SortFunc(out, func(a, b storage.PublicRoom) int { return cmp.Compare(a.NID, b.NID) })
+	return slices.CompactFunc(out, func(a, b storage.PublicRoom) bool { return a.NID == b.NID }), err
 }
 
 // IsPublished reports whether a room is in the public directory.
@@ -107,43 +104,86 @@ func (s *Service) Directory(ctx context.Context, q DirectoryRequest) (*Directory
 	if q.Server != "" && !s.isOurs(q.Server) {
 		return s.directoryElsewhere(ctx, q)
 	}
-	listed, err := s.listed(ctx, &q)
-	if err == nil {
-		listed, err = s.ownListed(ctx, &q, listed)
+	first, err := strconv.Atoi(cmp.Or(q.Since, "0"))
+	if err != nil || first < 0 {
+		return nil, matrix.InvalidParam("since was not given out by this server.")
 	}
+	if err := s.mayList(ctx, &q); err != nil {
+		return nil, err
+	}
+	found, err := s.findListed(ctx, &q)
 	if err != nil {
 		return nil, err
 	}
-	var found []PublicRoom
-	for _, l := range listed {
-		p, err := s.PublicRoom(ctx, l.Room, l.Joined)
-		if err != nil {
-			return nil, err
-		}
-		if p.matches(&q) {
-			found = append(found, *p)
-		}
-	}
-	sort.SliceStable(found, func(i, j int) bool { return found[i].JoinedMembers > found[j].JoinedMembers })
-	first := 0
-	if q.Since != "" {
-		if first, err = strconv.Atoi(q.Since); err != nil || first < 0 {
-			return nil, matrix.InvalidParam("since was not given out by this server.")
-		}
+	limit := directoryPage
+	if q.Limit > 0 {
+		limit = min(q.Limit, directoryPage)
 	}
 	first = min(first, len(found))
-	last := len(found)
-	if q.Limit > 0 {
-		last = min(first+q.Limit, last)
+	page := &DirectoryPage{Total: len(found)}
+	if page.Chunk, err = s.showListed(ctx, found[first:min(first+limit, len(found))]); err != nil {
+		return nil, err
 	}
-	page := &DirectoryPage{Chunk: append([]PublicRoom{}, found[first:last]...), Total: len(found)}
-	if last < len(found) {
+	if last := first + len(page.Chunk); last < len(found) {
 		page.NextBatch = strconv.Itoa(last)
 	}
 	if first > 0 {
-		page.PrevBatch = strconv.Itoa(max(0, first-max(q.Limit, 1)))
+		page.PrevBatch = strconv.Itoa(max(0, first-limit))
 	}
 	return page, nil
+}
+
+// found is a room that a request finds.
+type found struct {
+	storage.PublicRoom
+	joined int64
+}
+
+// findListed finds the rooms that a request is about, most members first, then by number.
+func (s *Service) findListed(ctx context.Context, q *DirectoryRequest) ([]found, error) {
+	all, err := s.listed(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if q.Network == "" {
+		s.listings.forget(all)
+	}
+	var out []found
+	for rooms := range slices.Chunk(all, listingsAtOnce) {
+		looks, err := s.listings.of(ctx, rooms)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range looks {
+			if !l.matches(q) {
+				continue
+			}
+			if own, err := s.ownListing(ctx, q, rooms[i].NID, l); err != nil {
+				return nil, err
+			} else if own {
+				out = append(out, found{rooms[i], l.JoinedMembers})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b found) int { return cmp.Compare(b.joined, a.joined) })
+	return out, nil
+}
+
+// showListed describes the rooms of a page, as many as a page's bytes hold.
+func (s *Service) showListed(ctx context.Context, rooms []found) ([]PublicRoom, error) {
+	out := make([]PublicRoom, 0, len(rooms))
+	size := 0
+	for _, r := range rooms {
+		look, err := s.listings.of(ctx, []storage.PublicRoom{r.PublicRoom})
+		if err != nil {
+			return nil, err
+		}
+		if size += look[0].bytes(); size > directoryBytes && len(out) > 0 {
+			break
+		}
+		out = append(out, look[0].PublicRoom)
+	}
+	return out, nil
 }
 
 func (p *PublicRoom) matches(q *DirectoryRequest) bool {
@@ -165,40 +205,47 @@ func (p *PublicRoom) matches(q *DirectoryRequest) bool {
 	return term == ""
 }
 
-// PublicRoom describes a room from its current state.
-func (s *Service) PublicRoom(ctx context.Context, nid, joined int64) (*PublicRoom, error) {
-	room, err := s.RoomByNID(ctx, nid)
-	if err != nil {
-		return nil, err
+// defaultJoinRule is that of a room that says nothing of it. Spec: client-server-api/#mroomjoin_rules
+const defaultJoinRule = "invite"
+
+// listedState are the types of the state of which the directory shows something.
+func listedState() []string {
+	return []string{"m.room.create", "m.room.name", "m.room.topic", "m.room.avatar", "m.room.canonical_alias", "m.room.history_visibility",
+		"m.room.guest_access", "m.room.join_rules"}
+}
+
+// show takes from a piece of state what the directory shows of it.
+func (p *PublicRoom) show(typ string, content json.RawMessage) {
+	switch typ {
+	case "m.room.create":
+		p.RoomType = textIn(content, "type")
+	case "m.room.name":
+		p.Name = textIn(content, "name")
+	case "m.room.topic":
+		p.Topic = textIn(content, "topic")
+	case "m.room.avatar":
+		p.AvatarURL = textIn(content, "url")
+	case "m.room.canonical_alias":
+		p.CanonicalAlias = matrix.RoomAlias(textIn(content, "alias"))
+	case "m.room.history_visibility":
+		p.WorldReadable = textIn(content, "history_visibility") == "world_readable"
+	case "m.room.guest_access":
+		p.GuestCanJoin = textIn(content, "guest_access") == "can_join"
+	case "m.room.join_rules":
+		p.JoinRule = textIn(content, "join_rule")
 	}
-	view, err := s.Current(ctx, room)
-	if err != nil {
-		return nil, err
-	}
-	p := &PublicRoom{RoomID: room.ID(), JoinedMembers: joined, JoinRule: "invite"}
-	for _, f := range []struct {
-		typ  string
-		take func(c map[string]any)
-	}{
-		{"m.room.name", func(c map[string]any) { p.Name = textOf(c, "name") }},
-		{"m.room.topic", func(c map[string]any) { p.Topic = textOf(c, "topic") }},
-		{"m.room.avatar", func(c map[string]any) { p.AvatarURL = textOf(c, "url") }},
-		{"m.room.canonical_alias", func(c map[string]any) { p.CanonicalAlias = matrix.RoomAlias(textOf(c, "alias")) }},
-		{"m.room.history_visibility", func(c map[string]any) { p.WorldReadable = textOf(c, "history_visibility") == "world_readable" }},
-		{"m.room.guest_access", func(c map[string]any) { p.GuestCanJoin = textOf(c, "guest_access") == "can_join" }},
-		{"m.room.join_rules", func(c map[string]any) { p.JoinRule = textOf(c, "join_rule") }},
-		{"m.room.create", func(c map[string]any) { p.RoomType = textOf(c, "type") }},
-	} {
-		e, err := view.Get(ctx, matrix.StateTuple{Type: f.typ})
+}
+
+// publicRoom describes a room from its current state.
+func (s *Service) publicRoom(ctx context.Context, view *View) (*PublicRoom, error) {
+	p := &PublicRoom{RoomID: view.Room().ID(), JoinedMembers: view.Joined(), JoinRule: defaultJoinRule}
+	for _, typ := range listedState() {
+		e, err := view.Get(ctx, matrix.StateTuple{Type: typ})
 		if err != nil {
 			return nil, err
 		}
-		if e == nil {
-			continue
-		}
-		var c map[string]any
-		if matrix.Decode(e.Content, &c) == nil {
-			f.take(c)
+		if e != nil {
+			p.show(typ, e.Content)
 		}
 	}
 	return p, nil

@@ -8,10 +8,11 @@ import (
 	"rempart/internal/matrix"
 )
 
-// Bounds of what another server's directory is believed.
+// Bounds of a directory, ours and another server's.
 const (
-	directoryTime = 20 * time.Second
-	directoryPage = 1000
+	directoryTime  = 20 * time.Second
+	directoryPage  = 1000    // rooms
+	directoryBytes = 1 << 20 // of what ours says of them
 )
 
 // directoryElsewhere asks another server for a page of its published rooms.

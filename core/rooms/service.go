@@ -70,6 +70,8 @@ type Service struct {
 	events *eventCache
 	rooms  *roomCache
 	txns   txnCache
+	// listings are what the directory shows of rooms.
+	listings *listings
 	// shadows are the accounts whose events reach nobody.
 	shadows shadows
 	// waiting are the rooms with sticky events that are to be judged again.
@@ -111,7 +113,7 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	s := &Service{createSeed: maphash.MakeSeed(), db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3)}
+	s := &Service{createSeed: maphash.MakeSeed(), db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3), listings: newListings(o.DB)}
 	s.rooms = newRoomCache(o.CacheBytes / 3)
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {

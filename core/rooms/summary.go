@@ -45,7 +45,7 @@ func (s *Service) Summarise(ctx context.Context, room *Room, user matrix.UserID)
 func (s *Service) describe(ctx context.Context, room *Room, view *View) (*Summary, matrix.JoinRules, error) {
 	var none matrix.JoinRules
 	out := &Summary{RoomVersion: room.Version().ID}
-	p, err := s.PublicRoom(ctx, room.NID(), view.Joined())
+	p, err := s.publicRoom(ctx, view)
 	if err != nil {
 		return nil, none, err
 	}
