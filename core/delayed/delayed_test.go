@@ -2,6 +2,7 @@ package delayed_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -290,17 +291,18 @@ func TestManagement(t *testing.T) {
 		q.Txn = nil
 		sent := n.schedule(s, c, q)
 		for _, step := range []struct {
-			id   string
-			act  delayed.Act
-			code string
+			id     string
+			act    delayed.Act
+			status int // of a refusal, all of which are M_NOT_FOUND
 		}{
-			{gone, delayed.Cancel, ""}, {gone, delayed.Cancel, ""}, {gone, delayed.Restart, matrix.CodeUnknown}, {gone, delayed.Send, matrix.CodeUnknown},
-			{sent, delayed.Send, ""}, {sent, delayed.Send, ""}, {sent, delayed.Cancel, matrix.CodeUnknown}, {sent, delayed.Restart, matrix.CodeUnknown},
-			{"nothing", delayed.Cancel, matrix.CodeNotFound},
+			{gone, delayed.Cancel, 0}, {gone, delayed.Cancel, 0}, {gone, delayed.Restart, 409}, {gone, delayed.Send, 409},
+			{sent, delayed.Send, 0}, {sent, delayed.Send, 0}, {sent, delayed.Cancel, 409}, {sent, delayed.Restart, 409},
+			{"nothing", delayed.Cancel, 404},
 		} {
 			err := s.Manage(t.Context(), step.id, step.act)
-			if step.code == "" && err != nil || step.code != "" && !matrix.HasCode(err, step.code) {
-				t.Errorf("%s of %s: %v, want %q", step.act, step.id, err, step.code)
+			var refused *matrix.Error
+			if errors.As(err, &refused) && (refused.Status != step.status || refused.Code != matrix.CodeNotFound) || (err == nil) != (step.status == 0) {
+				t.Errorf("%s of %s: %v, want %d", step.act, step.id, err, step.status)
 			}
 		}
 		if got := n.messages(room, alice); len(got) != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -50,7 +51,9 @@ func (s *Service) Manage(ctx context.Context, id string, act Act) error {
 	}
 	sent := d.Event != ""
 	if act == Restart || act == Send && !sent || act == Cancel && sent {
-		return matrix.Conflict("This delayed event was sent or cancelled already.")
+		// Why not M_UNKNOWN, as MSC4140 has it: deployed clients know by M_NOT_FOUND alone that their leave of a call was sent, as when they
+		// were cut off for a while, and come back; by another code they give the call up.
+		return matrix.NewError(http.StatusConflict, matrix.CodeNotFound, "This delayed event was sent or cancelled already.")
 	}
 	return nil
 }
