@@ -72,6 +72,8 @@ class Driver extends WidgetDriver {
     async askOpenID(observer) { observer.update({ state: OpenIDRequestState.Allowed, token: await client.getOpenIdToken() }); }
     async getRtcTransports() { return client.http.authedRequest("GET", "/rtc/transports", {}, undefined, { prefix: "/_matrix/client/unstable/org.matrix.msc4143" }); }
     getKnownRooms() { return [this.room]; }
+    /** Tells the widget what the server said. Why: it takes an error without that for the network's, and gives up after some tries. */
+    processError(err) { return err instanceof sdk.MatrixError ? { matrix_api_error: err.asWidgetApiErrorData() } : undefined; }
 }
 
 /** Makes an account and logs in; the name is unused. */
