@@ -9,13 +9,12 @@ import (
 	"rempart/storage/storagetest"
 )
 
-// What goes to many at once is one record and, as far as it ended alike, one outcome; every question is answered as if each of them had its own.
+// What goes to many at once is one record; every question is answered as if each of them had its own.
 func TestOneRecordForManyServers(t *testing.T) {
 	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
 		ctx, k := t.Context(), key(t)
 		s := open(t, ledger.Options{DB: db, Key: k})
 		servers := []string{"fr.example", "be.example", "gone.example"}
-		before := s.Size()
 		permits := begin(t, s, ledger.Intent{
 			Record: ledger.Record{Kind: ledger.Transaction, Tenant: "home.example", Dests: servers, Bytes: 900},
 			About:  []ledger.Name{ledger.Room(room)}, Items: ledger.AppendItem(nil, []byte("$a")),
@@ -33,9 +32,6 @@ func TestOneRecordForManyServers(t *testing.T) {
 			if e.Dest != servers[i] || len(e.Dests) > 0 || e.Items != 1 || e.Outcome == nil || e.Outcome.OK != (i < 2) || len(e.Outcome.To) > 0 {
 				t.Errorf("%d: %+v %+v", i, e, e.Outcome)
 			}
-		}
-		if n := s.Size() - before; n != 3 {
-			t.Errorf("%d records, want two and that of their outcomes", n)
 		}
 		begin(t, s, slices.Repeat([]ledger.Intent{intent("other.example", "FR")}, 300)...) // so that the block is full, and the index asked
 		for i, n := range []int{2, 1, 1} {
