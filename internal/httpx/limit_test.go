@@ -78,7 +78,7 @@ func TestDefaultsLeaveRoomForClients(t *testing.T) {
 }
 
 func TestLimitIsAnswered429(t *testing.T) {
-	r := New(Options{Auth: people(), Limits: NewLimiter(map[string]Rate{"message": {PerSecond: 0.1, Burst: 1}}, nil)})
+	r := New(Options{Auth: people(), Limits: NewLimiter(map[string]Rate{"message": {PerSecond: 0.1, Burst: 1}}, (&clock{time.Unix(1, 0)}).now)})
 	vars(r, "GET", "/m", Route{Access: User, Class: "message"})
 	vars(r, "GET", "/p", Route{Class: "message"})
 	for _, c := range []struct {
