@@ -7,16 +7,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"rempart/internal/egress"
 	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/mx"
 )
 
 // exchange makes one request to a.org and gives the answer's status and body.
 func exchange(t *testing.T, e *egress.Egress, limit int64) (int, string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(toA(t), 10*time.Second)
+	ctx, cancel := context.WithTimeout(toA(t), mx.Patience)
 	defer cancel()
 	a, err := e.Exchange(ctx, "a.org:0", func() ([]byte, error) {
 		return []byte("PUT /x HTTP/1.1\r\nHost: a.org\r\nContent-Length: 2\r\n\r\n{}"), nil
