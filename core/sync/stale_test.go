@@ -306,7 +306,7 @@ func TestEphemeralCountOfAnotherNode(t *testing.T) {
 		alice.since = token.String()
 		var heard *answer
 		var waiting sync.WaitGroup
-		waiting.Go(func() { heard = alice.ask(syncing.Request{Timeout: eventually / 4}) })
+		waiting.Go(func() { heard = alice.ask(syncing.Request{Timeout: eventually}) })
 		for r.sync.Waiting() == 0 {
 			r.moment()
 		}
