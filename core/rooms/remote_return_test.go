@@ -92,7 +92,11 @@ func TestAfterAStartOthersAreAsked(t *testing.T) {
 		d.account(t, dora)
 		room, want := missed(t, w, a, d)
 		d.close(t)
-		d = w.server(t, there, url)
+		now := time.Now() // and stays so: "at once" is by this clock
+		d = newRig(t, url, func(o *rooms.Options) {
+			o.Keys, o.Peers, o.Clock = own{w.keys[there]}, w, func() time.Time { return now }
+		})
+		w.rigs[there] = d
 		d.rooms.Resume(t.Context())
 		if got := d.page(t, room.ID(), dora, 50); !slices.Equal(got, want) || w.called("backfill") != 0 {
 			t.Errorf("knows %v", got)
