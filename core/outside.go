@@ -5,6 +5,8 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -122,8 +124,30 @@ type Peers interface {
 	Hierarchy(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, suggestedOnly bool) (json.RawMessage, error)
 	// EventNear asks which event is closest to a time, at or before it when backward.
 	EventNear(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, ts int64, backward bool) (matrix.EventID, int64, error)
-	// VerifyEvents checks that each event bears valid signatures of all servers that must have signed it; one error for each event.
+	// VerifyEvents checks that each event bears valid signatures of all servers that must have signed it; one error for each event. It is
+	// [ErrUnreached] where the keys could not be asked for, so that another time it may be found good.
 	VerifyEvents(ctx context.Context, events []*matrix.Event) []error
+}
+
+// ErrUnreached says that a server could not be asked for something: that is another thing than that nobody has it.
+var ErrUnreached = errors.New("the other server could not be asked")
+
+// answered is an error that another server gave as its answer, with the status of that.
+type answered interface{ Answered() int }
+
+// Unreached reports whether an error says that another server was not reached, or failed.
+func Unreached(err error) bool {
+	var answer answered
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, ErrUnreached):
+		return true
+	case errors.As(err, &answer):
+		return answer.Answered() >= http.StatusInternalServerError || answer.Answered() == http.StatusTooManyRequests
+	}
+	var refused *matrix.Error
+	return !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError
 }
 
 // JoinState is what a resident server answers to a join, beside the room's state.

@@ -14,22 +14,35 @@ type InboxRow struct {
 	Event     matrix.EventID
 	JSON      []byte
 	TS        int64
+	// Unchecked says that the keys of its signatures could not be asked for yet.
+	Unchecked bool
 }
 
-var inboxTable = newTable("inbox", "nid:i room:i origin:t event:t json:b ts:i", 1, "ignore")
+var inboxTable = newTable("inbox", "nid:i room:i origin:t event:t json:b ts:i unchecked:i", 1, "ignore")
 
 func (*InboxRow) table() *table { return inboxTable }
 func (r *InboxRow) args(dst []any) []any {
-	return append(dst, r.NID, r.Room, string(r.Origin), string(r.Event), r.JSON, r.TS)
+	return append(dst, r.NID, r.Room, string(r.Origin), string(r.Event), r.JSON, r.TS, asInt(r.Unchecked))
 }
 
 // ListInbox lists what waits of one origin for one room, oldest first.
 func (db *DB) ListInbox(ctx context.Context, room int64, origin matrix.ServerName, limit int) ([]InboxRow, error) {
+	return db.listInbox(ctx, room, origin, limit, ``)
+}
+
+// ListUncheckedInbox lists what of it waits for keys.
+func (db *DB) ListUncheckedInbox(ctx context.Context, room int64, origin matrix.ServerName, limit int) ([]InboxRow, error) {
+	return db.listInbox(ctx, room, origin, limit, ` AND unchecked = 1`)
+}
+
+func (db *DB) listInbox(ctx context.Context, room int64, origin matrix.ServerName, limit int, which string) ([]InboxRow, error) {
 	var out []InboxRow
-	err := db.each(ctx, `SELECT nid, event, json, ts FROM inbox WHERE room = $1 AND origin = $2 ORDER BY nid LIMIT $3`,
+	err := db.each(ctx, `SELECT nid, event, json, ts, unchecked FROM inbox WHERE room = $1 AND origin = $2`+which+` ORDER BY nid LIMIT $3`,
 		[]any{room, string(origin), int64(limit)}, func(r *sql.Rows) error {
 			row := InboxRow{Room: room, Origin: origin}
-			err := r.Scan(&row.NID, &row.Event, &row.JSON, &row.TS)
+			var unchecked int64
+			err := r.Scan(&row.NID, &row.Event, &row.JSON, &row.TS, &unchecked)
+			row.Unchecked = unchecked != 0
 			out = append(out, row)
 			return err
 		})

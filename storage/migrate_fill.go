@@ -14,7 +14,7 @@ var standAlone = []string{
 	"0014_outbox.sql", "0015_remotedevices.sql", "0016_retention.sql", "0017_dehydrated.sql", "0018_pushers.sql", "0019_sliding.sql",
 	"0022_delayed.sql", "0023_threads.sql", "0024_sticky.sql", "0025_previews.sql", "0030_ledger.sql", "0031_calls.sql",
 	"0034_roomlists.sql", "0060_closure.sql", "0061_waves.sql", "0065_state_resets.sql", "0070_stickywaiting.sql",
-	"0075_missions.sql", "0080_announcedstreams.sql",
+	"0075_missions.sql", "0080_announcedstreams.sql", "0090_inboxunchecked.sql",
 }
 
 // filledAlone is the row of schema_version that says that the files which stand alone are applied, and by which version. It is there

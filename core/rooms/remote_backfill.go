@@ -102,7 +102,8 @@ func (s *Service) backfillFrom(ctx context.Context, r *Room, from, to matrix.Ser
 	}
 	a := Arrival{From: to, Backfill: true}
 	n, states := 0, 0
-	for _, e := range inOrder(s.verified(ctx, events)) {
+	events, _ = s.verified(ctx, events)
+	for _, e := range inOrder(events) {
 		placed, asked, err := s.placeHistory(ctx, r, from, e, a, states < backfillStates)
 		if err != nil {
 			return n, err

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -48,8 +48,8 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 			}
 			if err := f.fetch(ctx, e); err != nil {
 				s.log.Info("what an event refers to could not be fetched", "room", r.id, "event", e.ID, "server", a.From, "error", err)
-				if unreached(err) {
-					out[i].Err = errors.Join(out[i].Err, errUnreached)
+				if f.unchecked || unreached(err) {
+					out[i].Err = errors.Join(out[i].Err, core.ErrUnreached)
 				}
 				break
 			}
@@ -58,23 +58,9 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 	return out, nil
 }
 
-// errUnreached says that what is missing could not be asked for: that is another thing than that nobody has it.
-var errUnreached = errors.New("the other server could not be asked")
-
-// answered is an error that another server gave as its answer, with the status of that.
-type answered interface{ Answered() int }
-
-// unreached reports whether an error says that a server was not reached, or failed.
+// unreached reports whether an error says that a server was not reached, or failed, and not that it has nothing of use.
 func unreached(err error) bool {
-	var answer answered
-	switch {
-	case err == nil, errors.Is(err, errNothingFetched), errors.Is(err, errSpoilt):
-		return false
-	case errors.As(err, &answer):
-		return answer.Answered() >= http.StatusInternalServerError || answer.Answered() == http.StatusTooManyRequests
-	}
-	var refused *matrix.Error
-	return !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError
+	return !errors.Is(err, errSpoilt) && (!errors.Is(err, errNothingFetched) || errors.Is(err, core.ErrUnreached)) && core.Unreached(err)
 }
 
 func isMissing(err error) bool {
@@ -97,6 +83,8 @@ type fetching struct {
 	a Arrival
 	// tried are events that were asked about: nothing is asked for twice.
 	tried map[matrix.EventID]bool
+	// unchecked says that something was fetched whose signatures could not be checked now.
+	unchecked bool
 }
 
 // fetch fetches what one event refers to: first the events between the room's heads and it, then the state at its parents where
@@ -124,7 +112,8 @@ func (f *fetching) fetch(ctx context.Context, e *matrix.Event) error {
 	for _, id := range fresh {
 		f.tried[id] = true
 	}
-	err = f.s.fillGap(ctx, f.r, from, e, f.a)
+	unchecked, err := f.s.fillGap(ctx, f.r, from, e, f.a)
+	f.unchecked = f.unchecked || unchecked
 	if !errors.Is(err, errNothingFetched) {
 		return err
 	}
@@ -142,7 +131,11 @@ func (s *Service) fetchAuth(ctx context.Context, r *Room, from matrix.ServerName
 	if err := s.opts.Peers.EventAuth(ctx, from, a.From, r.id, e.ID, k.take); err != nil {
 		return err
 	}
-	return s.keepChecked(ctx, r, restsOn(e, k.events))
+	unchecked, err := s.keepChecked(ctx, r, restsOn(e, k.events))
+	if err == nil && unchecked {
+		err = errUnchecked()
+	}
+	return err
 }
 
 // unplaced are those events that have no place in the graph here.
@@ -160,33 +153,34 @@ func (s *Service) unplaced(ctx context.Context, r *Room, ids []matrix.EventID) (
 	return out, nil
 }
 
-// fillGap asks for the events between what is known and an event, and takes in those whose parents are known by then.
-func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) error {
+// fillGap asks for the events between what is known and an event, and takes in those whose parents are known by then. It reports whether
+// some of them could not be checked now.
+func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, a Arrival) (unchecked bool, err error) {
 	events, err := s.between(ctx, r, from, a.From, e)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if events == nil {
-		return errNothingFetched
+		return false, errNothingFetched
 	}
 	given := len(events)
 	if events, _, err = s.unknown(ctx, r, events); err != nil {
-		return err
+		return false, err
 	}
 	if given > 0 && len(events) == 0 {
-		return errNothingFetched // all of it is here without its place, as the state that came with a join is
+		return false, errNothingFetched // all of it is here without its place, as the state that came with a join is
 	}
-	events = inOrder(s.verified(ctx, events))
+	events, unchecked = s.verified(ctx, events)
 	if len(events) == 0 {
-		return errSpoilt
+		return unchecked, errSpoilt
 	}
 	b := Arrival{From: a.From, Backfill: a.Backfill}
-	for _, between := range events {
+	for _, between := range inOrder(events) {
 		if err := s.receiveBetween(ctx, r, from, between, b); err != nil {
-			return err
+			return unchecked || errors.Is(err, core.ErrUnreached), err
 		}
 	}
-	return nil
+	return unchecked, nil
 }
 
 // receiveBetween takes in an event that was fetched, with the state at its parents where these are not known.
@@ -218,6 +212,9 @@ var (
 	errSpoilt         = errors.New("what the other server has to fill the gap is not proper")
 )
 
+// errUnchecked says that what was fetched cannot be checked now.
+func errUnchecked() error { return errors.Join(errNothingFetched, core.ErrUnreached) }
+
 // fetchParents fetches events that others name as previous, each with the state before it as the sender tells it. They become
 // history: what follows them moves the room.
 // Spec: server-server-api/#get_matrixfederationv1state_idsroomid
@@ -231,7 +228,10 @@ func (s *Service) fetchParents(ctx context.Context, r *Room, from matrix.ServerN
 		if err != nil {
 			return err
 		}
-		events := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
+		events, unchecked := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
+		if unchecked {
+			return errUnchecked()
+		}
 		if len(events) != 1 || events[0].ID != id {
 			return errNothingFetched
 		}
@@ -274,7 +274,8 @@ func (s *Service) placeWithState(ctx context.Context, r *Room, from matrix.Serve
 	return err
 }
 
-// fetchState fetches state and auth events that are not known: a few one by one, more as a whole.
+// fetchState fetches state and auth events that are not known: a few one by one, more as a whole. Those that cannot be checked are left out, also
+// where that is for now. Why: a server that is gone for good would keep everybody else's events out.
 func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerName, e *matrix.Event, missing []matrix.EventID, a Arrival) error {
 	k := keeping{r: r, only: make(map[matrix.EventID]bool, len(missing))}
 	for _, id := range missing {
@@ -289,7 +290,8 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 		if err := s.opts.Peers.State(ctx, from, a.From, r.id, e.ID, k.take); err != nil {
 			return err
 		}
-		return s.keepChecked(ctx, r, k.events)
+		_, err = s.keepChecked(ctx, r, k.events)
+		return err
 	}
 	for _, id := range missing {
 		raw, err := s.opts.Peers.Event(ctx, from, a.From, id)
@@ -300,7 +302,8 @@ func (s *Service) fetchState(ctx context.Context, r *Room, from matrix.ServerNam
 			return err
 		}
 	}
-	return s.keepChecked(ctx, r, k.events)
+	_, err := s.keepChecked(ctx, r, k.events)
+	return err
 }
 
 // asker is the server in whose name others are asked about a room: that of a member.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -22,7 +23,7 @@ const (
 	inboxBatch    = 50
 	inboxRetry    = time.Second
 	inboxAttempts = 5
-	inboxPatience = 20          // attempts to fetch what an event refers to from a server that cannot be asked, about a quarter of an hour
+	inboxPatience = 20          // attempts to get what an event needs, be it what it refers to or keys, from a server that cannot be asked: about a quarter of an hour
 	inboxPause    = time.Minute // between two of them at most
 	inboxHeld     = 50          // events of a lane that wait for that
 	inboxAfter    = 100         // things to be done when a lane is empty
@@ -35,6 +36,9 @@ type Inbox struct {
 	ctx  context.Context //nolint:containedctx // Why: it is the inbox's own life, which ends with Close
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+
+	// asking lets the keys that what comes from one server waits for be asked for by one lane at a time.
+	asking keyLocks[matrix.ServerName]
 
 	mu    sync.Mutex
 	lanes map[lane]*laneState
@@ -274,6 +278,7 @@ func (i *Inbox) tryLater(l lane, pause time.Duration) {
 		return
 	case <-timer.C:
 	}
+	i.askForKeys(l)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if st := i.lanes[l]; st != nil {
@@ -423,18 +428,16 @@ func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool, held map[int
 // receiveRows takes in what was in the inbox, and names what waits for events that the sender could not be asked for.
 func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow) (map[matrix.EventID]bool, error) {
 	r.heardAt.Store(s.nowMS())
-	events := make([]*matrix.Event, 0, len(rows))
-	for _, row := range rows {
-		if e, err := r.version.ParseUntrusted(row.JSON); err == nil {
-			events = append(events, e)
-		}
+	waiting := map[matrix.EventID]bool{}
+	events, err := s.checkRows(ctx, r, origin, rows, waiting)
+	if err != nil {
+		return nil, err
 	}
 	outcomes, err := s.receiveFetching(ctx, r, events, Arrival{From: origin})
 	if err != nil {
 		return nil, err
 	}
 	var broken error
-	waiting := map[matrix.EventID]bool{}
 	for _, o := range outcomes {
 		var missing ErrMissing
 		var refused *matrix.Error
@@ -442,7 +445,7 @@ func (s *Service) receiveRows(ctx context.Context, r *Room, origin matrix.Server
 			s.log.Info("event of another server refused", "room", r.id, "event", o.ID, "server", origin, "error", o.Refused)
 		}
 		switch {
-		case errors.Is(o.Err, errUnreached):
+		case errors.Is(o.Err, core.ErrUnreached):
 			waiting[o.ID] = true
 		case o.Err == nil || errors.As(o.Err, &refused):
 		case errors.As(o.Err, &missing):

@@ -71,7 +71,7 @@ func (n *intake) run(ctx context.Context, read func(context.Context, func(bool, 
 	for range intakeCheckers {
 		checking.Go(func() {
 			each(ctx, cancel, parsed, ready, func(ctx context.Context, c *checked) (*checked, error) {
-				c.events = n.s.verified(ctx, c.events)
+				c.events, _ = n.s.verified(ctx, c.events)
 				return c, nil
 			})
 		})

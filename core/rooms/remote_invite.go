@@ -189,7 +189,7 @@ func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matr
 	if !slices.ContainsFunc(events, func(e *matrix.Event) bool { return e.ID == id.CreateEventID() }) {
 		return matrix.InvalidParam("The m.room.create event is missing from invite_room_state.")
 	}
-	if len(s.verified(ctx, events)) != len(events) {
+	if good, _ := s.verified(ctx, events); len(good) != len(events) {
 		return matrix.InvalidParam("An event in invite_room_state is not signed as it must be.")
 	}
 	return nil

@@ -328,11 +328,12 @@ func checkCreate(v *matrix.RoomVersion, state []*matrix.Event) error {
 	return errNoState
 }
 
-// keepChecked checks the signatures of events that are not known yet and keeps these as outliers.
-func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Event) error {
+// keepChecked checks the signatures of events that are not known yet and keeps these as outliers. It reports whether some could not be checked now.
+func (s *Service) keepChecked(ctx context.Context, r *Room, events []*matrix.Event) (unchecked bool, err error) {
 	events, known, err := s.unknown(ctx, r, events)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.keepOutliers(ctx, r, s.verified(ctx, events), known, nil)
+	events, unchecked = s.verified(ctx, events)
+	return unchecked, s.keepOutliers(ctx, r, events, known, nil)
 }

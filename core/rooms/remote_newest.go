@@ -58,7 +58,7 @@ func (s *Service) takeNewest(ctx context.Context, r *Room, from, server matrix.S
 	if err != nil {
 		return false, err
 	}
-	events := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
+	events, _ := s.verified(ctx, parse(r.version, r.id, []json.RawMessage{raw}))
 	if len(events) != 1 || events[0].ID != id {
 		return false, errNothingFetched
 	}

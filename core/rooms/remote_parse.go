@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -31,22 +32,24 @@ func parse(v *matrix.RoomVersion, room matrix.RoomID, raws []json.RawMessage) []
 	return out
 }
 
-// verified leaves out events whose signatures do not hold. Spec: the same, point 2
-func (s *Service) verified(ctx context.Context, events []*matrix.Event) []*matrix.Event {
+// verified leaves out events whose signatures do not hold, and reports whether any is among them that could not be checked now.
+// Spec: the same, point 2
+func (s *Service) verified(ctx context.Context, events []*matrix.Event) (kept []*matrix.Event, unchecked bool) {
 	if len(events) == 0 {
-		return nil
+		return nil, false
 	}
 	errs := s.opts.Peers.VerifyEvents(ctx, events)
-	kept := make([]*matrix.Event, 0, len(events))
+	kept = make([]*matrix.Event, 0, len(events))
 	for i, e := range events {
 		if errs[i] != nil {
 			s.log.Debug("event of another server is not signed as it must be", "room", e.RoomID, "event", e.ID, "error", errs[i])
 			s.claim(ctx, e)
+			unchecked = unchecked || errors.Is(errs[i], core.ErrUnreached)
 			continue
 		}
 		kept = append(kept, e)
 	}
-	return kept
+	return kept, unchecked
 }
 
 // unknown are those events that a room does not have yet, and what is known of any. Why: a signature costs more to check than a look-up.

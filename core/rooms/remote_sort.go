@@ -3,10 +3,12 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -42,15 +44,16 @@ func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []jso
 	var rows []*storage.InboxRow
 	for i, err := range s.opts.Peers.VerifyEvents(ctx, events) {
 		a := &fresh[i]
+		later := a.here && errors.Is(err, core.ErrUnreached) // looked at again when its turn comes
 		switch {
-		case err != nil:
+		case err != nil && !later:
 			s.log.Info("event of another server is not signed as it must be", "room", a.event.RoomID, "event", a.event.ID, "server", origin, "error", err)
 			refused[a.event.ID] = matrix.Forbidden("The event is not signed as it must be.").Wrap(err)
 			if in, err := s.joinedFrom(ctx, a.room, origin); in && err == nil {
 				s.claim(ctx, a.event)
 			}
 		case a.here:
-			rows = append(rows, &storage.InboxRow{Room: a.room.nid, Origin: origin, Event: a.event.ID, JSON: a.event.JSON, TS: s.nowMS()})
+			rows = append(rows, &storage.InboxRow{Room: a.room.nid, Origin: origin, Event: a.event.ID, JSON: a.event.JSON, TS: s.nowMS(), Unchecked: later})
 		default:
 			if err := s.hearOutside(ctx, a.room, a.event, origin); err != nil {
 				return nil, nil, err

@@ -2,10 +2,12 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 )
 
@@ -98,7 +100,9 @@ func (r *Ring) verifyBy(ctx context.Context, e *matrix.Event, name matrix.Server
 		if err == nil {
 			return nil
 		}
-		last = err
+		if !errors.Is(last, core.ErrUnreached) {
+			last = err
+		}
 	}
 	return last
 }

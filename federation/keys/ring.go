@@ -11,11 +11,14 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
+	"rempart/core"
 	"rempart/internal/matrix"
 	"rempart/storage"
 )
@@ -56,6 +59,7 @@ type server struct {
 	lock     chan struct{}
 	next     time.Time // not to be asked before
 	failures int
+	silent   bool // gave no answer when it was asked last
 }
 
 // Bounds of what is kept and how often servers are asked.
@@ -64,8 +68,9 @@ const (
 	fetchTime  = 15 * time.Second
 	calmTime   = 30 * time.Second // between two answers
 	retryTime  = 2 * time.Second  // doubles with each failure
-	maxRetry   = 10 * time.Minute
-	maxValid   = 7 * 24 * time.Hour
+	// maxRetry is no more than the inbox pauses at most between attempts: what waits there for keys would wait in vain.
+	maxRetry = time.Minute
+	maxValid = 7 * 24 * time.Hour
 )
 
 // New makes a ring.
@@ -80,7 +85,7 @@ func New(o Options) *Ring {
 }
 
 // Key is a server's public key, if it was valid at a time in milliseconds; 0 asks for no time, as room versions 1 to 4 do.
-// A key that is unknown or was not valid is M_UNAUTHORIZED.
+// A key that is unknown or was not valid is M_UNAUTHORIZED; it is [core.ErrUnreached] besides where its server did not answer.
 func (r *Ring) Key(ctx context.Context, name matrix.ServerName, keyID string, validAt int64) (ed25519.PublicKey, error) {
 	if own, ok := r.Own[name]; ok {
 		return ownKey(own, r.Old[name], keyID, validAt)
@@ -101,7 +106,7 @@ func (r *Ring) theirs(ctx context.Context, name matrix.ServerName, keyID string,
 	select {
 	case <-s.lock:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, errors.Join(core.ErrUnreached, ctx.Err())
 	}
 	defer func() { s.lock <- struct{}{} }()
 	if err := r.load(ctx, name, s); err != nil {
@@ -115,7 +120,10 @@ func (r *Ring) theirs(ctx context.Context, name matrix.ServerName, keyID string,
 		return pub, nil
 	}
 	refusal := matrix.Unauthorized("No valid key " + keyID + " of " + string(name) + " is known.")
-	if reason != nil {
+	switch {
+	case core.Unreached(reason):
+		return nil, refusal.Wrap(errors.Join(core.ErrUnreached, reason))
+	case reason != nil:
 		return nil, refusal.Wrap(reason)
 	}
 	return nil, refusal
@@ -201,16 +209,22 @@ func (r *Ring) load(ctx context.Context, name matrix.ServerName, s *server) erro
 
 // refresh asks a server for its keys, unless that was done a moment ago. It returns why there is nothing new.
 func (r *Ring) refresh(ctx context.Context, name matrix.ServerName, s *server) error {
-	now := r.Clock()
-	if now.Before(s.next) {
-		return fmt.Errorf("%s was asked for its keys a moment ago", name)
+	began := r.Clock()
+	if began.Before(s.next) {
+		err := fmt.Errorf("%s was asked for its keys a moment ago", name)
+		if s.silent {
+			return err
+		}
+		return answer{err}
 	}
 	// Why a context of its own: the answer serves everybody who waits, not only who asked first.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTime)
 	defer cancel()
 	err := r.fetch(ctx, name, s)
-	if err != nil {
-		s.next = now.Add(min(retryTime<<min(s.failures, 12), maxRetry))
+	now := r.Clock()
+	if s.silent = core.Unreached(err); err != nil {
+		// Why as long as it took at least: who waits for a server that says nothing is to do so half of the time at most.
+		s.next = now.Add(max(now.Sub(began), min(retryTime<<min(s.failures, 12), maxRetry)))
 		s.failures++
 		r.Log.Info("keys of a server cannot be had", "server", name, "error", err)
 		return err
@@ -218,6 +232,15 @@ func (r *Ring) refresh(ctx context.Context, name matrix.ServerName, s *server) e
 	s.failures, s.next = 0, now.Add(calmTime)
 	return nil
 }
+
+// answer is what is wrong with what a server said: it was reached all the same.
+type answer struct{ error }
+
+// Unwrap gives what is wrong.
+func (a answer) Unwrap() error { return a.error }
+
+// Answered is a status of success: it was given with the answer.
+func (answer) Answered() int { return http.StatusOK }
 
 // fetch asks once and keeps what it learns.
 func (r *Ring) fetch(ctx context.Context, name matrix.ServerName, s *server) error {
@@ -228,7 +251,7 @@ func (r *Ring) fetch(ctx context.Context, name matrix.ServerName, s *server) err
 	now := r.Clock()
 	learnt, err := parse(name, raw, now)
 	if err != nil {
-		return err
+		return answer{err}
 	}
 	keys, change := map[string]storage.ServerKey{}, &storage.Change{}
 	for id, k := range r.known(s) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rempart/core"
 	"rempart/federation/keys"
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -284,8 +285,42 @@ func TestServersAreNotAskedAllTheTime(t *testing.T) {
 		if n := w.count("a.org"); n > 21 {
 			t.Errorf("a server was asked %d times in ten minutes", n)
 		}
-		if n := w.count("dead.org"); n < 5 || n > 12 {
+		if n := w.count("dead.org"); n < 5 || n > 16 {
 			t.Errorf("a dead server was asked %d times in ten minutes", n)
+		}
+	})
+}
+
+// Who gave no answer may have the key: that is told apart from an answer without it, also while the server is left alone for a moment.
+func TestSilenceIsNoAnswer(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, db *storage.DB) {
+		w := newWorld()
+		k, other := newKey(t, "a.org"), newKey(t, "a.org")
+		other.KeyID = "ed25519:other"
+		r := w.ring(db)
+		asks := func(k matrix.SigningKey, silent bool) {
+			t.Helper()
+			for range 2 { // the second is not asked for
+				if _, err := r.Key(t.Context(), k.ServerName, k.KeyID, w.ms()); !matrix.HasCode(err, matrix.CodeUnauthorized) || errors.Is(err, core.ErrUnreached) != silent {
+					t.Errorf("%s: %v", k.KeyID, err)
+				}
+			}
+			w.pass(time.Hour)
+		}
+		asks(k, true)
+		w.says["a.org"] = json.RawMessage(`{"no":"keys"}`)
+		asks(k, false)
+		w.publish(t, "a.org", 24*time.Hour, []matrix.SigningKey{other})
+		asks(k, false)
+		delete(w.says, "a.org")
+		asks(k, true)
+		v, _ := matrix.Version("11")
+		e, err := v.Build(matrix.Proto{RoomID: "!r:a.org", Sender: "@x:a.org", Type: "m.room.message", Content: []byte(`{}`), OriginServerTS: w.ms()}, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if errs := r.VerifyEvents(t.Context(), []*matrix.Event{e}); !errors.Is(errs[0], core.ErrUnreached) {
+			t.Error(errs[0])
 		}
 	})
 }

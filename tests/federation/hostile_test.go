@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -284,6 +285,7 @@ func (i *intruder) hostilities(n int, long string) map[string]hostility {
 			}
 			i.send(events...)
 		}, nil},
+		"in the name of a hundred servers that are gone": {func() { i.send(i.namesTheDead(n, long, i.last().ID)...) }, nil},
 		"endless answers": {orphans(3), map[string]http.HandlerFunc{"get_missing_events": endlessEvents, "state": endlessEvents}},
 		"bombs":           {orphans(3), map[string]http.HandlerFunc{"get_missing_events": bomb, "state": bomb}},
 		"a state of random names": {orphans(3), map[string]http.HandlerFunc{"get_missing_events": text(`{"events":[]}`), "state_ids": randomNames,
@@ -299,6 +301,37 @@ func (i *intruder) hostilities(n int, long string) map[string]hostility {
 			}
 		}, map[string]http.HandlerFunc{"event_auth": endlessEvents}},
 	}
+}
+
+// namesTheDead are messages of people of a hundred servers that are not there; in full size two take connections and say nothing, ten seconds long.
+func (i *intruder) namesTheDead(n int, long string, prev matrix.EventID) (events []*matrix.Event) {
+	i.t.Helper()
+	var names []matrix.ServerName
+	if os.Getenv("REMPART_PROVE") == "1" {
+		names = append(names, silent(i.t), silent(i.t))
+	}
+	for port := range 100 - len(names) {
+		names = append(names, matrix.ServerName(fmt.Sprint("127.0.0.1:", 1+port)))
+	}
+	for k := range n {
+		key := i.key
+		key.ServerName = names[k%len(names)]
+		content, _ := json.Marshal(map[string]string{"msgtype": "m.text", "body": fmt.Sprint(long, k)})
+		e, err := i.version.Build(matrix.Proto{RoomID: i.room, Sender: matrix.UserID("@x:" + key.ServerName), Type: "m.room.message", Content: content,
+			PrevEvents: []matrix.EventID{prev}, AuthEvents: i.auth, Depth: 20, OriginServerTS: time.Now().UnixMilli()}, key)
+		mx.Must(i.t, err)
+		events = append(events, e)
+	}
+	return events
+}
+
+// silent is a server that takes connections and says nothing.
+func silent(t *testing.T) matrix.ServerName {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	mx.Must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return matrix.ServerName(l.Addr().String())
 }
 
 // endlessEvents answers with events until nobody reads on.
