@@ -128,7 +128,7 @@ func (f *stranger) try(r httpx.RouteInfo, round int) {
 
 func (f *stranger) ask(method, uri, body string) (int, []byte) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), mx.Patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "https://"+f.to.Name+uri, strings.NewReader(body))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
@@ -119,7 +120,7 @@ func TestServersOfOneProcess(t *testing.T) {
 func (c *commune) awaitRecorded(t *testing.T, server string, what ...string) {
 	t.Helper()
 	var got map[string]int
-	for range 100 {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		got = c.recorded(t, server)
 		missing := false
 		for _, w := range what {

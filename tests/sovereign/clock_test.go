@@ -44,7 +44,7 @@ func TestAClockThatIsWrong(t *testing.T) {
 	}
 	w.attests(p, authority, "holds.json", now.Add(-time.Hour), now.Add(time.Hour))
 	w.attests(p, authority, "over.json", now.Add(-2*time.Hour), now.Add(-time.Minute))
-	w.attests(p, authority, "later.json", now.Add(time.Minute), now.Add(2*time.Hour))
+	w.attests(p, authority, "later.json", now.Add(time.Hour), now.Add(2*time.Hour))
 	n := 0
 	talk := func() (there, here error) {
 		n++
