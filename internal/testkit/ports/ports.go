@@ -55,11 +55,14 @@ const lowest = 20_000
 
 // Both gives a port of 127.0.0.1 that is free for packets and for connections.
 // Why not one that the system chooses: two cannot be bound to one UDP port, so none can be held. Below the range from which the
-// system gives ports to whoever asks for any, only those who ask for it by its number may have it.
+// system gives ports to whoever asks for any, only those who ask for it by its number may have it; of these each is one test's.
 func Both(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
 		port := lowest + uint16(rand.N(chosen()-lowest)) //nolint:gosec // it is a port
+		if !claim(t, port) {
+			continue
+		}
 		at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), port)
 		c, err := net.ListenPacket("udp", at.String())
 		if err != nil {
@@ -75,6 +78,17 @@ func Both(t testing.TB) int {
 	}
 	t.Fatal("no port is free for packets and for connections")
 	return 0
+}
+
+// claim reports whether a port is the test's until it ends. Two sockets that do not listen may hold one, also those of other processes;
+// a name without a file is one process's alone.
+func claim(t testing.TB, port uint16) bool {
+	l, err := net.Listen("unix", fmt.Sprintf("@rempart-test-port-%d", port))
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return true
 }
 
 // chosen is the first port that the system gives to whoever asks for any.

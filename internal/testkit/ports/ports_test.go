@@ -44,6 +44,9 @@ func TestAPortForBoth(t *testing.T) {
 	if port >= chosen() {
 		t.Errorf("%d may be given to anybody", port)
 	}
+	if claim(t, uint16(port)) { //nolint:gosec // it is a port
+		t.Errorf("%d may be given to another test, too", port)
+	}
 	at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	c, err := net.ListenPacket("udp", at)
 	if err != nil {
