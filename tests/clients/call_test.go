@@ -36,7 +36,7 @@ func TestElementCall(t *testing.T) {
 	address := callServer(t)
 	for _, mode := range []string{"compatibility", "matrix_2_0"} {
 		t.Run(mode, func(t *testing.T) {
-			ctx, done := context.WithTimeout(t.Context(), 5*time.Minute)
+			ctx, done := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer done()
 			cmd := exec.CommandContext(ctx, "node", "run.js", address, shots, mode, chromium)
 			cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -82,17 +82,9 @@ function draw() {
     const state = client.getSyncState();
     at("me").textContent = `${client.getUserId()}, ${client.getDeviceId()}: ${state}`;
     const here = client.getRooms().filter((room) => ["join", "invite"].includes(room.getMyMembership()));
-    at("rooms").replaceChildren(...here.map((room) => {
-        const button = document.createElement("button");
-        const invited = room.getMyMembership() === "invite";
-        button.textContent = invited ? `${room.name}: join` : room.name;
-        button.onclick = (event) => act(event, async () => {
-            if (invited) await client.joinRoom(room.roomId);
-            current = room.roomId;
-            draw();
-        });
-        return button;
-    }));
+    const wanted = here.map(door);
+    // Why not each time: a button that is taken away while the mouse is down on it is not clicked.
+    if (wanted.some((button, i) => at("rooms").children[i] !== button) || at("rooms").children.length !== wanted.length) at("rooms").replaceChildren(...wanted);
     const room = here.find((one) => one.roomId === current);
     at("room").hidden = !room;
     if (!room) {
@@ -104,6 +96,25 @@ function draw() {
     at("title").textContent = `${room.name} (${room.getJoinedMemberCount()} in it, ${encrypted})`;
     const shown = room.getLiveTimeline().getEvents().filter((e) => ["m.room.message", "m.room.encrypted"].includes(e.getType()));
     at("timeline").replaceChildren(...shown.map(line));
+}
+
+const doors = new Map();
+
+/** The button by which one goes into a room. */
+function door(room) {
+    const invited = room.getMyMembership() === "invite";
+    const text = invited ? `${room.name}: join` : room.name;
+    const key = `${room.roomId} ${text}`;
+    if (doors.has(key)) return doors.get(key);
+    const button = document.createElement("button");
+    button.textContent = text;
+    button.onclick = (event) => act(event, async () => {
+        if (invited) await client.joinRoom(room.roomId);
+        current = room.roomId;
+        draw();
+    });
+    doors.set(key, button);
+    return button;
 }
 
 const drawn = new Map();

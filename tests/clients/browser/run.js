@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 
 const here = import.meta.dirname;
 const [server, folder, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
-const patience = 90_000;
+const patience = 120_000;
 
 /** Bundles the page and serves it, with the WebAssembly of the crypto beside it. */
 async function serve() {

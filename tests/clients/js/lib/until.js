@@ -1,5 +1,5 @@
 // How long anything that must happen may take. Nothing is asserted about time; this only ends a hopeless wait.
-export const patience = 90_000;
+export const patience = 120_000;
 
 /**
  * Asks `probe` until it gives something, and gives that. A probe that throws is asked again; its last error is told
