@@ -33,12 +33,21 @@ type follower struct {
 	wait     sync.WaitGroup
 
 	mu   sync.Mutex
-	asks *sql.Stmt // for the position; nil until it is asked for
+	asks *sql.Stmt     // for the position; nil until it is asked for
+	next *look         // that will begin next; nil: nobody wants one
+	turn chan struct{} // full while a look is under way
+}
+
+// look is one look for what other processes have committed, on behalf of all who wanted it before it began.
+type look struct {
+	answered chan struct{}
+	err      error // read after answered
+	dropped  bool  // likewise: who was to ask went away
 }
 
 func newFollower(db *DB) *follower {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &follower{db: db, stop: stop}
+	f := &follower{db: db, stop: stop, turn: make(chan struct{}, 1)}
 	var notes <-chan *pq.Notification
 	if db.dialect.arrays {
 		f.listener = f.newListener()
@@ -131,7 +140,52 @@ func (f *follower) catchUp(ctx context.Context) {
 
 // CatchUp publishes all that other processes have committed so far, without waiting for the word of it.
 // Why: who has been answered by one node may ask the next thing of another.
-func (db *DB) CatchUp(ctx context.Context) error { return db.follower.follow(ctx) }
+func (db *DB) CatchUp(ctx context.Context) error { return db.follower.share(ctx) }
+
+// share looks once for all who ask at the same time. Why: after a restart everybody does. Who comes after a look has begun takes the next,
+// since that one may have missed what he knows of.
+func (f *follower) share(ctx context.Context) error {
+	for {
+		q, first := f.join()
+		if first {
+			f.answer(ctx, q)
+			return q.err
+		}
+		select {
+		case <-q.answered:
+			if !q.dropped {
+				return q.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// join is the look that is to begin next; first: the caller has to make it.
+func (f *follower) join() (q *look, first bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next, first = &look{answered: make(chan struct{})}, true
+	}
+	return f.next, first
+}
+
+// answer looks, once the look under way has ended.
+func (f *follower) answer(ctx context.Context, q *look) {
+	defer close(q.answered)
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+	case <-ctx.Done():
+	}
+	f.mu.Lock()
+	f.next = nil
+	f.mu.Unlock()
+	q.err = f.follow(ctx)
+	q.dropped = ctx.Err() != nil
+}
 
 func (f *follower) follow(ctx context.Context) error {
 	c := f.db.committer
