@@ -51,13 +51,7 @@ func sends(t *testing.T, room *lksdk.Room, mime string, size int, every time.Dur
 		codec = webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000}
 		data = append([]byte{0x10, 2, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}, make([]byte, size)...)
 	}
-	track, err := lksdk.NewLocalTrack(codec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := room.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: mime}); err != nil {
-		t.Fatal(err)
-	}
+	track := publish(t, room, codec, &lksdk.TrackPublicationOptions{Name: mime})
 	go func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()

@@ -3,6 +3,7 @@ package calls
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -155,13 +156,7 @@ func send(t *testing.T, room *lksdk.Room) {
 		// The header of a key frame of 16 by 16 points, VP8: RFC 6386, section 9.1.
 		{webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, append([]byte{0x10, 2, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}, make([]byte, 40)...)},
 	} {
-		track, err := lksdk.NewLocalTrack(c.codec)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := room.LocalParticipant.PublishTrack(track, &lksdk.TrackPublicationOptions{Name: c.codec.MimeType, VideoWidth: 16, VideoHeight: 16}); err != nil {
-			t.Fatal(err)
-		}
+		track := publish(t, room, c.codec, &lksdk.TrackPublicationOptions{Name: c.codec.MimeType, VideoWidth: 16, VideoHeight: 16})
 		go func() {
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
@@ -174,6 +169,23 @@ func send(t *testing.T, room *lksdk.Room) {
 				}
 			}
 		}()
+	}
+}
+
+// publish has somebody tell the media server of a track. Why again: the library waits for the answer ten seconds and no more.
+func publish(t *testing.T, room *lksdk.Room, codec webrtc.RTPCodecCapability, how *lksdk.TrackPublicationOptions) *lksdk.LocalTrack {
+	t.Helper()
+	for end := time.Now().Add(mx.Patience); ; {
+		track, err := lksdk.NewLocalTrack(codec)
+		if err == nil {
+			_, err = room.LocalParticipant.PublishTrack(track, how)
+		}
+		if err == nil {
+			return track
+		}
+		if !errors.Is(err, lksdk.ErrTrackPublishTimeout) || time.Now().After(end) {
+			t.Fatal(err)
+		}
 	}
 }
 
