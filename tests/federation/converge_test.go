@@ -16,11 +16,11 @@ import (
 // People at three servers do all that people do, at random and at once, while the ways between the servers are cut, lose answers and
 // become slow, and the servers are stopped and killed. When all is quiet, everybody knows what is true.
 //
-// REMPART_PROVE=1 does it 20 times at length; REMPART_SEED names the first seed, REMPART_ROUNDS how often.
+// REMPART_PROVE=1 does it 20 times at length, from a seed of the moment; REMPART_SEED names the first seed, REMPART_ROUNDS how often.
 func TestServersAgreeInTheEnd(t *testing.T) {
-	seed, rounds, acts := uint64(time.Now().UnixNano()), 1, 60
+	seed, rounds, acts := uint64(1), 1, 60
 	if os.Getenv("REMPART_PROVE") == "1" {
-		rounds, acts = 20, 200
+		seed, rounds, acts = uint64(time.Now().UnixNano()), 20, 200 //nolint:gosec // any number does
 	}
 	if s, err := strconv.ParseUint(os.Getenv("REMPART_SEED"), 10, 64); err == nil {
 		seed = s
