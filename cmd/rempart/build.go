@@ -95,6 +95,9 @@ func (a *app) assemble(ctx context.Context, cfg *config.Config, logger *slog.Log
 		return err
 	}
 	a.onClose = append(a.onClose, closing(f.inbox.Close))
+	if f.open {
+		a.onClose = append(a.onClose, closing(rooms.NewFinisher(ctx, d.Rooms).Close))
+	}
 	d.Limits = options.Limits
 	options.Auth = clientapi.Authenticator{Users: d.Users, Services: f.services.registry, Heard: d.Appservices.Heard}
 	m, err := a.media(ctx, cfg, g, d.Users.Local, f)

@@ -144,15 +144,24 @@ func (s *Service) joinThrough(ctx context.Context, e Entry, others []matrix.Serv
 	ctx, cancel := context.WithTimeout(ctx, enterTime)
 	defer cancel()
 	var first error
+	var lost *unfinished
 	for _, to := range others {
-		err := s.joinOne(ctx, e, to, here)
+		join, err := s.joinOne(ctx, e, to, here)
 		if err == nil {
 			return nil
+		}
+		if lost == nil && errors.As(err, new(errUnanswered)) {
+			lost = &unfinished{Room: e.Room, User: e.User, To: to, Version: join.Version.ID, Event: join.JSON, Bare: e.bare}
 		}
 		s.log.Info("join through another server failed", "room", e.Room, "server", to, "error", err)
 		first = moreTelling(first, err)
 		if ctx.Err() != nil {
 			break
+		}
+	}
+	if lost != nil {
+		if err := s.finishLater(ctx, lost); err != nil {
+			s.log.Error("a join whose answer was lost will not be finished", "room", e.Room, "user", e.User, "server", lost.To, "error", err)
 		}
 	}
 	return remoteRefusal(first)
@@ -170,24 +179,29 @@ func moreTelling(first, err error) error {
 	return first
 }
 
-// joinOne joins through one server.
-func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, here bool) error {
+// joinOne joins through one server, and gives the join that was handed in there.
+func (s *Service) joinOne(ctx context.Context, e Entry, to matrix.ServerName, here bool) (*matrix.Event, error) {
 	asking, done := context.WithTimeout(ctx, candidateTime)
 	join, err := s.proposed(asking, e, to, "join")
 	done()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.shown(ctx, &e, to, "join"); err != nil {
-		return err
+		return nil, err
 	}
 	// Why without the deadlines of asking: for the others our user is in the room from now on, so that it must be taken in.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeInTime)
 	defer cancel()
+	return join, s.handInAgain(ctx, e, to, join, here)
+}
+
+// handIn hands in a join and takes in what it is answered.
+func (s *Service) handIn(ctx context.Context, e Entry, to matrix.ServerName, join *matrix.Event, here bool) error {
 	if here {
 		answer, err := s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join, func(bool, json.RawMessage) error { return nil })
 		if err != nil {
-			return err
+			return unanswered(err)
 		}
 		return s.joinInGraph(ctx, s.countersigned(ctx, join, answer.Event), to)
 	}
@@ -291,6 +305,9 @@ func (s *Service) enterRoom(ctx context.Context, e Entry, to matrix.ServerName, 
 	var answer *core.JoinState
 	err := n.run(ctx, func(ctx context.Context, take func(bool, json.RawMessage) error) (err error) {
 		answer, err = s.opts.Peers.SendJoin(ctx, e.User.Server(), to, join, take)
+		if err != nil && ctx.Err() == nil { // else it was not the answer that failed
+			err = unanswered(err)
+		}
 		return err
 	})
 	if err != nil {

@@ -126,6 +126,11 @@ func (s *Service) LeaveVia(ctx context.Context, e Entry) error {
 	if err != nil {
 		return err
 	}
+	if !here {
+		if begun, err := s.leaveUnfinished(ctx, e); begun || err != nil {
+			return err
+		}
+	}
 	if r == nil {
 		return notInRoom()
 	}

@@ -91,6 +91,8 @@ type Service struct {
 	claims claims
 	// hopeless are events of gaps that nobody could fill.
 	hopeless hopeless
+	// late wakes who finishes joins whose answer was lost.
+	late chan struct{}
 }
 
 // New makes the service and subscribes it to commits; subscribers that read rooms subscribe after it.
@@ -113,7 +115,7 @@ func New(_ context.Context, o Options) (*Service, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	s := &Service{createSeed: maphash.MakeSeed(), db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3), listings: newListings(o.DB)}
+	s := &Service{createSeed: maphash.MakeSeed(), late: make(chan struct{}, 1), db: o.DB, opts: o, log: o.Log, events: newEventCache(o.CacheBytes * 2 / 3), listings: newListings(o.DB)}
 	s.rooms = newRoomCache(o.CacheBytes / 3)
 	o.Bus.Subscribe(s.hear)
 	if o.Signals != nil {

@@ -146,7 +146,8 @@ func (c *Client) stream(ctx context.Context, from, to matrix.ServerName, q reque
 		return fmt.Errorf("ask %s: %w", to, err)
 	}
 	defer func() { _ = res.Body.Close() }()
-	body := &io.LimitedReader{R: res.Body, N: q.limit + 1}
+	whole := &breaking{Reader: res.Body}
+	body := &io.LimitedReader{R: whole, N: q.limit + 1}
 	err = read(body)
 	var taken errTaken
 	switch {
@@ -156,6 +157,8 @@ func (c *Client) stream(ctx context.Context, from, to matrix.ServerName, q reque
 		err = errTooLarge
 	case ctx.Err() != nil:
 		err = ctx.Err() // Why: a peer that sees us go may end its answer as if it were whole
+	case whole.err != nil:
+		err = whole.err
 	case err != nil && !errors.Is(err, errTooLarge):
 		err = errors.Join(errNotJSON, err)
 	}
@@ -163,4 +166,19 @@ func (c *Client) stream(ctx context.Context, from, to matrix.ServerName, q reque
 		return fmt.Errorf("ask %s: %w", to, err)
 	}
 	return nil
+}
+
+// breaking notes with what the reading of an answer broke off: what came before is no answer.
+type breaking struct {
+	io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (b *breaking) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
 }
