@@ -10,7 +10,7 @@ import (
 
 // standAlone are the schema files that need nothing of others, nor others of them. They are about half of all.
 var standAlone = []string{
-	"0004_devices.sql", "0005_reading.sql", "0008_directory.sql", "0010_people.sql", "0011_federation.sql", "0013_inbox.sql",
+	"0004_devices.sql", "0005_reading.sql", "0010_people.sql", "0011_federation.sql", "0013_inbox.sql",
 	"0014_outbox.sql", "0015_remotedevices.sql", "0016_retention.sql", "0017_dehydrated.sql", "0018_pushers.sql", "0019_sliding.sql",
 	"0022_delayed.sql", "0023_threads.sql", "0024_sticky.sql", "0025_previews.sql", "0030_ledger.sql", "0031_calls.sql",
 	"0034_roomlists.sql", "0060_closure.sql", "0061_waves.sql", "0065_state_resets.sql", "0070_stickywaiting.sql",

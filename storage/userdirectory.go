@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-	"strconv"
 	"strings"
 
 	"rempart/internal/matrix"
@@ -41,7 +40,8 @@ type Person struct {
 // maxNameWords bounds how many words of a term are looked for.
 const maxNameWords = 6
 
-var likeEscapes = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+// afterPrefix follows all texts that begin alike: no id has this rune.
+const afterPrefix = "\U0010ffff"
 
 // SearchPeople lists whom a searcher may find: accounts of his tenant, members of rooms that he is in, and members of
 // published rooms, whose id begins with the term or whose names have words that begin with each of the term's words.
@@ -51,36 +51,43 @@ func (db *DB) SearchPeople(ctx context.Context, searcher, tenant int64, term str
 	if id == "" {
 		return nil, nil
 	}
-	args := []any{searcher, tenant, "@" + likeEscapes.Replace(id) + "%", int64(limit)}
-	local, remote := `FALSE`, `FALSE`
-	for i, w := range words.Unique(term) {
-		if i == 0 {
-			local, remote = `TRUE`, `TRUE`
-		}
-		if i == maxNameWords {
-			break
-		}
-		args = append(args, "% "+w+"%") // a word has nothing that LIKE knows
-		n := "$" + strconv.Itoa(len(args))
-		local += ` AND u.id_words || u.name_words LIKE ` + n
-		remote += ` AND r.words LIKE ` + n
+	args := []any{searcher, tenant, "@" + id, "@" + id + afterPrefix, int64(limit)}
+	found := `SELECT nid FROM user_ids WHERE user_id >= $3 AND user_id < $4`
+	if list := words.Unique(term); len(list) > 0 {
+		found += ` UNION ` + db.peopleByWords()
+		args = append(args, db.nameQuery(list[:min(len(list), maxNameWords)]))
 	}
-	const known = `EXISTS (SELECT 1 FROM memberships b JOIN rooms o ON o.nid = b.room WHERE b.usr = i.nid AND b.membership = 1
+	const known = `EXISTS (SELECT 1 FROM memberships b JOIN rooms o ON o.nid = b.room WHERE b.usr = f.nid AND b.membership = 1
 		AND (o.public <> 0 OR EXISTS (SELECT 1 FROM memberships a WHERE a.usr = $1 AND a.room = b.room AND a.membership = 1)))`
 	var out []Person
-	err := db.each(ctx, `SELECT * FROM (
-		SELECT i.user_id, u.display_name, u.avatar_url FROM users u JOIN user_ids i ON i.nid = u.nid
-			WHERE u.flags & 6 = 0 AND u.nid <> $1 AND (i.user_id LIKE $3 ESCAPE '\' OR `+local+`) AND (u.tenant = $2 OR `+known+`)
-		UNION ALL
-		SELECT i.user_id, r.display_name, r.avatar_url FROM remote_names r JOIN user_ids i ON i.nid = r.usr
-			WHERE (i.user_id LIKE $3 ESCAPE '\' OR `+remote+`) AND `+known+`
-		) p ORDER BY user_id LIMIT $4`, args, func(r *sql.Rows) error {
+	err := db.each(ctx, `SELECT i.user_id, COALESCE(u.display_name, r.display_name), COALESCE(u.avatar_url, r.avatar_url)
+		FROM (`+found+`) f JOIN user_ids i ON i.nid = f.nid LEFT JOIN users u ON u.nid = f.nid LEFT JOIN remote_names r ON r.usr = f.nid
+		WHERE f.nid <> $1 AND (u.flags & 6 = 0 AND u.tenant = $2 OR (u.flags & 6 = 0 OR u.nid IS NULL AND r.usr IS NOT NULL) AND `+known+`)
+		ORDER BY i.user_id LIMIT $5`, args, func(r *sql.Rows) error {
 		var p Person
 		err := r.Scan(&p.ID, &p.DisplayName, &p.AvatarURL)
 		out = append(out, p)
 		return err
 	})
 	return out, err
+}
+
+// peopleByWords selects the numbers of those whose names match the query $6, by the indexes of schema 0091.
+func (db *DB) peopleByWords() string {
+	if db.dialect.arrays {
+		return `SELECT nid FROM users WHERE people_vector(id_words || name_words) @@ $6::text::tsquery
+			UNION SELECT usr FROM remote_names WHERE people_vector(words) @@ $6::text::tsquery`
+	}
+	return `SELECT rowid FROM people_words WHERE people_words MATCH $6`
+}
+
+// nameQuery asks such an index for texts that have, for each of some words, one that begins with it.
+func (db *DB) nameQuery(list []string) string {
+	quote, prefix, and := `"`, `"*`, ` AND `
+	if db.dialect.arrays {
+		quote, prefix, and = `'`, `':*`, ` & `
+	}
+	return quote + strings.Join(list, prefix+and+quote) + prefix // a word has no quotes
 }
 
 // ListSharedRooms lists rooms that two users are both joined to, after one of them, by number; and how many there are in
