@@ -34,7 +34,7 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 	for _, e := range events {
 		byID[e.ID] = e
 	}
-	f := fetching{s: s, r: r, a: a, tried: map[matrix.EventID]bool{}}
+	f := fetching{s: s, r: r, a: a, tried: map[matrix.EventID]error{}}
 	for i := range out {
 		e := byID[out[i].ID]
 		for round := 0; round < fetchRounds && isMissing(out[i].Err) && ctx.Err() == nil; round++ {
@@ -53,6 +53,9 @@ func (s *Service) receiveFetching(ctx context.Context, r *Room, events []*matrix
 				}
 				break
 			}
+		}
+		if isMissing(out[i].Err) && ctx.Err() != nil { // nobody came to ask for it
+			out[i].Err = errors.Join(out[i].Err, core.ErrUnreached)
 		}
 	}
 	return out, nil
@@ -81,8 +84,8 @@ type fetching struct {
 	s *Service
 	r *Room
 	a Arrival
-	// tried are events that were asked about: nothing is asked for twice.
-	tried map[matrix.EventID]bool
+	// tried are events that were asked about, with what came of it: nothing is asked for twice.
+	tried map[matrix.EventID]error
 	// unchecked says that something was fetched whose signatures could not be checked now.
 	unchecked bool
 }
@@ -99,25 +102,38 @@ func (f *fetching) fetch(ctx context.Context, e *matrix.Event) error {
 		return err
 	}
 	if len(prev) == 0 {
-		if f.tried[e.ID] {
-			return errNothingFetched
-		}
-		f.tried[e.ID] = true
-		return f.s.fetchAuth(ctx, f.r, from, e, f.a)
+		return f.once([]matrix.EventID{e.ID}, func() error { return f.s.fetchAuth(ctx, f.r, from, e, f.a) })
 	}
-	fresh := slices.DeleteFunc(slices.Clone(prev), func(id matrix.EventID) bool { return f.tried[id] })
+	return f.once(prev, func() error {
+		unchecked, err := f.s.fillGap(ctx, f.r, from, e, f.a)
+		f.unchecked = f.unchecked || unchecked
+		if !errors.Is(err, errNothingFetched) {
+			return err
+		}
+		return f.s.fetchParents(ctx, f.r, from, prev, f.a)
+	})
+}
+
+// once asks about some events, unless all of them were asked about. Then it tells whether somebody could not be asked: what hangs on the same
+// parents waits together.
+func (f *fetching) once(about []matrix.EventID, ask func() error) error {
+	fresh := slices.DeleteFunc(slices.Clone(about), func(id matrix.EventID) bool {
+		_, asked := f.tried[id]
+		return asked
+	})
 	if len(fresh) == 0 {
+		for _, id := range about {
+			if unreached(f.tried[id]) {
+				return core.ErrUnreached
+			}
+		}
 		return errNothingFetched
 	}
+	err := ask()
 	for _, id := range fresh {
-		f.tried[id] = true
+		f.tried[id] = err
 	}
-	unchecked, err := f.s.fillGap(ctx, f.r, from, e, f.a)
-	f.unchecked = f.unchecked || unchecked
-	if !errors.Is(err, errNothingFetched) {
-		return err
-	}
-	return f.s.fetchParents(ctx, f.r, from, prev, f.a)
+	return err
 }
 
 // fetchAuth fetches the auth chain of an event, of which is kept what the event rests on.

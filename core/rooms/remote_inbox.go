@@ -403,6 +403,9 @@ func (i *Inbox) receive(l lane, rows []storage.InboxRow, last bool, held map[int
 			return err
 		}
 	}
+	if i.ctx.Err() != nil {
+		return i.ctx.Err() // what comes after a stop is not known to have been tried
+	}
 	hope := len(waiting) > 0 && !i.worn(l)
 	c := &storage.Change{}
 	bytes, done := int64(0), int64(0)
