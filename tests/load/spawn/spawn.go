@@ -32,6 +32,7 @@ type Server struct {
 	Name, Base, Engine string
 	PID                int
 	Databases          []int
+	Database           string        // path or URL
 	FirstStart         time.Duration // from its start to its first answer, on an empty database
 
 	process *process
@@ -126,6 +127,9 @@ func (s *Servers) one(ctx context.Context, log *slog.Logger, engine, binary stri
 	default:
 		return errors.New("the engines are sqlite and postgres")
 	}
+	if server.Database = c.Database; c.Database == "" {
+		server.Database = filepath.Join(c.Dir, "rempart.db")
+	}
 	var err error
 	if c.Client, err = freeAddress(ctx); err != nil {
 		return err
@@ -164,6 +168,16 @@ func (s *Servers) run(ctx context.Context, server *Server) (time.Duration, error
 func (s *Servers) Restart(ctx context.Context, server *Server) (time.Duration, error) {
 	server.process.stop()
 	return s.run(ctx, server)
+}
+
+// While stops a server, acts, and starts the server again.
+func (s *Servers) While(ctx context.Context, server *Server, act func() error) error {
+	server.process.stop()
+	if err := act(); err != nil {
+		return err
+	}
+	_, err := s.run(ctx, server)
+	return err
 }
 
 func answers(ctx context.Context, base string) error {
