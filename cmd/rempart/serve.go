@@ -74,6 +74,7 @@ func writable(dir string) error {
 // start brings everything up, or nothing: on an error all that had started is stopped again.
 func start(ctx context.Context, cfg *config.Config, c console) (*server, error) {
 	defer sparing()()
+	sleepCoarsely()
 	if err := writable(cfg.Server.DataDir); err != nil {
 		return nil, err
 	}
