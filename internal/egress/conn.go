@@ -79,6 +79,22 @@ func (c *judged) abandon() {
 	}
 }
 
+// errClosed is the outcome of a dial that was under way when the way out was closed.
+var errClosed = errors.New("the way out was closed")
+
+// finish closes a connection, or gives up an attempt, and ends its entry in the record.
+func (c *judged) finish() {
+	c.mu.Lock()
+	c.gone = true
+	made := c.Conn != nil
+	c.mu.Unlock()
+	if made {
+		_ = c.Close()
+	} else {
+		c.end(Outcome{Err: errClosed})
+	}
+}
+
 // Read reads and counts.
 func (c *judged) Read(b []byte) (n int, err error) {
 	if c.now != nil {

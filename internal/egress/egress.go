@@ -187,10 +187,16 @@ func (e *Egress) Admit(ctx context.Context, i Intent) error {
 	return err
 }
 
-// Close closes connections that nobody uses at the moment.
+// Close closes all connections and gives up dials under way, so that each has its end in the record when it returns: net/http closes some by
+// itself, later, and goes on dialling for requests that were given up. Those to the database stay open, since the record is written by them.
 func (e *Egress) Close() error {
 	e.pools.closeIdle()
 	e.lines.close()
+	e.open.each(func(c *judged) {
+		if c.intent.Kind != Store {
+			c.finish()
+		}
+	})
 	return nil
 }
 
