@@ -30,13 +30,13 @@ type other struct {
 	log    tail
 }
 
-// startOther runs the launcher for a server that others know by the name of its link.
-func startOther(t *testing.T, ca *fakenet.CA, k *fakenet.Link) *other {
+// startOther runs the launcher for a server that others know by what stands before it: that is told where it listens, and gives its name.
+func startOther(t *testing.T, ca *fakenet.CA, before func(listen string) string) *other {
 	t.Helper()
 	dir, host, client, listen := t.TempDir(), "127.0.0.1", freeAddr(t), freeAddr(t)
 	caFile, cert, key := ca.WriteFiles(dir, host)
 	o := &other{t: t, url: "http://" + client}
-	o.env = append(os.Environ(), "PEER_DIR="+dir, "PEER_NAME="+k.To(listen), "PEER_LISTEN="+listen, "PEER_CLIENT="+client,
+	o.env = append(os.Environ(), "PEER_DIR="+dir, "PEER_NAME="+before(listen), "PEER_LISTEN="+listen, "PEER_CLIENT="+client,
 		"PEER_CA="+caFile, "PEER_CERT="+cert, "PEER_KEY="+key, "PEER_SECRET=peer")
 	o.start()
 	t.Cleanup(func() {

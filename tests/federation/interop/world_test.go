@@ -68,15 +68,25 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ca := fakenet.NewCA(t)
-	a, b := fakenet.NewLink(t), fakenet.NewLink(t)
+	b := fakenet.NewLink(t)
+	w := newWorldBehind(t, ca, b.To)
+	w.theirs.link = b
+	return w
+}
+
+// newWorldBehind starts both servers, with something else than a link before the other one.
+func newWorldBehind(t *testing.T, ca *fakenet.CA, before func(listen string) string) *world {
+	t.Helper()
+	a := fakenet.NewLink(t)
 	w := &world{
-		theirs: &side{kind: "other", name: b.Name(), link: b},
+		theirs: &side{kind: "other"},
 		ours:   &side{kind: "rempart", name: a.Name(), link: a, ours: live.Start(t, live.Options{CA: ca, Relay: a.To})},
 	}
+	named := func(listen string) string { w.theirs.name = before(listen); return w.theirs.name }
 	if os.Getenv("PEER_LAUNCHER") == "" {
-		w.theirs.ours = live.Start(t, live.Options{CA: ca, Relay: b.To})
+		w.theirs.ours = live.Start(t, live.Options{CA: ca, Relay: named})
 	} else {
-		w.theirs.theirs = startOther(t, ca, b)
+		w.theirs.theirs = startOther(t, ca, named)
 	}
 	w.versions = w.common(t)
 	return w
