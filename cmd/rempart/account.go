@@ -11,8 +11,8 @@ import (
 	"rempart/internal/metrics"
 )
 
-// operator is how the record names whoever runs commands on this machine.
-const operator = "rempart user"
+// operator begins the name by which the audit knows whoever runs a command on this machine; the command's own words follow.
+const operator = "rempart"
 
 // withAccounts opens the accounts of a configuration, in the database that the server uses too, and closes them after fn.
 func withAccounts(ctx context.Context, cfg *config.Config, fn func(*users.Service) error) (err error) {
@@ -36,7 +36,7 @@ func createAccount(ctx context.Context, cfg *config.Config, a newAccount) error 
 			return fmt.Errorf("%s is no server name of this installation", a.User.Server())
 		}
 		tenant, server := accounts.Tenant(string(a.User.Server()))
-		_, err := accounts.Create(ctx, operator+" create", users.NewAccount{
+		_, err := accounts.Create(ctx, operator+" user create", users.NewAccount{
 			Tenant: tenant, Server: server, Username: a.User.Localpart(), Password: a.Password, Admin: a.Admin,
 		})
 		return err

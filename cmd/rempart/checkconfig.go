@@ -9,13 +9,11 @@ import (
 
 // checkConfig prints what a configuration means, or every mistake in it.
 func checkConfig(_ context.Context, args []string, c console) error {
-	f := flags("check-config")
-	named := configFlag(f)
-	if _, err := parse(f, args, 0); err != nil {
+	cfg, _, err := configured(flags("check-config"), args, 0)
+	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(*named)
-	if err != nil {
+	if err := checkWitnesses(cfg); err != nil {
 		return err
 	}
 	c.say("%s is correct.", cfg.File)

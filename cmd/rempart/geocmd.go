@@ -141,6 +141,9 @@ func notice(d *territory.Data) string {
 	var sb strings.Builder
 	sb.WriteString("This file of territories was made by `rempart geo build` from the databases below, whose licences apply to it.\n")
 	for _, s := range append(slices.Clone(d.Sources), d.Operators) {
+		if s.Name == "" {
+			continue // no database has numbers of networks
+		}
 		fmt.Fprintf(&sb, "\n%s of %s: %s\n  Licence: %s\n  SHA-256: %s\n", s.Name, s.Date.Format(time.DateOnly), s.Notice, s.Licence, s.SHA256)
 	}
 	return sb.String()
@@ -163,7 +166,11 @@ func geoShow(_ context.Context, args []string, c console) error {
 	for _, s := range d.Sources {
 		c.say("  countries: %s of %s (%s)", s.Name, s.Date.Format(time.DateOnly), s.Licence)
 	}
-	c.say("  networks: %s of %s", d.Operators.Name, d.Operators.Date.Format(time.DateOnly))
+	if d.Operators.Name == "" {
+		c.say("  networks: none: the operators of addresses are not known")
+	} else {
+		c.say("  networks: %s of %s", d.Operators.Name, d.Operators.Date.Format(time.DateOnly))
+	}
 	operators, err := territory.MakeOperators(territory.KnownOperators())
 	if err != nil {
 		return err
@@ -192,7 +199,7 @@ func geoVerify(_ context.Context, args []string, c console) error {
 	}
 	key, err := base64.StdEncoding.DecodeString(*trust)
 	if err != nil || len(key) != ed25519.PublicKeySize {
-		return errUsage
+		return fmt.Errorf("-trust %q is no public key; `geo build` and `geo show` print that of a file", *trust)
 	}
 	b, err := os.ReadFile(words[0])
 	if err != nil {

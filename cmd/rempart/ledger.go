@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -15,8 +16,21 @@ import (
 	"rempart/storage"
 )
 
+// checkWitnesses finds what is no key among those of the witnesses, such as the name of a file with one: nothing would ever be cosigned.
+func checkWitnesses(cfg *config.Config) error {
+	for i, key := range cfg.Ledger.Witnesses {
+		if err := ledger.CheckPublicKey(key); err != nil {
+			return misconfigured(fmt.Errorf("ledger.witnesses[%d]: %q is no public key of a witness: write the one line of its file .pub here (%w)", i, key, err))
+		}
+	}
+	return nil
+}
+
 // openLedger opens the record of what leaves; the way out has waited for it.
 func (g *ground) openLedger(ctx context.Context, cfg *config.Config) error {
+	if err := checkWitnesses(cfg); err != nil {
+		return err
+	}
 	key, err := ledger.LoadOrCreateKey(ledgerKey(cfg), cfg.Server.Name)
 	if err != nil {
 		return misconfigured(err)

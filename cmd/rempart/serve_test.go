@@ -176,6 +176,23 @@ func TestBadConfigurationEndsTheStartWithEveryMistake(t *testing.T) {
 	}
 }
 
+// A file's name in the place of the key in it would mean that nothing is ever cosigned.
+func TestAWitnessIsNamedByItsKey(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "r.yaml")
+	for witness, status := range map[string]int{"w.key.pub": 78, "prefecture.example+ca144a0d+AY00YC1Bcwl2V8LUHSJB9quwaD/cNHtg6XNC3FLdSxUb": 0} {
+		text := "server: {name: a.example, data_dir: " + dir + "}\nledger: {witnesses: [\"" + witness + "\"]}\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range [][]string{{"check-config"}, {"user", "list"}} {
+			if code, _, errs := runCommand("", append(command, "-config", path)...); code != status || strings.Contains(errs, "ledger.witnesses[0]") != (status != 0) {
+				t.Errorf("%s %s: %d %s", command, witness, code, errs)
+			}
+		}
+	}
+}
+
 func TestReadyTurnsAwayWhileDraining(t *testing.T) {
 	s, address := served(t, func(*config.Config) {})
 	for _, path := range []string{"/health", "/ready"} {

@@ -71,6 +71,14 @@ func TestAccountsByCommand(t *testing.T) {
 	if _, now, _ := strings.Cut(user("", "show", "alice"), "ends: "); ends == "" || now != ends {
 		t.Errorf("ends %q, want %q", now, ends)
 	}
+	user("", "renew", "-days", "0", "alice")
+	if out := user("", "show", "alice"); strings.Contains(out, "ends:") {
+		t.Errorf("an account that never ends: %s", out)
+	}
+	must(t, "", "mission", "grant", "-config", s.config.File, "-country", "BE", "-from", "2026-01-05", "-to", "2026-01-09", "alice")
+	if out := must(t, "", "mission", "list", "-config", s.config.File); !strings.Contains(out, "\trempart mission grant\t") {
+		t.Errorf("who granted: %s", out)
+	}
 	user("", "deactivate", "alice")
 	if got := login("another one"); got != 403 {
 		t.Error(got)
@@ -91,6 +99,19 @@ func TestImportByCommand(t *testing.T) {
 	write("username,colour\nanne,red\n")
 	if code, _, errs := runCommand("", "user", "import", "-config", s.config.File, list); code != 1 || !strings.Contains(errs, `no column "colour"`) {
 		t.Error(code, errs)
+	}
+	links := filepath.Join(t.TempDir(), "links.csv")
+	write("username,email\nanne,anne@example.org\n")
+	if code, out, errs := runCommand("", "user", "import", "-config", s.config.File, "-mail", "-links", links, list); code != 1 || out != "" {
+		t.Error("letters where none can be sent:", code, out, errs)
+	}
+	if _, err := os.Stat(links); !os.IsNotExist(err) {
+		t.Error("a file of links without links:", err) // it would stand in the way of the next attempt
+	}
+	write("username\ncarl\n")
+	must(t, "", "user", "import", "-config", s.config.File, "-links", links, list)
+	if text, err := os.ReadFile(links); err != nil || strings.Count(string(text), "@carl:test.example.org,") != 1 {
+		t.Errorf("links: %s %v", text, err)
 	}
 	write("\ufeffUsername,email,displayname\nanne,Anne@example.org,\"Martin, Anne\"\nben,,\n")
 	out := must(t, "", "user", "import", "-config", s.config.File, list)

@@ -31,12 +31,8 @@ const listStep = 500
 // userList prints one account a line.
 func userList(ctx context.Context, args []string, c console) error {
 	f := flags("user list")
-	named := configFlag(f)
 	like := f.String("like", "", "only names that hold this text")
-	if _, err := parse(f, args, 0); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, _, err := configured(f, args, 0)
 	if err != nil {
 		return err
 	}
@@ -95,7 +91,7 @@ func userResetPassword(ctx context.Context, args []string, c console) error {
 	link := f.Bool("link", false, "print a link by which the owner chooses a password")
 	return onAccount(ctx, f, args, func(_ *config.Config, s *users.Service, id matrix.UserID) error {
 		if *link {
-			text, err := s.ResetLink(ctx, operator+" reset-password", id)
+			text, err := s.ResetLink(ctx, operator+" user reset-password", id)
 			if err == nil {
 				c.say("%s", text)
 			}
@@ -105,7 +101,7 @@ func userResetPassword(ctx context.Context, args []string, c console) error {
 		if err != nil {
 			return err
 		}
-		if err := s.ResetPassword(ctx, operator+" reset-password", id, password); err != nil {
+		if err := s.ResetPassword(ctx, operator+" user reset-password", id, password); err != nil {
 			return err
 		}
 		c.say("%s has a new password; all sessions have ended.", id)
@@ -117,7 +113,7 @@ func userResetPassword(ctx context.Context, args []string, c console) error {
 func userShut(name string, way users.Shut, on bool, done string) func(context.Context, []string, console) error {
 	return func(ctx context.Context, args []string, c console) error {
 		return onAccount(ctx, flags("user "+name), args, func(_ *config.Config, s *users.Service, id matrix.UserID) error {
-			if err := s.ShutByOperator(ctx, operator+" "+name, id, way, on); err != nil {
+			if err := s.ShutByOperator(ctx, operator+" user "+name, id, way, on); err != nil {
 				return err
 			}
 			c.say("%s %s.", id, done)
@@ -138,7 +134,7 @@ func userRenew(ctx context.Context, args []string, c console) error {
 		case *n == usual:
 			*n = cfg.Accounts.ValidDays
 		}
-		until, err := s.Renew(ctx, operator+" renew", id, days(*n))
+		until, err := s.Renew(ctx, operator+" user renew", id, days(*n))
 		if err == nil {
 			c.say("%s is valid %s.", id, when(*n == 0, "for ever", "until "+day(until.UnixMilli())))
 		}
@@ -151,7 +147,7 @@ func userDeactivate(ctx context.Context, args []string, c console) error {
 	f := flags("user deactivate")
 	erase := f.Bool("erase", false, "forget what its owner stored, too")
 	return onAccount(ctx, f, args, func(_ *config.Config, s *users.Service, id matrix.UserID) error {
-		if err := s.DeactivateByOperator(ctx, operator+" deactivate", id, *erase); err != nil {
+		if err := s.DeactivateByOperator(ctx, operator+" user deactivate", id, *erase); err != nil {
 			return err
 		}
 		c.say("%s is closed for ever. The server makes it leave its rooms within minutes.", id)

@@ -20,15 +20,10 @@ func importColumns() []string { return []string{"username", "email", "displaynam
 // userImport makes accounts without passwords from a list, and prints who gets which activation link.
 func userImport(ctx context.Context, args []string, c console) error {
 	f := flags("user import")
-	named := configFlag(f)
 	server := f.String("server", "", "server name of the accounts")
 	letters := f.Bool("mail", false, "send the links to those who have an address")
 	links := f.String("links", "", "write the links to this new file instead of printing them")
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}
@@ -36,29 +31,47 @@ func userImport(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	out := c.out
-	if *links != "" {
-		file, err := os.OpenFile(*links, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("file of links: %w", err)
-		}
-		defer func() { _ = file.Close() }()
-		out = file
-	}
 	if *server == "" {
 		*server = cfg.Server.Name
 	}
-	return withAccounts(ctx, cfg, func(s *users.Service) error {
-		if !s.Local(matrix.ServerName(*server)) {
-			return fmt.Errorf("%s is no server name of this installation", *server)
-		}
-		made, err := s.Import(ctx, operator+" import", matrix.ServerName(*server), people, *letters)
-		if err := errors.Join(err, writeLinks(out, made)); err != nil {
+	fill := func(out io.Writer) (made int, err error) {
+		err = withAccounts(ctx, cfg, func(s *users.Service) error {
+			if !s.Local(matrix.ServerName(*server)) {
+				return fmt.Errorf("%s is no server name of this installation", *server)
+			}
+			list, err := s.Import(ctx, operator+" user import", matrix.ServerName(*server), people, *letters)
+			if made = len(list); made > 0 {
+				err = errors.Join(err, writeLinks(out, list))
+			}
 			return err
-		}
-		_, _ = fmt.Fprintf(c.err, "%d accounts were made.\n", len(made))
-		return nil
-	})
+		})
+		return made, err
+	}
+	made := 0
+	if *links == "" {
+		made, err = fill(c.out)
+	} else {
+		made, err = fillLinks(*links, fill)
+	}
+	if err == nil {
+		_, _ = fmt.Fprintf(c.err, "%d accounts were made.\n", made)
+	}
+	return err
+}
+
+// fillLinks has a new file filled with links. It is made before the accounts are, so that no link is lost for want of it, and is gone again
+// if there are none.
+func fillLinks(path string, fill func(io.Writer) (int, error)) (made int, err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the administrator names it
+	if err != nil {
+		return 0, fmt.Errorf("file of links: %w", err)
+	}
+	made, err = fill(file)
+	err = errors.Join(err, file.Close())
+	if made == 0 {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return made, err
 }
 
 // readPeople reads a CSV file with a line of column names.

@@ -86,6 +86,12 @@ func follows(known, next Statement, proof []tlog.Hash) error {
 	return nil
 }
 
+// CheckPublicKey says what is wrong with a public key of the log or of a witness.
+func CheckPublicKey(text string) error {
+	_, err := note.NewVerifier(strings.TrimSpace(text))
+	return err
+}
+
 // AddCosignature takes in the signature of a witness under one of our checkpoints.
 func (s *Service) AddCosignature(ctx context.Context, raw []byte) (Statement, error) {
 	c, err := ReadStatement(raw, append([]string{s.Key.Public}, s.Witnesses...)...)

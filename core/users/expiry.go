@@ -89,6 +89,9 @@ func (s *Service) RenewByLink(ctx context.Context, token string) (matrix.UserID,
 	return user.ID, until, err
 }
 
+// endless is when an account ends that was made to last for ever. Why not a missing row: an upsert is what a Change can do.
+const endless = 1 << 52
+
 // Renew sets when an account ends, from now; 0 days: never. It is an administrator's act.
 func (s *Service) Renew(ctx context.Context, operator string, id matrix.UserID, life time.Duration) (time.Time, error) {
 	user, err := s.open(ctx, id)
@@ -105,7 +108,7 @@ func (s *Service) Renew(ctx context.Context, operator string, id matrix.UserID, 
 func (s *Service) renew(ctx context.Context, c *storage.Change, user storage.User, life time.Duration) (time.Time, error) {
 	until := s.now().Add(life)
 	if life <= 0 {
-		until = time.UnixMilli(1 << 52) // Why not a missing row: an upsert is what a Change can do
+		until = time.UnixMilli(endless)
 	}
 	c.Add(&storage.AccountEndRow{User: user.NID, Ends: until.UnixMilli()})
 	c.Guard(storage.UpdateUserFlags(user.NID, 0, storage.UserExpired))

@@ -183,10 +183,11 @@ func (s *Service) Show(ctx context.Context, id matrix.UserID) (st Standing, err 
 	if st.Devices, err = s.db.ListDevices(ctx, st.NID); err != nil {
 		return st, err
 	}
-	st.Ends, err = s.db.FindAccountEnd(ctx, st.NID)
-	if errors.Is(err, storage.ErrNotFound) {
-		err = nil
+	ends, err := s.db.FindAccountEnd(ctx, st.NID)
+	if errors.Is(err, storage.ErrNotFound) || ends == endless {
+		return st, nil
 	}
+	st.Ends = ends
 	return st, err
 }
 
