@@ -25,13 +25,8 @@ const (
 // backup copies what a server needs to come back: database, keys, configuration and files. The server may run.
 func backup(ctx context.Context, args []string, c console) error {
 	f := flags("backup")
-	named := configFlag(f)
 	withMedia := f.Bool("media", true, "copy the files that people uploaded too")
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}

@@ -26,12 +26,7 @@ func toMedia(cfg *config.Config) media.Transport {
 
 // callsConfig reads the configuration of a command about calls.
 func callsConfig(name string, args []string) (*config.Config, error) {
-	f := flags(name)
-	named := configFlag(f)
-	if _, err := parse(f, args, 0); err != nil {
-		return nil, err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, _, err := configured(flags(name), args, 0)
 	if err == nil && cfg.Calls.Mode != config.CallsEmbedded {
 		err = fmt.Errorf("calls.mode is %q: there is no media server here", cfg.Calls.Mode)
 	}

@@ -19,13 +19,9 @@ import (
 // doctor looks at everything a start depends on and says in plain words what is wrong.
 func doctor(ctx context.Context, args []string, c console) error {
 	f := flags("doctor")
-	named := configFlag(f)
 	server := f.String("federation", "", "another server, which is asked whether it can be spoken to")
 	gateways := f.Bool("push", false, "the push gateways that phones have named: each is asked whether it takes notifications")
-	if _, err := parse(f, args, 0); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, _, err := configured(f, args, 0)
 	if err != nil {
 		return err
 	}

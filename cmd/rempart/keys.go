@@ -44,13 +44,9 @@ func oldKeys(cfg *config.Config) (map[matrix.ServerName][]matrix.OldKey, error) 
 // keyRotate gives a server a new signing key.
 func keyRotate(_ context.Context, args []string, c console) error {
 	f := flags("key rotate")
-	named := configFlag(f)
 	server := f.String("server", "", "server name, for one of several")
 	lost := f.Bool("lost", false, "there is no key any more")
-	if _, err := parse(f, args, 0); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, _, err := configured(f, args, 0)
 	if err != nil {
 		return err
 	}

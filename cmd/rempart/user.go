@@ -24,13 +24,8 @@ type newAccount struct {
 // userCreate makes an account in the database of the configuration; the server may run.
 func userCreate(ctx context.Context, args []string, c console) error {
 	f := flags("user create")
-	named := configFlag(f)
 	admin := f.Bool("admin", false, "may administer the server")
-	words, err := parse(f, args, 1)
-	if err != nil {
-		return err
-	}
-	cfg, err := loadConfig(*named)
+	cfg, words, err := configured(f, args, 1)
 	if err != nil {
 		return err
 	}
