@@ -1,6 +1,7 @@
 package rooms_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -135,6 +136,70 @@ func TestTheDirectoryOfAnotherServer(t *testing.T) {
 	if q.Server = "no server!"; err == nil {
 		if _, err = d.rooms.Directory(t.Context(), q); matrix.AsError(err).Status != 400 {
 			t.Errorf("a name that is none: %v", err)
+		}
+	}
+}
+
+// listsAll is a wire whose servers do not read what is looked for in their directories.
+type listsAll struct{ *wire }
+
+func (w listsAll) PublicRooms(ctx context.Context, from, to matrix.ServerName, query []byte) (json.RawMessage, error) {
+	var q map[string]json.RawMessage
+	if err := json.Unmarshal(query, &q); err != nil {
+		return nil, err
+	}
+	delete(q, "filter")
+	query, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	return w.wire.PublicRooms(ctx, from, to, query)
+}
+
+// What was not looked for is left out of what another server lists, and pages of nothing else are passed over, some of them.
+func TestWhoListsAllIsLookedThrough(t *testing.T) {
+	w := &wire{}
+	a := w.server(t, home, sqliteURL(t))
+	d := w.serverBehind(t, there, sqliteURL(t), listsAll{w})
+	a.account(t, alice)
+	for _, name := range []string{"apples", "red Pears", "plums", "figs", "dates", "limes", "nuts"} {
+		room := a.publicRoomOf(t, alice, name, map[bool]string{true: "m.space"}[name == "plums"])
+		if err := a.rooms.Publish(t.Context(), room, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	space := "m.space"
+	for _, c := range []struct {
+		term  string
+		types []*string
+		want  []string
+	}{
+		{"pears", nil, []string{"red Pears"}},
+		{"pears of yore", nil, []string{"red Pears"}}, // how others search is theirs to say
+		{"cellar", nil, nil},
+		{"", []*string{&space}, []string{"plums"}},
+		{"pears", []*string{&space}, nil},
+		{" ", []*string{&space}, []string{"plums"}},
+	} {
+		for _, limit := range []int{0, 1} {
+			q := rooms.DirectoryRequest{Server: home, Asker: there, Limit: limit}
+			q.Filter.Term, q.Filter.Types = c.term, c.types
+			asked, found := w.called("public_rooms"), []string(nil)
+			for more := true; more; more = q.Since != "" {
+				page, err := d.rooms.Directory(t.Context(), q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range page.Chunk {
+					found = append(found, r.Name)
+				}
+				if q.Since = page.NextBatch; len(page.Chunk) == 0 && q.Since != "" && w.called("public_rooms")-asked < 5 {
+					t.Errorf("%q by %d: a page of nothing", c.term, limit)
+				}
+			}
+			if !slices.Equal(found, c.want) {
+				t.Errorf("%q of %v by %d: %v", c.term, c.types, limit, found)
+			}
 		}
 	}
 }

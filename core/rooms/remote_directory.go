@@ -3,6 +3,8 @@ package rooms
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"rempart/internal/matrix"
@@ -12,10 +14,12 @@ import (
 const (
 	directoryTime  = 20 * time.Second
 	directoryPage  = 1000    // rooms
+	directoryPages = 5       // of another server that are asked for before one has a room that was looked for
 	directoryBytes = 1 << 20 // of what ours says of them
 )
 
-// directoryElsewhere asks another server for a page of its published rooms.
+// directoryElsewhere asks another server for a page of its published rooms. What was not looked for is left out, and pages of which nothing is
+// left are passed over: Dendrite 0.15.2 reads no term, and older servers know no types.
 // Spec: server-server-api/#published-room-directory
 func (s *Service) directoryElsewhere(ctx context.Context, q DirectoryRequest) (*DirectoryPage, error) {
 	to, err := matrix.ParseServerName(string(q.Server))
@@ -25,6 +29,22 @@ func (s *Service) directoryElsewhere(ctx context.Context, q DirectoryRequest) (*
 	if s.opts.Peers == nil {
 		return nil, matrix.NotFound("The rooms of other servers cannot be listed.")
 	}
+	ctx, cancel := context.WithTimeout(ctx, directoryTime)
+	defer cancel()
+	for n := 1; ; n++ {
+		page, err := s.directoryPageOf(ctx, to, &q)
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Chunk) > 0 || page.NextBatch == "" || n == directoryPages {
+			return page, nil
+		}
+		q.Since = page.NextBatch
+	}
+}
+
+// directoryPageOf asks another server for one page, and keeps of it what was looked for.
+func (s *Service) directoryPageOf(ctx context.Context, to matrix.ServerName, q *DirectoryRequest) (*DirectoryPage, error) {
 	query := map[string]any{}
 	if q.Limit > 0 {
 		query["limit"] = min(q.Limit, directoryPage)
@@ -46,8 +66,6 @@ func (s *Service) directoryElsewhere(ctx context.Context, q DirectoryRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, directoryTime)
-	defer cancel()
 	raw, err := s.opts.Peers.PublicRooms(ctx, s.asking(q.Asker), to, body)
 	if err != nil {
 		return nil, remoteRefusal(err)
@@ -59,11 +77,25 @@ func (s *Service) directoryElsewhere(ctx context.Context, q DirectoryRequest) (*
 	rooms := page.Chunk
 	page.Chunk = make([]PublicRoom, 0, len(rooms))
 	for _, r := range rooms[:min(len(rooms), directoryPage)] {
-		if _, err := matrix.ParseRoomID(string(r.RoomID)); err == nil {
+		if _, err := matrix.ParseRoomID(string(r.RoomID)); err == nil && r.mayMatch(q) {
 			page.Chunk = append(page.Chunk, r)
 		}
 	}
 	return page, nil
+}
+
+// mayMatch reports whether a room that another server found may be what was looked for: it is of one of the types, and some word of the term
+// is in what is shown of it. Why not all words: how others search is theirs to say.
+func (p *PublicRoom) mayMatch(q *DirectoryRequest) bool {
+	words := strings.Fields(q.Filter.Term)
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	one := *q
+	return slices.ContainsFunc(words, func(word string) bool {
+		one.Filter.Term = word
+		return p.matches(&one)
+	})
 }
 
 // asking is in which of our servers' name others are asked for somebody, who may be nobody.
