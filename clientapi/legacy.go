@@ -116,6 +116,9 @@ func (d Deps) initialSync(ctx context.Context, c matrix.Caller, p httpx.Path, _ 
 	if err != nil {
 		return nil, err
 	}
+	if !archived { // Why again: sync tells of bans unasked, here only what the user is in or asked into is told
+		s.Rooms.Leave = nil
+	}
 	out := &oldInitial{End: s.NextBatch, Rooms: []oldRoomInfo{}, Presence: all(s.Presence), Account: all(s.Account)}
 	for _, group := range []struct {
 		membership string

@@ -84,6 +84,14 @@ func TestDeprecatedWaysToFollowRooms(t *testing.T) {
 			t.Errorf("%+v", info)
 		}
 		s.fails("GET", path, bob, "", 403, "M_FORBIDDEN")
+
+		s.ok("POST", v3+"/rooms/"+url.PathEscape(room)+"/ban", alice, `{"user_id":"@bob:hs1"}`)
+		if a := s.ok("GET", v3+"/initialSync", bob, ""); strings.Contains(a.raw, room) {
+			t.Errorf("what bob has to do with tells of a room that he is banned from: %s", a.raw)
+		}
+		if a := s.ok("GET", v3+"/initialSync?archived=true", bob, ""); !strings.Contains(a.raw, room) {
+			t.Errorf("the archive lacks a room that bob is banned from: %s", a.raw)
+		}
 	})
 }
 

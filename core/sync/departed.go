@@ -56,12 +56,17 @@ func (b *build) newly(as storage.Membership) func(m *storage.MembershipRow) bool
 }
 
 // left chooses the rooms that the user has left since the last sync, and with the filter's consent those of before.
+// A first sync tells also without that of the rooms that he is banned from and has not forgotten.
+//
+// Why: the filter speaks of "rooms that the user has left", the answer of those "left or been banned from"
+// (client-server-api/#get_matrixclientv3sync). A client that has just logged in has no other way to show its user that he is banned, and clients
+// rely on it (github.com/element-hq/element-meta/issues/2699).
 func (b *build) left(m *storage.MembershipRow) bool {
 	if m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
 		return false
 	}
 	all := b.initial || b.q.FullState
-	return all && b.f.Room.IncludeLeave || !b.initial && m.Pos > b.from.Pos
+	return all && b.f.Room.IncludeLeave || b.initial && m.Membership == storage.MemberBan || !b.initial && m.Pos > b.from.Pos
 }
 
 // strippedTypes are the pieces of state that tell somebody outside what room it is.
