@@ -135,16 +135,25 @@ var ErrUnreached = errors.New("the other server could not be asked")
 // answered is an error that another server gave as its answer, with the status of that.
 type answered interface{ Answered() int }
 
+// AnswerStatus is the HTTP status of the answer of which an error tells; 0 where another server gave none.
+func AnswerStatus(err error) int {
+	var answer answered
+	if errors.As(err, &answer) {
+		return answer.Answered()
+	}
+	return 0
+}
+
 // Unreached reports whether an error says that another server was not reached, or failed.
 func Unreached(err error) bool {
-	var answer answered
+	status := AnswerStatus(err)
 	switch {
 	case err == nil:
 		return false
 	case errors.Is(err, ErrUnreached):
 		return true
-	case errors.As(err, &answer):
-		return answer.Answered() >= http.StatusInternalServerError || answer.Answered() == http.StatusTooManyRequests
+	case status != 0:
+		return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests
 	}
 	var refused *matrix.Error
 	return !errors.As(err, &refused) || refused.Status >= http.StatusInternalServerError

@@ -37,14 +37,11 @@ func (e errUnanswered) Unwrap() error { return e.cause }
 
 // unanswered turns an error of handing a join in into errUnanswered where it is that.
 func unanswered(err error) error {
-	var told answered
-	if !core.Unreached(err) || errors.As(err, &told) && told.Answered() == http.StatusTooManyRequests {
+	if !core.Unreached(err) || core.AnswerStatus(err) == http.StatusTooManyRequests {
 		return err
 	}
 	return errUnanswered{err}
 }
-
-type answered interface{ Answered() int }
 
 // unfinished is a join whose answer was lost, as a job keeps it.
 type unfinished struct {
@@ -131,7 +128,7 @@ func (s *Service) commitUnfinished(ctx context.Context, c *storage.Change) error
 	return err
 }
 
-// unfinishedJoins are all that nobody works on.
+// unfinishedJoins are all joins whose answer was lost and that are not over, those that somebody tries just now among them.
 func (s *Service) unfinishedJoins(ctx context.Context) ([]storage.Job, error) {
 	return s.db.ListDueJobs(ctx, joinJob, s.nowMS()+finishPatience.Milliseconds(), maxUnanswered)
 }
@@ -251,7 +248,8 @@ func (f *Finisher) run(ctx context.Context) {
 		case <-f.s.late:
 		case <-timer.C:
 		}
-		if timer.Stop(); ctx.Err() != nil {
+		timer.Stop()
+		if ctx.Err() != nil {
 			return
 		}
 	}

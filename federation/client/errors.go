@@ -43,6 +43,12 @@ func (e *RemoteError) Unwrap() error {
 	return e.Err
 }
 
+// RetryAfter is how long a peer that refused for its load asks us to wait, 0 when it does not say.
+func (e *RemoteError) RetryAfter() time.Duration {
+	ms, _ := e.Err.Extra["retry_after_ms"].(int64)
+	return time.Duration(ms) * time.Millisecond
+}
+
 // badAnswer is an answer that is of no use: its sender was reached all the same.
 type badAnswer string
 
@@ -50,12 +56,6 @@ func (e badAnswer) Error() string { return string(e) }
 
 // Answered is a status of success: it was given with the answer.
 func (badAnswer) Answered() int { return http.StatusOK }
-
-// RetryAfter is how long a peer that refused for its load asks us to wait, 0 when it does not say.
-func (e *RemoteError) RetryAfter() time.Duration {
-	ms, _ := e.Err.Extra["retry_after_ms"].(int64)
-	return time.Duration(ms) * time.Millisecond
-}
 
 // AsRemote finds a refusal by another server in a chain of errors.
 func AsRemote(err error) (*RemoteError, bool) {
