@@ -19,28 +19,28 @@ func (db *DB) IsPublic(ctx context.Context, room int64) (bool, error) {
 	return public != 0, err
 }
 
-// PublicRoom is a published room and the version of its row: whatever enters the room's graph moves that.
-type PublicRoom struct {
+// DirectoryRoom is a room of a directory and the version of its row: whatever enters the room's graph moves that.
+type DirectoryRoom struct {
 	NID, Version int64
 	ID           matrix.RoomID
 }
 
 // ListPublicRooms lists published rooms by number.
-func (db *DB) ListPublicRooms(ctx context.Context) ([]PublicRoom, error) {
-	return db.publicRooms(ctx, `SELECT nid, version, room_id FROM rooms WHERE public <> 0 ORDER BY nid`)
+func (db *DB) ListPublicRooms(ctx context.Context) ([]DirectoryRoom, error) {
+	return db.directoryRooms(ctx, `SELECT nid, version, room_id FROM rooms WHERE public <> 0 ORDER BY nid`)
 }
 
 // ListNetworkRooms lists the rooms of a third-party network ("" all of them) by number.
-func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]PublicRoom, error) {
-	return db.publicRooms(ctx, `SELECT nid, version, room_id FROM rooms
+func (db *DB) ListNetworkRooms(ctx context.Context, instance string) ([]DirectoryRoom, error) {
+	return db.directoryRooms(ctx, `SELECT nid, version, room_id FROM rooms
 		WHERE nid IN (SELECT room FROM network_rooms WHERE instance = $1 OR $1 = '') ORDER BY nid`, instance)
 }
 
-func (db *DB) publicRooms(ctx context.Context, text string, args ...any) (out []PublicRoom, err error) {
+func (db *DB) directoryRooms(ctx context.Context, text string, args ...any) (out []DirectoryRoom, err error) {
 	err = db.each(ctx, text, args, func(r *sql.Rows) error {
-		var p PublicRoom
-		err := r.Scan(&p.NID, &p.Version, &p.ID)
-		out = append(out, p)
+		var room DirectoryRoom
+		err := r.Scan(&room.NID, &room.Version, &room.ID)
+		out = append(out, room)
 		return err
 	})
 	return out, err

@@ -140,15 +140,19 @@ func (s *Service) directoryOf(q *DirectoryRequest) matrix.ServerName {
 	return cmp.Or(q.Server, q.Asker, s.opts.Server)
 }
 
-// ownListing reports whether a published room is in the directory that is asked for, where this installation has several servers. It is
-// in that of the server that made it; one that was made elsewhere is in those of our servers that are in it.
+// ownListing reports whether a published room is in the directory that is asked for, where this installation has several servers.
 func (s *Service) ownListing(ctx context.Context, q *DirectoryRequest, nid int64, l *listing) (bool, error) {
-	server := s.directoryOf(q)
-	switch {
-	case s.opts.Border == nil:
+	if s.opts.Border == nil {
 		return true, nil
-	case s.isOurs(l.maker):
-		return l.maker == server, nil
+	}
+	return s.owns(ctx, s.directoryOf(q), nid, l.maker)
+}
+
+// owns reports whether a room of a maker belongs to a server of ours: that which made it has it alone; one that was made elsewhere belongs to
+// those of our servers that are in it.
+func (s *Service) owns(ctx context.Context, server matrix.ServerName, nid int64, maker matrix.ServerName) (bool, error) {
+	if s.isOurs(maker) {
+		return maker == server, nil
 	}
 	r, err := s.RoomByNID(ctx, nid)
 	if err != nil {
@@ -158,7 +162,7 @@ func (s *Service) ownListing(ctx context.Context, q *DirectoryRequest, nid int64
 	return err == nil && in.ours[server] > 0, err
 }
 
-// belongs reports whether a server of ours made a room, or is in one that was made elsewhere.
+// belongs reports whether a room belongs to a server of ours, by who made it.
 func (s *Service) belongs(ctx context.Context, r *Room, server matrix.ServerName) (bool, error) {
 	v, err := s.Current(ctx, r)
 	if err != nil {
@@ -168,11 +172,11 @@ func (s *Service) belongs(ctx context.Context, r *Room, server matrix.ServerName
 	if err != nil {
 		return false, err
 	}
-	if create != nil && s.isOurs(create.Sender.Server()) {
-		return create.Sender.Server() == server, nil
+	var maker matrix.ServerName
+	if create != nil {
+		maker = create.Sender.Server()
 	}
-	in, err := s.serversOf(ctx, r)
-	return err == nil && in.ours[server] > 0, err
+	return s.owns(ctx, server, r.nid, maker)
 }
 
 // near reports whether a room is one of a server's own: it made it, or is in it. What is readable for the whole world is so for other

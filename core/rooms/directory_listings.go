@@ -45,7 +45,7 @@ func newListings(db *storage.DB) *listings {
 }
 
 // of describes rooms, in their order.
-func (d *listings) of(ctx context.Context, rooms []storage.PublicRoom) ([]*listing, error) {
+func (d *listings) of(ctx context.Context, rooms []storage.DirectoryRoom) ([]*listing, error) {
 	out := make([]*listing, len(rooms))
 	if d.fill(out, rooms) == 0 {
 		return out, nil
@@ -59,7 +59,7 @@ func (d *listings) of(ctx context.Context, rooms []storage.PublicRoom) ([]*listi
 	if d.fill(out, rooms) == 0 { // somebody else has read them
 		return out, nil
 	}
-	var changed []storage.PublicRoom
+	var changed []storage.DirectoryRoom
 	for i, r := range rooms {
 		if out[i] == nil {
 			changed = append(changed, r)
@@ -79,7 +79,7 @@ func (d *listings) of(ctx context.Context, rooms []storage.PublicRoom) ([]*listi
 }
 
 // fill puts what is known of rooms into its places and tells how many are missing.
-func (d *listings) fill(out []*listing, rooms []storage.PublicRoom) (missing int) {
+func (d *listings) fill(out []*listing, rooms []storage.DirectoryRoom) (missing int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, r := range rooms {
@@ -108,7 +108,7 @@ func (d *listings) keep(fresh map[int64]*listing) {
 }
 
 // forget drops what is no longer published, when room is scarce.
-func (d *listings) forget(published []storage.PublicRoom) {
+func (d *listings) forget(published []storage.DirectoryRoom) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.used < listingsBudget/2 {
@@ -126,7 +126,7 @@ func (d *listings) forget(published []storage.PublicRoom) {
 }
 
 // read reads rooms from storage. Why it may be newer than their versions, and never older: those were read before.
-func (d *listings) read(ctx context.Context, rooms []storage.PublicRoom) (map[int64]*listing, error) {
+func (d *listings) read(ctx context.Context, rooms []storage.DirectoryRoom) (map[int64]*listing, error) {
 	out := make(map[int64]*listing, len(rooms))
 	nids := make([]int64, len(rooms))
 	for i, r := range rooms {

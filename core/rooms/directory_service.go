@@ -42,7 +42,7 @@ func (s *Service) ListOnNetwork(ctx context.Context, instance string, room *Room
 }
 
 // listed reads which rooms a request is about: the published ones, those of a third-party network, or all of them.
-func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.PublicRoom, error) {
+func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.DirectoryRoom, error) {
 	if q.Network != "" && !q.AllNetworks {
 		return s.db.ListNetworkRooms(ctx, q.Network)
 	}
@@ -52,8 +52,8 @@ func (s *Service) listed(ctx context.Context, q *DirectoryRequest) ([]storage.Pu
 	}
 	more, err := s.db.ListNetworkRooms(ctx, "")
 	out = append(out, more...)
-	slices.SortFunc(out, func(a, b storage.PublicRoom) int { return cmp.Compare(a.NID, b.NID) })
-	return slices.CompactFunc(out, func(a, b storage.PublicRoom) bool { return a.NID == b.NID }), err
+	slices.SortFunc(out, func(a, b storage.DirectoryRoom) int { return cmp.Compare(a.NID, b.NID) })
+	return slices.CompactFunc(out, func(a, b storage.DirectoryRoom) bool { return a.NID == b.NID }), err
 }
 
 // IsPublished reports whether a room is in the public directory.
@@ -133,14 +133,14 @@ func (s *Service) Directory(ctx context.Context, q DirectoryRequest) (*Directory
 	return page, nil
 }
 
-// found is a room that a request finds.
-type found struct {
-	storage.PublicRoom
+// foundRoom is a room that a request finds.
+type foundRoom struct {
+	storage.DirectoryRoom
 	joined int64
 }
 
 // findListed finds the rooms that a request is about, most members first, then by number.
-func (s *Service) findListed(ctx context.Context, q *DirectoryRequest) ([]found, error) {
+func (s *Service) findListed(ctx context.Context, q *DirectoryRequest) ([]foundRoom, error) {
 	all, err := s.listed(ctx, q)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func (s *Service) findListed(ctx context.Context, q *DirectoryRequest) ([]found,
 	if q.Network == "" {
 		s.listings.forget(all)
 	}
-	var out []found
+	var out []foundRoom
 	for rooms := range slices.Chunk(all, listingsAtOnce) {
 		looks, err := s.listings.of(ctx, rooms)
 		if err != nil {
@@ -161,20 +161,20 @@ func (s *Service) findListed(ctx context.Context, q *DirectoryRequest) ([]found,
 			if own, err := s.ownListing(ctx, q, rooms[i].NID, l); err != nil {
 				return nil, err
 			} else if own {
-				out = append(out, found{rooms[i], l.JoinedMembers})
+				out = append(out, foundRoom{rooms[i], l.JoinedMembers})
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b found) int { return cmp.Compare(b.joined, a.joined) })
+	slices.SortStableFunc(out, func(a, b foundRoom) int { return cmp.Compare(b.joined, a.joined) })
 	return out, nil
 }
 
 // showListed describes the rooms of a page, as many as a page's bytes hold.
-func (s *Service) showListed(ctx context.Context, rooms []found) ([]PublicRoom, error) {
+func (s *Service) showListed(ctx context.Context, rooms []foundRoom) ([]PublicRoom, error) {
 	out := make([]PublicRoom, 0, len(rooms))
 	size := 0
 	for _, r := range rooms {
-		look, err := s.listings.of(ctx, []storage.PublicRoom{r.PublicRoom})
+		look, err := s.listings.of(ctx, []storage.DirectoryRoom{r.DirectoryRoom})
 		if err != nil {
 			return nil, err
 		}
