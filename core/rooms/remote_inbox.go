@@ -198,7 +198,7 @@ func (i *Inbox) forget(origin matrix.ServerName, p *peerLoad) {
 // enqueue has a lane worked on; mu is held.
 func (i *Inbox) enqueue(l lane) {
 	if st := i.lanes[l]; st != nil {
-		st.more = !st.resting
+		st.more = !st.resting // whoever works on it may have looked already
 		i.wake(l, st)
 		return
 	}
@@ -282,7 +282,8 @@ func (i *Inbox) tryLater(l lane, pause time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if st := i.lanes[l]; st != nil {
-		if st.timed = false; st.resting {
+		st.timed = false
+		if st.resting {
 			st.held = nil // they are tried again
 		}
 		i.wake(l, st)

@@ -14,13 +14,15 @@ import (
 // noted as waiting.
 func (s *Service) checkRows(ctx context.Context, r *Room, origin matrix.ServerName, rows []storage.InboxRow,
 	waiting map[matrix.EventID]bool) ([]*matrix.Event, error) {
-	events, unchecked := make([]*matrix.Event, 0, len(rows)), []*matrix.Event(nil)
+	events := make([]*matrix.Event, 0, len(rows))
+	var unchecked []*matrix.Event
 	for _, row := range rows {
 		e, err := r.version.ParseUntrusted(row.JSON)
 		if err != nil {
 			continue
 		}
-		if events = append(events, e); row.Unchecked {
+		events = append(events, e)
+		if row.Unchecked {
 			unchecked = append(unchecked, e)
 		}
 	}

@@ -222,7 +222,8 @@ func (r *Ring) refresh(ctx context.Context, name matrix.ServerName, s *server) e
 	defer cancel()
 	err := r.fetch(ctx, name, s)
 	now := r.Clock()
-	if s.silent = core.Unreached(err); err != nil {
+	s.silent = core.Unreached(err)
+	if err != nil {
 		// Why as long as it took at least: who waits for a server that says nothing is to do so half of the time at most.
 		s.next = now.Add(max(now.Sub(began), min(retryTime<<min(s.failures, 12), maxRetry)))
 		s.failures++
