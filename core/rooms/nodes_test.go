@@ -27,14 +27,21 @@ func nodes(t testing.TB) (one, two *rig) {
 	return rigs[0], rigs[1]
 }
 
-// A state event passes however much another node writes into the room; nothing of either is lost.
-func TestStateAmongMessagesOfAnotherNode(t *testing.T) {
-	one, two := nodes(t)
-	room := one.publicRoom(t, "11")
+// roomOnNodes are two nodes, and a room as each of them has it.
+func roomOnNodes(t *testing.T, version string) (one, two *rig, room, there *rooms.Room) {
+	t.Helper()
+	one, two = nodes(t)
+	room = one.publicRoom(t, version)
 	there, err := two.rooms.Room(t.Context(), room.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
+	return one, two, room, there
+}
+
+// A state event passes however much another node writes into the room; nothing of either is lost.
+func TestStateAmongMessagesOfAnotherNode(t *testing.T) {
+	one, two, room, there := roomOnNodes(t, "11")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var senders sync.WaitGroup
@@ -102,16 +109,11 @@ func TestTurnOfWhoAlwaysLoses(t *testing.T) {
 		"message among state":  {message, topic},
 	} {
 		t.Run(name, func(t *testing.T) {
-			one, two := nodes(t)
-			room := one.publicRoom(t, "11")
-			there, err := two.rooms.Room(t.Context(), room.ID())
-			if err != nil {
-				t.Fatal(err)
-			}
+			one, two, room, there := roomOnNodes(t, "11")
 			two.must(t, there, text(alice, "the room is in memory"))
 			var others sync.WaitGroup
 			built := 0
-			_, err = one.rooms.Compose(t.Context(), room, func(*rooms.View) ([]rooms.Draft, error) {
+			_, err := one.rooms.Compose(t.Context(), room, func(*rooms.View) ([]rooms.Draft, error) {
 				built++
 				var sent atomic.Bool
 				n := built
@@ -136,12 +138,7 @@ func TestTurnOfWhoAlwaysLoses(t *testing.T) {
 
 // Messages pass however much state another node writes, and the other goes on too.
 func TestMessagesAmongStateOfAnotherNode(t *testing.T) {
-	one, two := nodes(t)
-	room := one.publicRoom(t, "11")
-	there, err := two.rooms.Room(t.Context(), room.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	one, two, room, there := roomOnNodes(t, "11")
 	ctx, stop := context.WithCancel(t.Context())
 	var writers, senders sync.WaitGroup
 	var states atomic.Int64
@@ -174,12 +171,7 @@ func TestMessagesAmongStateOfAnotherNode(t *testing.T) {
 
 // Who has joined by one node may send by another at once.
 func TestSendWhereTheJoinIsNotHeardOf(t *testing.T) {
-	one, two := nodes(t)
-	room := one.publicRoom(t, "12")
-	there, err := two.rooms.Room(t.Context(), room.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	one, two, room, there := roomOnNodes(t, "12")
 	two.must(t, there, text(alice, "the room is in memory"))
 	for i := range 40 {
 		user := matrix.UserID(fmt.Sprintf("@user%d:home.example", i))

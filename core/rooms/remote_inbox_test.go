@@ -10,13 +10,13 @@ import (
 	"rempart/internal/matrix"
 )
 
-// hanging is a wire on which the first who ask for what is missing get no answer before they give up.
-type hanging struct {
+// hangingWire is a wire on which the first who ask for what is missing get no answer before they give up.
+type hangingWire struct {
 	*wire
 	asked chan struct{}
 }
 
-func (h hanging) MissingEvents(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, earliest, latest []matrix.EventID,
+func (h hangingWire) MissingEvents(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, earliest, latest []matrix.EventID,
 	limit int) ([]json.RawMessage, error) {
 	select {
 	case h.asked <- struct{}{}:
@@ -33,7 +33,7 @@ func TestAStopLosesNothingThatCameIn(t *testing.T) {
 		w := &wire{}
 		a := w.server(t, home, sqliteURL(t))
 		a.account(t, alice)
-		h := hanging{w, make(chan struct{}, 1)}
+		h := hangingWire{w, make(chan struct{}, 1)}
 		d := w.serverBehind(t, there, url, h)
 		d.account(t, dora)
 		room := a.publicRoom(t, "11")

@@ -21,8 +21,8 @@ const (
 	carl  = matrix.UserID("@carl:third.example")
 )
 
-// locked is a wire on which the keys of one server cannot be had: it is silent, or what it answers holds none.
-type locked struct {
+// lockedWire is a wire on which the keys of one server cannot be had: it is silent, or what it answers holds none.
+type lockedWire struct {
 	*wire
 	mu     sync.Mutex
 	silent bool
@@ -31,14 +31,14 @@ type locked struct {
 	hangs  chan struct{} // the third question and those after it wait for this
 }
 
-func (l *locked) set(silent, bare bool) {
+func (l *lockedWire) set(silent, bare bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.silent, l.bare = silent, bare
 }
 
 // VerifyEvents says of events of that server what the test wants.
-func (l *locked) VerifyEvents(ctx context.Context, events []*matrix.Event) []error {
+func (l *lockedWire) VerifyEvents(ctx context.Context, events []*matrix.Event) []error {
 	out := l.wire.VerifyEvents(ctx, events)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +62,7 @@ func (l *locked) VerifyEvents(ctx context.Context, events []*matrix.Event) []err
 }
 
 // waitAsked waits until keys were asked for more often than that.
-func (l *locked) waitAsked(ctx context.Context, than int) int {
+func (l *lockedWire) waitAsked(ctx context.Context, than int) int {
 	for {
 		l.mu.Lock()
 		n := l.asked
@@ -74,24 +74,39 @@ func (l *locked) waitAsked(ctx context.Context, than int) int {
 	}
 }
 
-// lockedServers are alice's server, dora's, which the keys of carl's do not reach, and what alice's says: that carl came, a message after that, one
-// after that, and one from before.
-func lockedServers(t *testing.T, url string) (l *locked, d *rig, room matrix.RoomID, join, after, later, before *rooms.Stored) {
+// lockedRoom is a room of alice's server in which dora's is too, with what alice's says there. The keys of carl's server do not reach dora's.
+type lockedRoom struct {
+	*lockedWire
+	dora *rig
+	room matrix.RoomID
+	// Said before carl came, that he came, and two messages after that.
+	before, join, after, later *rooms.Stored
+}
+
+// lockedServers makes such a room; dora's server has a database.
+func lockedServers(t *testing.T, url string) *lockedRoom {
 	t.Helper()
-	l = &locked{wire: &wire{}}
+	l := &lockedWire{wire: &wire{}}
 	a := l.server(t, home, sqliteURL(t))
 	a.account(t, alice)
-	d = l.serverBehind(t, there, url, l)
+	d := l.serverBehind(t, there, url, l)
 	d.account(t, dora)
 	c := l.server(t, third, sqliteURL(t))
 	c.account(t, carl)
 	r := a.publicRoom(t, "11")
 	d.enters(t, rooms.Entry{Room: r.ID(), User: dora, Via: []matrix.ServerName{home}})
-	before = a.messages(t, r, alice, 1)[0]
+	before := a.messages(t, r, alice, 1)[0]
 	c.enters(t, rooms.Entry{Room: r.ID(), User: carl, Via: []matrix.ServerName{home}})
-	join = a.event(t, r, a.stateOf(t, r.ID())[matrix.StateTuple{Type: "m.room.member", Key: string(carl)}])
+	join := a.event(t, r, a.stateOf(t, r.ID())[matrix.StateTuple{Type: "m.room.member", Key: string(carl)}])
 	said := a.messages(t, r, alice, 2)
-	return l, d, r.ID(), join, said[0], said[1], before
+	l.set(true, false)
+	return &lockedRoom{lockedWire: l, dora: d, room: r.ID(), before: before, join: join, after: said[0], later: said[1]}
+}
+
+// arrives waits until an event has a place in the room at dora's server.
+func (l *lockedRoom) arrives(ctx context.Context, t *testing.T, e *rooms.Stored) {
+	t.Helper()
+	l.dora.has(ctx, t, l.room, e)
 }
 
 // take hands events to an inbox, which must not refuse any.
@@ -128,24 +143,23 @@ func TestEventsWaitForKeys(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		l, d, room, join, after, _, before := lockedServers(t, url)
-		l.set(true, false)
-		first := d.inboxOf(t)
-		take(t, first, join, after)
+		l := lockedServers(t, url)
+		first := l.dora.inboxOf(t)
+		take(t, first, l.join, l.after)
 		n := l.waitAsked(ctx, 1)
-		take(t, first, before)
-		d.has(ctx, t, room, before)
+		take(t, first, l.before)
+		l.arrives(ctx, t, l.before)
 		first.Close()
-		second := d.inboxOf(t)
+		second := l.dora.inboxOf(t)
 		l.waitAsked(ctx, n)
-		if _, err := d.rooms.EventByID(ctx, d.known(t, room), join.ID); !matrix.HasCode(err, matrix.CodeNotFound) {
+		if _, err := l.dora.rooms.EventByID(ctx, l.dora.known(t, l.room), l.join.ID); !matrix.HasCode(err, matrix.CodeNotFound) {
 			t.Errorf("an event that nobody could check: %v", err)
 		}
 		l.set(false, false)
-		d.has(ctx, t, room, join)
-		d.has(ctx, t, room, after)
+		l.arrives(ctx, t, l.join)
+		l.arrives(ctx, t, l.after)
 		second.Wait()
-		if lanes, err := d.db.ListInboxLanes(ctx); err != nil || len(lanes) > 0 {
+		if lanes, err := l.dora.db.ListInboxLanes(ctx); err != nil || len(lanes) > 0 {
 			t.Errorf("what came in waits still: %v %v", lanes, err)
 		}
 	})
@@ -155,15 +169,14 @@ func TestEventsWaitForKeys(t *testing.T) {
 func TestNobodyWaitsWhileKeysAreAskedFor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, d, room, join, _, _, before := lockedServers(t, sqliteURL(t))
-	l.set(true, false)
+	l := lockedServers(t, sqliteURL(t))
 	l.hangs = make(chan struct{})
 	defer close(l.hangs)
-	inbox := d.inboxOf(t)
-	take(t, inbox, join)
+	inbox := l.dora.inboxOf(t)
+	take(t, inbox, l.join)
 	l.waitAsked(ctx, 2)
-	take(t, inbox, before)
-	d.has(ctx, t, room, before)
+	take(t, inbox, l.before)
+	l.arrives(ctx, t, l.before)
 	l.set(false, false)
 }
 
@@ -171,36 +184,34 @@ func TestNobodyWaitsWhileKeysAreAskedFor(t *testing.T) {
 func TestEventsWaitForKeysOfWhatTheyReferTo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, d, room, join, after, _, _ := lockedServers(t, sqliteURL(t))
-	l.set(true, false)
-	inbox := d.inboxOf(t)
-	take(t, inbox, after)
+	l := lockedServers(t, sqliteURL(t))
+	inbox := l.dora.inboxOf(t)
+	take(t, inbox, l.after)
 	l.waitAsked(ctx, 1)
 	l.set(false, false)
-	d.has(ctx, t, room, join)
-	d.has(ctx, t, room, after)
+	l.arrives(ctx, t, l.join)
+	l.arrives(ctx, t, l.after)
 }
 
 // The room goes on while a server does not answer, and when it answers without the key its event is refused as any that is not signed.
 func TestNobodyWaitsForKeysForEver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, d, room, join, _, later, _ := lockedServers(t, sqliteURL(t))
-	l.set(true, false)
-	inbox := d.inboxOf(t)
-	take(t, inbox, join)
-	take(t, inbox, later)
-	d.has(ctx, t, room, later)
+	l := lockedServers(t, sqliteURL(t))
+	inbox := l.dora.inboxOf(t)
+	take(t, inbox, l.join)
+	take(t, inbox, l.later)
+	l.arrives(ctx, t, l.later)
 	l.set(false, true)
 	inbox.Wait()
-	results, err := inbox.Take(ctx, home, raws([]*rooms.Stored{join}))
-	if err != nil || results[join.ID] == nil {
+	results, err := inbox.Take(ctx, home, raws([]*rooms.Stored{l.join}))
+	if err != nil || results[l.join.ID] == nil {
 		t.Errorf("an event without a key: %v %v", results, err)
 	}
-	if lanes, err := d.db.ListInboxLanes(ctx); err != nil || len(lanes) > 0 {
+	if lanes, err := l.dora.db.ListInboxLanes(ctx); err != nil || len(lanes) > 0 {
 		t.Errorf("waits: %v %v", lanes, err)
 	}
-	if _, in := d.stateOf(t, room)[matrix.StateTuple{Type: "m.room.member", Key: string(carl)}]; in {
+	if _, in := l.dora.stateOf(t, l.room)[matrix.StateTuple{Type: "m.room.member", Key: string(carl)}]; in {
 		t.Error("an event without a key is in the room")
 	}
 }
@@ -209,13 +220,12 @@ func TestNobodyWaitsForKeysForEver(t *testing.T) {
 func TestFewEventsWaitForKeys(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	l, d, room, join, _, _, before := lockedServers(t, sqliteURL(t))
-	l.set(true, false)
-	inbox := d.inboxOf(t)
+	l := lockedServers(t, sqliteURL(t))
+	inbox := l.dora.inboxOf(t)
 	var forged []json.RawMessage
 	for i := range 80 {
-		e, err := join.Version.Build(matrix.Proto{RoomID: room, Sender: carl, Type: "m.room.message", Content: []byte(fmt.Sprintf(`{"body":"%d"}`, i)),
-			PrevEvents: []matrix.EventID{join.ID}, AuthEvents: join.AuthEvents, Depth: 9, OriginServerTS: 1}, l.keys[third])
+		e, err := l.join.Version.Build(matrix.Proto{RoomID: l.room, Sender: carl, Type: "m.room.message", Content: []byte(fmt.Sprintf(`{"body":"%d"}`, i)),
+			PrevEvents: []matrix.EventID{l.join.ID}, AuthEvents: l.join.AuthEvents, Depth: 9, OriginServerTS: 1}, l.keys[third])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,10 +236,10 @@ func TestFewEventsWaitForKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	take(t, inbox, before)
-	d.has(ctx, t, room, before)
+	take(t, inbox, l.before)
+	l.arrives(ctx, t, l.before)
 	for {
-		lanes, err := d.db.ListInboxLanes(ctx)
+		lanes, err := l.dora.db.ListInboxLanes(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

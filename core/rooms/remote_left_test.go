@@ -76,13 +76,13 @@ func TestWhoCouldNotBeAskedIsAskedAgain(t *testing.T) {
 	})
 }
 
-// slowJoin has something happen between the proposal of a join and the join.
-type slowJoin struct {
+// slowWire is a wire on which something happens between the proposal of a join and the join.
+type slowWire struct {
 	*wire
 	meanwhile func()
 }
 
-func (s slowJoin) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
+func (s slowWire) SendJoin(ctx context.Context, from, to matrix.ServerName, e *matrix.Event, take func(bool, json.RawMessage) error) (*core.JoinState, error) {
 	s.meanwhile()
 	return s.wire.SendJoin(ctx, from, to, e, take)
 }
@@ -98,7 +98,7 @@ func TestWhoComesIsToldWhatWasSaidMeanwhile(t *testing.T) {
 		room := a.publicRoom(t, "11")
 		before := a.messages(t, room, alice, 2)
 		var said *rooms.Stored
-		d := w.serverBehind(t, there, filepath.Join(t.TempDir(), "there.db"), slowJoin{w, func() { said = a.messages(t, room, alice, 1)[0] }})
+		d := w.serverBehind(t, there, filepath.Join(t.TempDir(), "there.db"), slowWire{w, func() { said = a.messages(t, room, alice, 1)[0] }})
 		d.account(t, dora)
 		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
 		told := func() (nids []int64) {

@@ -9,13 +9,8 @@ import (
 
 // What was read of a room before another node wrote is not shown after it: nothing would take it away again.
 func TestReadBeforeAnotherNodeWrote(t *testing.T) {
-	one, two := nodes(t)
-	room := one.publicRoom(t, "11")
-	there, err := two.rooms.Room(t.Context(), room.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = there.ReadWhile(t.Context(), func() {
+	one, two, room, there := roomOnNodes(t, "11")
+	err := there.ReadWhile(t.Context(), func() {
 		one.must(t, room, state(alice, "m.room.topic", "", object{"topic": "new"}))
 		if err := two.db.CatchUp(t.Context()); err != nil {
 			t.Error(err)
