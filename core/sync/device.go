@@ -1,6 +1,9 @@
 package sync
 
-import "rempart/internal/matrix"
+import (
+	"rempart/internal/matrix"
+	"rempart/storage"
+)
 
 // maxLazy bounds how many members are remembered as known to one device; beyond it all are forgotten and sent again.
 const maxLazy = 4096
@@ -48,13 +51,7 @@ func (b *build) writeToDevice() error {
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	b.out = append(b.out, `"to_device":{"events":[`...)
-	for _, m := range list {
-		b.out = matrix.AppendJSONString(append(b.out, `{"type":`...), m.Type)
-		b.out = matrix.AppendJSONString(append(b.out, `,"sender":`...), m.Sender)
-		b.out = append(append(append(b.out, `,"content":`...), m.Content...), `},`...)
-	}
-	b.endList()
+	b.appendToDevice(list)
 	b.out = append(b.out, `},`...)
 	b.received = list[len(list)-1].Pos
 	if !b.knownUser || b.facts.toDevice > b.received {
@@ -62,6 +59,17 @@ func (b *build) writeToDevice() error {
 	}
 	b.found = true
 	return nil
+}
+
+// appendToDevice begins the part about messages for the device, which both ways of syncing have, and writes these.
+func (b *build) appendToDevice(list []storage.ToDevice) {
+	b.out = append(b.out, `"to_device":{"events":[`...)
+	for _, m := range list {
+		b.out = matrix.AppendJSONString(append(b.out, `{"type":`...), m.Type)
+		b.out = matrix.AppendJSONString(append(b.out, `,"sender":`...), m.Sender)
+		b.out = append(append(append(b.out, `,"content":`...), m.Content...), `},`...)
+	}
+	b.endList()
 }
 
 // maxToDevice bounds the messages of one answer.

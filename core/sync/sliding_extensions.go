@@ -281,13 +281,7 @@ func (b *slidingBuild) extToDevice() error {
 			return err
 		}
 	}
-	b.out = append(b.out, `"to_device":{"events":[`...)
-	for _, m := range list {
-		b.out = matrix.AppendJSONString(append(b.out, `{"type":`...), m.Type)
-		b.out = matrix.AppendJSONString(append(b.out, `,"sender":`...), m.Sender)
-		b.out = append(append(append(b.out, `,"content":`...), m.Content...), `},`...)
-	}
-	b.endList()
+	b.appendToDevice(list)
 	if len(list) > 0 {
 		b.found = true
 		b.received = list[len(list)-1].Pos
