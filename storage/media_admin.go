@@ -11,11 +11,6 @@ func QuarantineMedia(origin matrix.ServerName, id, by string) Guard {
 	return Guard{sql: `UPDATE media SET quarantined = $3 WHERE origin = $1 AND id = $2`, args: []any{string(origin), id, by}, want: 1}
 }
 
-// QuarantineMediaOf locks away all that a user has uploaded.
-func QuarantineMediaOf(user int64, by string) Guard {
-	return Guard{sql: `UPDATE media SET quarantined = $2 WHERE usr = $1`, args: []any{user, by}, want: anyRows}
-}
-
 // DeleteMedia forgets an address. Its content goes when nothing else refers to it.
 func DeleteMedia(origin matrix.ServerName, id string) Guard {
 	return Guard{sql: `DELETE FROM media WHERE origin = $1 AND id = $2`, args: []any{string(origin), id}, want: 1}

@@ -3,8 +3,6 @@ package storage
 import (
 	"context"
 	"database/sql"
-
-	"rempart/internal/matrix"
 )
 
 // Profile is what a local user shows of himself.
@@ -67,9 +65,4 @@ func (db *DB) ListProfileFields(ctx context.Context, user int64) ([]ProfileField
 		return err
 	})
 	return out, err
-}
-
-// FindProfile reads a local user's profile by user id; ErrNotFound when there is no such account.
-func (db *DB) FindProfile(ctx context.Context, id matrix.UserID) (User, error) {
-	return db.FindUser(ctx, id)
 }

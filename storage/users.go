@@ -85,12 +85,6 @@ func (db *DB) FindUser(ctx context.Context, id matrix.UserID) (User, error) {
 	return u, err
 }
 
-// CountUsers is the number of local accounts.
-func (db *DB) CountUsers(ctx context.Context) (n int64, err error) {
-	err = db.row(ctx, `SELECT COUNT(*) FROM users`, nil, &n)
-	return n, err
-}
-
 // ListJoinedRooms lists the numbers of the rooms that a user is joined to.
 func (db *DB) ListJoinedRooms(ctx context.Context, user int64) ([]int64, error) {
 	return db.numbers(ctx, `SELECT room FROM memberships WHERE usr = $1 AND membership = 1 ORDER BY room`, user)
@@ -115,11 +109,6 @@ func (f UserFlag) Has(some UserFlag) bool { return f&some == some }
 func UserStill(user int64, password string) Guard {
 	return Guard{sql: `SELECT 1 FROM users WHERE nid = $1 AND password = $2 AND flags & 2 = 0`,
 		args: []any{user, password}, want: 1, scan: func(*sql.Rows) error { return nil }}
-}
-
-// SetFirstPassword gives a password to an account that has none yet and is open.
-func SetFirstPassword(user int64, phc string) Guard {
-	return Guard{sql: `UPDATE users SET password = $2 WHERE nid = $1 AND password = '' AND flags & 2 = 0`, args: []any{user, phc}, want: 1}
 }
 
 // ListUsers lists accounts of all tenants by id, after one, whose id holds a text.

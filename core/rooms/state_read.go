@@ -143,11 +143,6 @@ func (s *Service) KeyAt(ctx context.Context, r *Room, v Version, t matrix.StateT
 	return s.event(ctx, nid)
 }
 
-// StateDelta lists the keys of current state that took another value between two stream positions.
-func (s *Service) StateDelta(ctx context.Context, r *Room, afterPos, uptoPos int64) ([]storage.StateChange, error) {
-	return s.db.ListStateChanges(ctx, r.nid, afterPos, uptoPos)
-}
-
 // authAt reads pieces of the state at a version, also of one that is being built.
 func (b *builder) authAt(ctx context.Context, v Version, tuples []matrix.StateTuple) (authEvents, error) {
 	out := make(authEvents, 0, len(tuples))

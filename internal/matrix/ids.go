@@ -99,18 +99,6 @@ func ValidLocalpart(s string) bool {
 	return true
 }
 
-// Compliant reports whether the localpart is one that may be shown outside of an event: not empty and within
-// U+0021 to U+007E. Spec: appendices/#historical-user-ids
-func (u UserID) Compliant() bool {
-	local := u.Localpart()
-	for i := range len(local) {
-		if local[i] < 0x21 || local[i] > 0x7e {
-			return false
-		}
-	}
-	return local != ""
-}
-
 func localpart(id string) string {
 	if i := strings.IndexByte(id, ':'); i > 0 {
 		return id[1:i]
