@@ -1,17 +1,16 @@
 package storage
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
+
+	"rempart/internal/testkit/killed"
 )
 
 const (
@@ -50,33 +49,12 @@ func TestKilledProcessesLoseNothingAcknowledged(t *testing.T) {
 // runAndKill starts a writer, kills it once it acknowledged enough writes, and gives what it had acknowledged by then.
 func runAndKill(t *testing.T, url string, from int64, enough int) (ids []int64) {
 	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
-	child.Env = append(os.Environ(), crashURL+"="+url, crashFrom+"="+strconv.FormatInt(from, 10))
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		number, ok := strings.CutPrefix(lines.Text(), "ack ")
-		if !ok {
-			continue
-		}
+	for _, number := range killed.Child(t, "TestCrashChild", []string{crashURL + "=" + url, crashFrom + "=" + strconv.FormatInt(from, 10)}, enough) {
 		id, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			continue // the line was cut short by the kill
+			t.Fatal(err)
 		}
 		ids = append(ids, id)
-		if len(ids) == enough {
-			_ = child.Process.Kill()
-		}
-	}
-	if err := child.Wait(); err == nil || len(ids) < enough {
-		t.Fatalf("the writer ended by itself after %d writes: %v", len(ids), err)
 	}
 	return ids
 }
@@ -152,7 +130,7 @@ func TestCrashChild(t *testing.T) {
 					return
 				}
 				out.Lock()
-				_, err := fmt.Fprintf(os.Stdout, "ack %d\n", id)
+				err := killed.Done(strconv.FormatInt(id, 10))
 				out.Unlock()
 				if err != nil {
 					return

@@ -249,19 +249,25 @@ func TestSubscribersMayReadAndPanic(t *testing.T) {
 	})
 }
 
+// occupyReader keeps one reader busy until the test ends.
+func (r *rig) occupyReader(t *testing.T) {
+	t.Helper()
+	rows, err := r.query(t.Context(), `SELECT 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestCommitsNeedNoReader holds the only reader while another node's changes have to be read.
 func TestCommitsNeedNoReader(t *testing.T) {
 	eachURL(t, func(t *testing.T, url string) {
 		other, r := openRig(t, Options{URL: url}), openRig(t, Options{URL: url, Readers: 1})
-		rows, err := r.query(t.Context(), `SELECT 1`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-				t.Error(err)
-			}
-		}()
+		r.occupyReader(t)
 		other.commit(t, live(row(1, "a")))
 		r.commit(t, live(row(2, "b")))
 		if got := r.published(); len(got) != 2 || got[0].Pos != 1 || got[1].Pos != 2 {
@@ -275,15 +281,7 @@ func TestCommitsNeedNoReader(t *testing.T) {
 func TestAProcessWhoseReadersAreBusyHearsOfCommits(t *testing.T) {
 	eachURL(t, func(t *testing.T, url string) {
 		other, r := openRig(t, Options{URL: url}), openRig(t, Options{URL: url, Readers: 1})
-		rows, err := r.query(t.Context(), `SELECT 1`)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-				t.Error(err)
-			}
-		}()
+		r.occupyReader(t)
 		other.commit(t, live(row(1, "a")))
 		r.await(t, 1)
 	})

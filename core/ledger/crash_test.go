@@ -1,18 +1,16 @@
 package ledger_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 
 	"rempart/core/ledger"
+	"rempart/internal/testkit/killed"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 	"rempart/storage/storagetest"
@@ -29,7 +27,7 @@ func TestKilledLedgersKeepWhatTheyAcknowledged(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "ledger.key")
 		acknowledged := map[string]bool{}
 		for round := range 3 {
-			for _, dest := range runAndKill(t, url, file, 150) {
+			for _, dest := range killed.Child(t, "TestLedgerCrashChild", []string{crashURL + "=" + url, crashKey + "=" + file}, 150) {
 				acknowledged[strconv.Itoa(round)+dest] = true
 			}
 		}
@@ -50,34 +48,6 @@ func TestKilledLedgersKeepWhatTheyAcknowledged(t *testing.T) {
 	})
 }
 
-// runAndKill starts a process that records, kills it after some acknowledgements and gives them.
-func runAndKill(t *testing.T, url, key string, enough int) (dests []string) {
-	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^TestLedgerCrashChild$")
-	child.Env = append(os.Environ(), crashURL+"="+url, crashKey+"="+key)
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		dest, ok := strings.CutPrefix(lines.Text(), "ack ")
-		if !ok {
-			continue
-		}
-		if dests = append(dests, dest); len(dests) == enough {
-			_ = child.Process.Kill()
-		}
-	}
-	if err := child.Wait(); err == nil || len(dests) < enough {
-		t.Fatalf("the child ended by itself after %d records: %v", len(dests), err)
-	}
-	return dests
-}
-
 // TestLedgerCrashChild is the process that is killed. It begins anew with the same names each time.
 func TestLedgerCrashChild(t *testing.T) {
 	url := os.Getenv(crashURL)
@@ -92,7 +62,9 @@ func TestLedgerCrashChild(t *testing.T) {
 	for n := 0; ; n++ {
 		dest := fmt.Sprintf("d%d.example", n)
 		begin(t, s, intent(dest, "FR"))[0].End(ledger.Outcome{OK: true})
-		fmt.Println("ack " + dest)
+		if err := killed.Done(dest); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -1,18 +1,16 @@
 package media
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"rempart/internal/testkit/killed"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 	"rempart/storage/storagetest"
@@ -34,7 +32,10 @@ func TestKilledProcessesKeepWhatTheyAcknowledged(t *testing.T) {
 		dir := t.TempDir()
 		acknowledged := map[string]string{} // digest by id
 		for round := range kills {
-			uploadAndKill(t, url, dir, 20+round*7, acknowledged)
+			for _, upload := range killed.Child(t, "TestCrashChild", []string{crashURL + "=" + url, crashDir + "=" + dir}, 20+round*7) {
+				id, digest, _ := strings.Cut(upload, " ")
+				acknowledged[id] = digest
+			}
 			db := storagetest.Open(t, storage.Options{URL: url})
 			r := newRig(t, db, dir, nil)
 			r.ageAll()
@@ -53,33 +54,6 @@ func TestKilledProcessesKeepWhatTheyAcknowledged(t *testing.T) {
 func hexDigest(data []byte) string {
 	d := sha256.Sum256(data)
 	return hex.EncodeToString(d[:])
-}
-
-// uploadAndKill starts a process that uploads and kills it when it has acknowledged enough.
-func uploadAndKill(t *testing.T, url, dir string, enough int, acknowledged map[string]string) {
-	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^TestCrashChild$")
-	child.Env = append(os.Environ(), crashURL+"="+url, crashDir+"="+dir)
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	got := 0
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if f := strings.Fields(lines.Text()); len(f) == 4 && f[0] == "ack" && f[3] == "." { // else cut short by the kill
-			acknowledged[f[1]] = f[2]
-			if got++; got == enough {
-				_ = child.Process.Kill()
-			}
-		}
-	}
-	if err := child.Wait(); err == nil || got < enough {
-		t.Fatalf("the process ended by itself after %d uploads: %v", got, err)
-	}
 }
 
 // TestCrashChild uploads until it is killed. Every third file has content that others have too.
@@ -107,7 +81,10 @@ func TestCrashChild(t *testing.T) {
 					failed <- err
 					return
 				}
-				_, _ = io.WriteString(os.Stdout, fmt.Sprintf("ack %s %s .\n", a.ID, hexDigest(data)))
+				if err := killed.Done(a.ID + " " + hexDigest(data)); err != nil {
+					failed <- err
+					return
+				}
 			}
 		}()
 	}
