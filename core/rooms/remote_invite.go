@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -123,7 +122,7 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	if errs := s.opts.Peers.VerifyEvents(ctx, []*matrix.Event{e}); errs[0] != nil {
 		return nil, matrix.InvalidParam("The event is not signed as it must be.").Wrap(errs[0])
 	}
-	unproven := s.checkShown(ctx, v, id, stripped)
+	shown, unproven := s.credible(ctx, v, id, stripped)
 	if unproven != nil && !s.isIn(ctx, id) { // Why: where we are in the room nothing of what is shown is of use
 		return nil, unproven
 	}
@@ -157,7 +156,7 @@ func (s *Service) AcceptInvite(ctx context.Context, origin matrix.ServerName, ve
 	if m.Membership == storage.MemberJoin {
 		return nil, matrix.Forbidden("The user is in the room already.")
 	}
-	return signed, s.standOutside(ctx, r, signed, user, proper(stripped), []matrix.ServerName{origin})
+	return signed, s.standOutside(ctx, r, signed, user, proper(shown), []matrix.ServerName{origin})
 }
 
 // isIn reports whether users of ours are in a room.
@@ -170,43 +169,54 @@ func (s *Service) isIn(ctx context.Context, id matrix.RoomID) bool {
 	return err == nil && in
 }
 
-// checkShown checks what a room shows of itself where its id depends on it: the create event must be there, whole and signed, and whatever
-// else comes as a whole event must be one of the room. Why not all of it: Synapse (1.160) sends the rest stripped, and such a claim
-// is worth what it is in older rooms.
+// credible is what counts of what a room shows of itself. Where its id depends on the create event, that must be whole, of this room and
+// signed, as must be whatever else comes as a whole event; a create event without its proof is left out. Why not refused, with all that comes
+// stripped: Synapse (1.160) sends the rest so and Dendrite (0.15.2) everything, and such claims are worth what they are in older rooms (docs/adr/0021).
 // Spec: server-server-api/#put_matrixfederationv2inviteroomideventid (MSC4311)
-func (s *Service) checkShown(ctx context.Context, v *matrix.RoomVersion, id matrix.RoomID, shown []json.RawMessage) error {
+func (s *Service) credible(ctx context.Context, v *matrix.RoomVersion, id matrix.RoomID, shown []json.RawMessage) ([]json.RawMessage, error) {
 	if !v.RoomIDIsCreateHash {
-		return nil
+		return shown, nil
 	}
 	if len(shown) > maxStripped {
-		return matrix.TooLarge("The room shows too many events.")
+		return nil, matrix.TooLarge("The room shows too many events.")
 	}
-	whole := slices.DeleteFunc(slices.Clone(shown), isStripped)
+	var whole, out []json.RawMessage
+	for _, raw := range shown {
+		typ, stripped := strippedType(raw)
+		if !stripped {
+			whole = append(whole, raw)
+		}
+		if !stripped || typ != "m.room.create" {
+			out = append(out, raw)
+		}
+	}
 	events := parse(v, id, whole)
 	if len(events) != len(whole) {
-		return matrix.InvalidParam("Something in invite_room_state is no event of the room.")
-	}
-	if !slices.ContainsFunc(events, func(e *matrix.Event) bool { return e.ID == id.CreateEventID() }) {
-		return matrix.InvalidParam("The m.room.create event is missing from invite_room_state.")
+		return nil, matrix.InvalidParam("Something in invite_room_state is no event of the room.")
 	}
 	if good, _ := s.verified(ctx, events); len(good) != len(events) {
-		return matrix.InvalidParam("An event in invite_room_state is not signed as it must be.")
+		return nil, matrix.InvalidParam("An event in invite_room_state is not signed as it must be.")
 	}
-	return nil
+	return out, nil
 }
 
-// isStripped reports whether something is stripped state other than a create event: no more than the four keys of that.
-func isStripped(raw json.RawMessage) bool {
+// strippedType is the type of stripped state, and reports whether something is that: no more than four keys, and the time of a create event.
+// Spec: client-server-api/#stripped-state
+func strippedType(raw json.RawMessage) (typ string, stripped bool) {
 	var e map[string]json.RawMessage
-	if matrix.Decode(raw, &e) != nil || len(e) != 4 {
-		return false
+	if matrix.Decode(raw, &e) != nil || matrix.Decode(e["type"], &typ) != nil {
+		return "", false
+	}
+	keys := 4
+	if _, timed := e["origin_server_ts"]; timed && typ == "m.room.create" {
+		keys++
 	}
 	for _, key := range []string{"type", "state_key", "sender", "content"} {
 		if _, ok := e[key]; !ok {
-			return false
+			return typ, false
 		}
 	}
-	return string(e["type"]) != `"m.room.create"`
+	return typ, len(e) == keys
 }
 
 // checkInvite refuses what is no invitation of a user of ours.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"rempart/core/rooms"
@@ -77,28 +79,99 @@ func TestWhoDoesNotKnowTimesIsAskedWhatIsNew(t *testing.T) {
 	}
 }
 
-// An invitation that shows nothing of a room is refused where its id must be proven, unless the invited server is in the room itself.
-func TestInvitationsThatShowNothing(t *testing.T) {
+// An invitation into a room whose id is the hash of its create event is taken with a create event that proves it, and without any, which shows
+// nothing of who made the room then. What is forged is refused, unless the invited server is in the room itself.
+func TestWhatInvitationsShowOfHashedRooms(t *testing.T) {
 	w := &wire{}
 	a, d := w.server(t, home, sqliteURL(t)), w.server(t, there, sqliteURL(t))
 	a.account(t, alice)
 	d.account(t, dora)
-	erik := matrix.UserID("@erik:" + string(there))
-	d.account(t, erik)
-	room := a.publicRoom(t, "12")
-	key := string(erik)
-	e := a.must(t, room, rooms.Draft{Sender: alice, Type: "m.room.topic", StateKey: new(string), Content: json.RawMessage(`{"topic":"x"}`)})[0]
+	room, other := a.publicRoom(t, "12"), a.publicRoom(t, "12")
+	create := func(r *rooms.Room) json.RawMessage {
+		e, err := a.rooms.Event(t.Context(), r, alice, r.ID().CreateEventID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return json.RawMessage(e.JSON)
+	}
+	var forged map[string]any
+	if err := json.Unmarshal(create(room), &forged); err != nil {
+		t.Fatal(err)
+	}
+	forged["signatures"] = object{string(home): object{"ed25519:1": "AAAA"}}
+	claim := func(typ string, more object) json.RawMessage {
+		e := object{"type": typ, "state_key": "", "sender": "@mallory:" + string(home), "content": object{"name": "Hall"}}
+		maps.Copy(e, more)
+		raw, _ := json.Marshal(e)
+		return raw
+	}
+	tampered, _ := json.Marshal(forged)
+	topic := a.must(t, room, rooms.Draft{Sender: alice, Type: "m.room.topic", StateKey: new(string), Content: json.RawMessage(`{"topic":"x"}`)})[0]
 	m := &remote{t: t, r: a, room: room, key: w.keys[home]}
-	invite := m.on(e.After(), rooms.Draft{Sender: alice, Type: "m.room.member", StateKey: &key, Content: json.RawMessage(`{"membership":"invite"}`)}, e.Event)
-	accept := func() error {
-		_, err := d.rooms.AcceptInvite(t.Context(), home, "12", room.ID(), invite.ID, json.RawMessage(invite.JSON), nil)
+	invite := func(user matrix.UserID, shown []json.RawMessage) error {
+		key := string(user)
+		e := m.on(topic.After(), rooms.Draft{Sender: alice, Type: "m.room.member", StateKey: &key, Content: json.RawMessage(`{"membership":"invite"}`)}, topic.Event)
+		_, err := d.rooms.AcceptInvite(t.Context(), home, "12", room.ID(), e.ID, json.RawMessage(e.JSON), shown)
 		return err
 	}
-	if err := accept(); !matrix.HasCode(err, matrix.CodeInvalidParam) {
-		t.Errorf("from outside: %v", err)
+	asked := 0
+	for what, c := range map[string]struct {
+		shown []json.RawMessage
+		types []string // nil: refused
+	}{
+		"nothing":                {nil, []string{}},
+		"proof":                  {[]json.RawMessage{create(room), claim("m.room.name", nil)}, []string{"m.room.create", "m.room.name"}},
+		"claims":                 {[]json.RawMessage{claim("m.room.create", nil), claim("m.room.name", nil)}, []string{"m.room.name"}},
+		"a claim with its time":  {[]json.RawMessage{claim("m.room.create", object{"origin_server_ts": 1}), claim("m.room.name", nil)}, []string{"m.room.name"}},
+		"another room's":         {[]json.RawMessage{create(other)}, nil},
+		"no good signature":      {[]json.RawMessage{tampered}, nil},
+		"half an event":          {[]json.RawMessage{claim("m.room.create", object{"depth": 1})}, nil},
+		"half an event, no name": {[]json.RawMessage{create(room), claim("m.room.name", object{"depth": 1})}, nil},
+	} {
+		asked++
+		user := matrix.UserID("@erik" + strconv.Itoa(asked) + ":" + string(there))
+		d.account(t, user)
+		err := invite(user, c.shown)
+		if c.types == nil {
+			if !matrix.HasCode(err, matrix.CodeInvalidParam) {
+				t.Errorf("%s: %v", what, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if types := d.shownTo(t, room.ID(), user); !slices.Equal(types, c.types) {
+			t.Errorf("%s: shows %v", what, types)
+		}
 	}
 	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
-	if err := accept(); err != nil {
+	frida := matrix.UserID("@frida:" + string(there))
+	d.account(t, frida)
+	if err := invite(frida, []json.RawMessage{create(other)}); err != nil {
 		t.Errorf("from inside: %v", err)
 	}
+}
+
+// shownTo are the types of what a room that is elsewhere shows to somebody.
+func (r *rig) shownTo(t *testing.T, id matrix.RoomID, user matrix.UserID) []string {
+	t.Helper()
+	m, err := r.rooms.Standing(t.Context(), r.known(t, id), user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := r.rooms.Outside(t.Context(), &m)
+	var list []struct{ Type string }
+	if err == nil {
+		err = json.Unmarshal(raw, &list)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := []string{}
+	for _, e := range list {
+		types = append(types, e.Type)
+	}
+	return types
 }
