@@ -68,9 +68,9 @@ func (db *DB) CountAppserviceOutbox(ctx context.Context, number, after int64, li
 	return n, nil
 }
 
-// PruneAppserviceOutbox forgets what everybody has been told: all up to a position.
-func PruneAppserviceOutbox(upto int64) Guard {
-	return Guard{sql: `DELETE FROM appservice_outbox WHERE pos <= $1`, args: []any{upto}, want: anyRows}
+// PruneAppserviceOutbox forgets what everybody has been told, all up to a position, in bites. It stops after some, and says whether it is done.
+func (db *DB) PruneAppserviceOutbox(ctx context.Context, upto int64) (bool, error) {
+	return db.eat(ctx, bite{table: "appservice_outbox", column: "pos"}, upto, bitesAtOnce)
 }
 
 // AppserviceCursor is how far an application service has been told.

@@ -29,8 +29,9 @@ func (db *DB) FindPositionByTime(ctx context.Context, room, ts int64) (int64, er
 // FindDepthByTime is about the depth before which a room's events from before our stream are older than a time.
 func (db *DB) FindDepthByTime(ctx context.Context, room, ts int64) (int64, error) {
 	var last int64
-	err := db.row(ctx, `SELECT COALESCE(MAX(depth), 0) FROM events WHERE room = $1 AND pos = 0 AND (flags & $2) = 0`, []any{room, hiddenFlags}, &last)
-	if err != nil {
+	err := db.row(ctx, `SELECT depth FROM events WHERE room = $1 AND pos = 0 AND (flags & $2) = 0 ORDER BY depth DESC, nid DESC LIMIT 1`,
+		[]any{room, hiddenFlags}, &last)
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, err
 	}
 	first := int64(0)

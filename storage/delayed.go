@@ -91,14 +91,17 @@ func LeaseDelayed(now, until int64, limit int, into *[]Delayed) Guard {
 		}}
 }
 
-// PruneDelayed forgets delayed events that ended before an instant, and all but the newest keep of each user.
-func PruneDelayed(before, keep int64) []Guard {
-	const old = `SELECT nid FROM (SELECT nid, finalised, ROW_NUMBER() OVER (PARTITION BY usr ORDER BY finalised DESC) AS n
-		FROM delayed_events WHERE finalised > 0) x WHERE finalised < $1 OR n > $2`
-	return []Guard{
-		{sql: `DELETE FROM delayed_sent WHERE delayed IN (` + old + `)`, args: []any{before, keep}, want: anyRows},
-		{sql: `DELETE FROM delayed_events WHERE nid IN (` + old + `)`, args: []any{before, keep}, want: anyRows},
+// PruneDelayed forgets delayed events that ended before an instant, and all but the newest keep of each user, in bites.
+func (db *DB) PruneDelayed(ctx context.Context, before, keep int64) error {
+	old, err := db.numbers(ctx, `SELECT nid FROM (SELECT nid, finalised, ROW_NUMBER() OVER (PARTITION BY usr ORDER BY finalised DESC) AS n
+		FROM delayed_events WHERE finalised > 0) x WHERE finalised < $1 OR n > $2`, before, keep)
+	if err == nil {
+		err = db.eatEach(ctx, `DELETE FROM delayed_sent WHERE delayed IN`, old)
 	}
+	if err == nil {
+		err = db.eatEach(ctx, `DELETE FROM delayed_events WHERE nid IN`, old)
+	}
+	return err
 }
 
 const delayedColumns = `nid, id, usr, room, type, skeyed, skey, content, sticky, delay, scheduled, due, since, lease, finalised, error`

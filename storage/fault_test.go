@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"strings"
 	"sync/atomic"
 )
 
 // faults makes commits fail: the answer is lost before or after the commit took effect.
 type faults struct {
 	before, after atomic.Int64 // how many commits are still to fail
+	deleted       atomic.Int64 // the most rows that a statement has deleted
 }
 
 var errFault = errors.New("injected fault")
@@ -91,5 +93,11 @@ type faultyStmt struct {
 }
 
 func (s *faultyStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.c.around(s.text, func() (driver.Result, error) { return s.fullStmt.ExecContext(ctx, args) })
+	res, err := s.c.around(s.text, func() (driver.Result, error) { return s.fullStmt.ExecContext(ctx, args) })
+	if err == nil && strings.HasPrefix(s.text, "DELETE") {
+		if n, _ := res.RowsAffected(); n > s.c.f.deleted.Load() {
+			s.c.f.deleted.Store(n)
+		}
+	}
+	return res, err
 }

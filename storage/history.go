@@ -22,13 +22,13 @@ func (db *DB) ListLiveAfter(ctx context.Context, room, after, upto int64, limit 
 
 // ListHistoryBefore lists events from before our stream that stand at or before (depth, nid) in room order, newest first.
 func (db *DB) ListHistoryBefore(ctx context.Context, room, depth, nid int64, limit int) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND (depth < $2 OR (depth = $2 AND nid <= $3))
+	return db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND (depth, nid) <= ($2, $3)
 		AND (flags & $4) = 0 ORDER BY depth DESC, nid DESC LIMIT $5`, room, depth, nid, hiddenFlags, int64(limit))
 }
 
 // ListHistoryAfter lists events from before our stream that stand behind (depth, nid) in room order, oldest first.
 func (db *DB) ListHistoryAfter(ctx context.Context, room, depth, nid int64, limit int) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND (depth > $2 OR (depth = $2 AND nid > $3))
+	return db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND (depth, nid) > ($2, $3)
 		AND (flags & $4) = 0 ORDER BY depth, nid LIMIT $5`, room, depth, nid, hiddenFlags, int64(limit))
 }
 

@@ -62,10 +62,12 @@ func (db *DB) FindDeviceKeys(ctx context.Context, user int64, device matrix.Devi
 
 // ListDeviceListChanges lists the users, of those who share a room with a user and himself, whose device list changed in
 // (after, upto].
+// Why CROSS JOIN: SQLite would go through all rooms of the one user for each of the others; so it goes through those of the other, whom it
+// need not look for again.
 func (db *DB) ListDeviceListChanges(ctx context.Context, user, after, upto int64) ([]int64, error) {
 	return db.numbers(ctx, `SELECT l.usr FROM device_lists l WHERE l.pos > $2 AND l.pos <= $3 AND (l.usr = $1 OR EXISTS (
-			SELECT 1 FROM memberships a JOIN memberships b ON b.usr = l.usr AND b.room = a.room
-			WHERE a.usr = $1 AND a.membership = 1 AND b.membership = 1))
+			SELECT 1 FROM memberships b CROSS JOIN memberships a
+			WHERE b.usr = l.usr AND b.membership = 1 AND a.usr = $1 AND a.room = b.room AND a.membership = 1))
 		ORDER BY l.usr`, user, after, upto)
 }
 

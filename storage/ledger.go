@@ -112,9 +112,34 @@ func (db *DB) ListLedgerBlocks(ctx context.Context, key []byte) ([]int64, error)
 	return out, err
 }
 
-// DeleteLedgerIndex forgets what stood in the blocks before one.
-func DeleteLedgerIndex(before int64) Guard {
-	return Guard{sql: `DELETE FROM ledger_index WHERE block < $1`, args: []any{before}, want: anyRows}
+// PruneLedgerIndex forgets what stood in the blocks before one, in bites along the key.
+// Why along the key: an index over blocks would cost every record something.
+func (db *DB) PruneLedgerIndex(ctx context.Context, before int64) error {
+	for last, block := []byte{}, int64(-1); ; {
+		old, n := 0, 0
+		first, at := last, block
+		err := db.each(ctx, `SELECT key, block FROM ledger_index WHERE (key, block) > ($1, $2) ORDER BY key, block LIMIT $3`,
+			[]any{last, block, int64(prunePiece)}, func(r *sql.Rows) error {
+				var key []byte
+				err := r.Scan(&key, &block)
+				if last, n = key, n+1; block < before {
+					old++
+				}
+				return err
+			})
+		if err != nil || n == 0 {
+			return err
+		}
+		if old == 0 {
+			continue
+		}
+		c := &Change{}
+		c.Guard(Guard{sql: `DELETE FROM ledger_index WHERE (key, block) > ($1, $2) AND (key, block) <= ($3, $4) AND block < $5`,
+			args: []any{first, at, last, block, before}, want: anyRows})
+		if err := db.Commit(ctx, c); err != nil {
+			return err
+		}
+	}
 }
 
 // FindLedgerUnsealed gives the number of the first record whose contents are there; ErrNotFound when there is none.

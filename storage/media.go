@@ -72,10 +72,11 @@ func FillMedia(m Media) Guard {
 		args: []any{string(m.Origin), m.ID, int64(m.State), m.Digest, m.Size, m.Type, m.Name, m.Created}, want: 1}
 }
 
-// LimitPendingMedia fails when a user has that many addresses without content.
-func LimitPendingMedia(user, now int64, limit int) Guard {
-	return Guard{sql: `SELECT 1 FROM (SELECT COUNT(*) AS n FROM media WHERE usr = $1 AND state = 0 AND expires > $2) p WHERE p.n < $3`,
-		args: []any{user, now, int64(limit)}, want: 1}
+// LimitPendingMedia fails when a user has that many addresses without content that were made since an instant, the only ones that may
+// still be filled. Why since: the index is by user and time, and the writer would go through all that he ever uploaded.
+func LimitPendingMedia(user, now, since int64, limit int) Guard {
+	return Guard{sql: `SELECT 1 FROM (SELECT COUNT(*) AS n FROM media WHERE usr = $1 AND created >= $4 AND state = 0 AND expires > $2) p WHERE p.n < $3`,
+		args: []any{user, now, int64(limit), since}, want: 1}
 }
 
 // UseMediaQuota adds to what an account has uploaded; it fails when that would pass the quota. The first use of an
@@ -112,13 +113,13 @@ func SettleMedia(m Media, state MediaState) Guard {
 
 // ListHeldMedia lists media that waits for the scanner, after an address ("" for the first), in the order of addresses.
 func (db *DB) ListHeldMedia(ctx context.Context, after Media, limit int) ([]Media, error) {
-	return db.listMedia(ctx, `SELECT `+mediaColumns+` FROM media WHERE state = 2 AND (origin > $1 OR origin = $1 AND id > $2)
+	return db.listMedia(ctx, `SELECT `+mediaColumns+` FROM media WHERE state = 2 AND (origin, id) > ($1, $2)
 		ORDER BY origin, id LIMIT $3`, string(after.Origin), after.ID, int64(limit))
 }
 
-// DeleteExpiredMedia forgets addresses that nobody filled in time.
-func DeleteExpiredMedia(now int64) Guard {
-	return Guard{sql: `DELETE FROM media WHERE state = 0 AND expires <= $1`, args: []any{now}, want: anyRows}
+// PruneExpiredMedia forgets addresses that nobody filled in time, in bites.
+func (db *DB) PruneExpiredMedia(ctx context.Context, now int64) error {
+	return db.eatAll(ctx, now, bite{table: "media", column: "expires", where: "state = 0 AND "})
 }
 
 func (db *DB) listMedia(ctx context.Context, text string, args ...any) ([]Media, error) {

@@ -104,7 +104,7 @@ func (c *Change) Post(r *OutboxRow) {
 func (db *DB) ListOutbox(ctx context.Context, after, afterPart, upto int64, limit int) ([]*OutboxRow, error) {
 	var out []*OutboxRow
 	err := db.each(ctx, `SELECT pos, part, event, room, origin, targets, extra, edu, body FROM outbox
-		WHERE (pos > $1 OR pos = $1 AND part > $2) AND pos <= $3 ORDER BY pos, part LIMIT $4`,
+		WHERE (pos, part) > ($1, $2) AND pos <= $3 ORDER BY pos, part LIMIT $4`,
 		[]any{after, afterPart, upto, int64(limit)}, func(r *sql.Rows) error {
 			o := &OutboxRow{}
 			err := r.Scan(&o.Pos, &o.Part, &o.Event, &o.Room, &o.Origin, &o.targets, &o.Extra, &o.EDU, &o.Body)
@@ -132,9 +132,9 @@ func (db *DB) FindServerSet(ctx context.Context, id string) (*ServerSet, error) 
 	return s, nil
 }
 
-// PruneOutbox forgets what everybody has been told: all up to a position.
-func PruneOutbox(upto int64) Guard {
-	return Guard{sql: `DELETE FROM outbox WHERE pos <= $1`, args: []any{upto}, want: anyRows}
+// PruneOutbox forgets what everybody has been told, all up to a position, in bites. It stops after some, and says whether it is done.
+func (db *DB) PruneOutbox(ctx context.Context, upto int64) (bool, error) {
+	return db.eat(ctx, bite{table: "outbox", column: "pos"}, upto, bitesAtOnce)
 }
 
 // ListRoomServers counts the members of a room by their server.

@@ -38,13 +38,13 @@ func DeletePersonTokens(user int64, purpose string) Guard {
 	return Guard{sql: `DELETE FROM person_tokens WHERE usr = $1 AND purpose = $2`, args: []any{user, purpose}, want: anyRows}
 }
 
-// DeleteExpired forgets proofs and tokens that ended before now, and refresh tokens spent before an instant.
-func DeleteExpired(now, spentBefore int64) []Guard {
-	return []Guard{
-		{sql: `DELETE FROM email_proofs WHERE expires <= $1`, args: []any{now}, want: anyRows},
-		{sql: `DELETE FROM person_tokens WHERE expires <= $1`, args: []any{now}, want: anyRows},
-		{sql: `DELETE FROM spent_refresh WHERE spent <= $1`, args: []any{spentBefore}, want: anyRows},
+// PruneExpired forgets proofs and tokens that ended before now, and refresh tokens spent before an instant, in bites.
+func (db *DB) PruneExpired(ctx context.Context, now, spentBefore int64) error {
+	err := db.eatAll(ctx, now, bite{table: "email_proofs", column: "expires"}, bite{table: "person_tokens", column: "expires"})
+	if err != nil {
+		return err
 	}
+	return db.eatAll(ctx, spentBefore, bite{table: "spent_refresh", column: "spent"})
 }
 
 // AcceptedTermsRow notes that a user accepted a document.

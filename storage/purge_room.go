@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"rempart/internal/matrix"
@@ -41,13 +42,22 @@ func (db *DB) FindGoneRoom(ctx context.Context, nid int64) (id matrix.RoomID, er
 	return id, err
 }
 
-// DeleteGoneRooms forgets rooms that were removed before a time, and who was in them.
-func DeleteGoneRooms(before int64) []Guard {
-	return []Guard{
-		{sql: `DELETE FROM memberships WHERE room IN (SELECT nid FROM gone_rooms WHERE ts < $1)`, args: []any{before}, want: anyRows},
-		{sql: `DELETE FROM gone_rooms WHERE ts < $1`, args: []any{before}, want: anyRows},
+// PruneGoneRooms forgets rooms that were removed before a time, and who was in them, in bites.
+func (db *DB) PruneGoneRooms(ctx context.Context, before int64) error {
+	gone, err := db.numbers(ctx, `SELECT nid FROM gone_rooms WHERE ts < $1`, before)
+	if err != nil {
+		return err
 	}
+	for _, room := range gone {
+		if err := db.eatRoom(ctx, "memberships", "membership", "usr", room); err != nil {
+			return err
+		}
+	}
+	return db.eatEach(ctx, `DELETE FROM gone_rooms WHERE nid IN`, gone)
 }
+
+// historyBaseSQL is [historyBase] as statements write it.
+const historyBaseSQL = `(-4611686018427387904)`
 
 // PurgeRoom deletes all that is left of a room, in pieces; done is called after each. It may be repeated.
 func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) error {
@@ -60,11 +70,13 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 			break
 		}
 		c := &Change{}
-		for _, text := range []string{
-			`DELETE FROM event_json WHERE nid IN`, `DELETE FROM transactions WHERE event IN`, `DELETE FROM relations WHERE event IN`,
-			`DELETE FROM appservice_outbox WHERE event IN`, `DELETE FROM delayed_sent WHERE event IN`, `DELETE FROM events WHERE nid IN`,
+		for _, d := range []struct{ text, after string }{
+			{`DELETE FROM event_json WHERE nid IN`, ``}, {`DELETE FROM transactions WHERE event IN`, ``}, {`DELETE FROM relations WHERE event IN`, ``},
+			{`DELETE FROM appservice_outbox WHERE (pos, event) IN (SELECT pos, nid FROM events WHERE nid IN`, `)`},
+			{`DELETE FROM search_docs WHERE id IN (SELECT CASE WHEN pos > 0 THEN pos ELSE nid + ` + historyBaseSQL + ` END FROM events WHERE nid IN`, `)`},
+			{`DELETE FROM delayed_sent WHERE event IN`, ``}, {`DELETE FROM events WHERE nid IN`, ``},
 		} {
-			sql, args := db.inList(text, nids, ``, nil)
+			sql, args := db.inList(d.text, nids, d.after, nil)
 			c.Guard(Guard{sql: sql, args: args, want: anyRows})
 		}
 		if err := db.Commit(ctx, c); err != nil {
@@ -74,14 +86,38 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 			return err
 		}
 	}
-	c := &Change{}
-	for _, table := range []string{
-		"search_docs", "state_rows", "checkpoints", "branches", "chain_links", "pending_redactions", "receipts", "push_hits",
-		"account_data", "outbox", "relations", "state_floors", "network_rooms", "thread_subscriptions", "sticky_events", "sticky_waiting",
-		"state_resets",
+	for _, t := range []struct{ table, first, second string }{
+		{"state_rows", "branch", "skey"}, {"checkpoints", "branch", "seq"}, {"branches", "branch", "base_branch"}, {"chain_links", "chain", "seq"},
+		{"pending_redactions", "target", "redaction"}, {"receipts", "usr", "type"}, {"push_hits", "pos", "usr"}, {"sticky_events", "pos", "event"},
+		{"sticky_waiting", "sender", "event"}, {"state_resets", "pos", "state_key"}, {"state_floors", "seq", "seq"},
 	} {
-		c.Guard(Guard{sql: `DELETE FROM ` + table + ` WHERE room = $1`, args: []any{room}, want: anyRows})
+		if err := db.eatRoom(ctx, t.table, t.first, t.second, room); err != nil {
+			return err
+		}
 	}
-	c.Guard(Guard{sql: `DELETE FROM memberships WHERE room = $1 AND usr NOT IN (SELECT nid FROM users)`, args: []any{room}, want: anyRows})
-	return db.Commit(ctx, c)
+	strangers, err := db.numbers(ctx, `SELECT m.usr FROM memberships m WHERE m.room = $1 AND NOT EXISTS (SELECT 1 FROM users u WHERE u.nid = m.usr)`, room)
+	if err == nil {
+		err = db.eatEach(ctx, `DELETE FROM memberships WHERE room = $1 AND usr IN`, strangers, room)
+	}
+	if err != nil {
+		return err
+	}
+	return db.purgeByReader(ctx, room)
+}
+
+// purgeByReader deletes a room's rows of tables that have no index by room. Why a reader looks for them: the writer would be held while
+// it walks all rows of the installation.
+func (db *DB) purgeByReader(ctx context.Context, room int64) error {
+	for _, t := range []struct{ table, key string }{
+		{"account_data", "usr"}, {"outbox", "pos"}, {"relations", "target"}, {"network_rooms", "room"}, {"thread_subscriptions", "usr"},
+	} {
+		keys, err := db.numbers(ctx, `SELECT DISTINCT `+t.key+` FROM `+t.table+` WHERE room = $1`, room)
+		if err == nil {
+			err = db.eatEach(ctx, `DELETE FROM `+t.table+` WHERE room = $1 AND `+t.key+` IN`, keys, room)
+		}
+		if err != nil {
+			return fmt.Errorf("purge %s: %w", t.table, err)
+		}
+	}
+	return nil
 }

@@ -124,9 +124,13 @@ func (r *PusherProgressRow) args(dst []any) []any {
 	return append(dst, r.Pusher, r.Behind, r.Since, r.Retry, r.Success, r.Reason)
 }
 
-// PrunePusherProgress is the guard that forgets the places of pushers that are gone.
-func PrunePusherProgress() Guard {
-	return Guard{sql: `DELETE FROM pusher_progress WHERE pusher NOT IN (SELECT nid FROM pushers)`, want: anyRows}
+// PrunePusherProgress forgets the places of pushers that are gone. Numbers are never given again, so that none of them comes back.
+func (db *DB) PrunePusherProgress(ctx context.Context) error {
+	gone, err := db.numbers(ctx, `SELECT g.pusher FROM pusher_progress g WHERE NOT EXISTS (SELECT 1 FROM pushers p WHERE p.nid = g.pusher)`)
+	if err != nil {
+		return err
+	}
+	return db.eatEach(ctx, `DELETE FROM pusher_progress WHERE pusher IN`, gone)
 }
 
 // PushCursorRow moves the common cursor.

@@ -94,10 +94,11 @@ type PushRules struct {
 }
 
 // ListPushRules lists the push rules and ignored users of all users who have set any.
+// Why CROSS JOIN: SQLite would walk all account data of the installation; so it goes from user to user.
 func (db *DB) ListPushRules(ctx context.Context) ([]PushRules, error) {
 	var out []PushRules
-	err := db.each(ctx, `SELECT a.usr, a.type, a.content FROM users u JOIN account_data a ON a.usr = u.nid AND a.room = 0
-		WHERE a.type = $1 OR a.type = $2`, []any{"m.push_rules", "m.ignored_user_list"}, func(r *sql.Rows) error {
+	err := db.each(ctx, `SELECT a.usr, a.type, a.content FROM users u CROSS JOIN account_data a
+		WHERE a.usr = u.nid AND a.room = 0 AND a.type IN ($1, $2)`, []any{"m.push_rules", "m.ignored_user_list"}, func(r *sql.Rows) error {
 		var p PushRules
 		err := r.Scan(&p.User, &p.Type, &p.Content)
 		out = append(out, p)

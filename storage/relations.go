@@ -76,6 +76,7 @@ type Thread struct{ Target, Last int64 }
 
 // ListThreads lists a room's threads whose last event stands before a position, newest first. own, unless 0, asks for
 // threads in which that user wrote or whose root is his.
+// Why "room + 0": SQLite would look for the root among all events of the room, for each event of each thread.
 func (db *DB) ListThreads(ctx context.Context, room, before, own int64, limit int) ([]Thread, error) {
 	if before == 0 {
 		before = math.MaxInt64
@@ -83,7 +84,7 @@ func (db *DB) ListThreads(ctx context.Context, room, before, own int64, limit in
 	var out []Thread
 	err := db.each(ctx, `SELECT t.target, MAX(t.pos) AS last FROM relations t WHERE t.room = $1 AND t.rel_type = 'm.thread'
 		AND ($2 = 0 OR EXISTS (SELECT 1 FROM relations o WHERE o.target = t.target AND o.rel_type = 'm.thread' AND o.sender = $2)
-			OR EXISTS (SELECT 1 FROM events e WHERE e.id_hash = t.target AND e.room = $1 AND e.sender = $2))
+			OR EXISTS (SELECT 1 FROM events e WHERE e.id_hash = t.target AND e.room + 0 = $1 AND e.sender = $2))
 		GROUP BY t.target HAVING MAX(t.pos) < $3 ORDER BY last DESC LIMIT $4`,
 		[]any{room, own, before, int64(limit)}, func(r *sql.Rows) error {
 			var t Thread

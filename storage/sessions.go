@@ -64,11 +64,12 @@ func (db *DB) FindLoginByRefresh(ctx context.Context, refreshHash []byte) (Login
 }
 
 // DeleteSuccessors ends the sessions that a session was refreshed to, but one (0: all).
+// Why "parent <> 0": the index holds those alone, and without the words the engine walks all sessions.
 func DeleteSuccessors(parent, except int64) []Guard {
 	args := []any{parent, except}
 	return []Guard{
-		{sql: `DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE parent = $1 AND nid <> $2)`, args: args, want: anyRows},
-		{sql: `DELETE FROM sessions WHERE parent = $1 AND nid <> $2`, args: args, want: anyRows},
+		{sql: `DELETE FROM session_seen WHERE session IN (SELECT nid FROM sessions WHERE parent = $1 AND parent <> 0 AND nid <> $2)`, args: args, want: anyRows},
+		{sql: `DELETE FROM sessions WHERE parent = $1 AND parent <> 0 AND nid <> $2`, args: args, want: anyRows},
 	}
 }
 

@@ -33,9 +33,9 @@ func SaveSliding(c SlidingConnection, life int64, body []byte, now int64) Guard 
 		args: []any{c.User, c.Device, c.Conn, life, body, now}, want: anyRows}
 }
 
-// ExpireSliding forgets the connections that were last used before a time.
-func ExpireSliding(before int64) Guard {
-	return Guard{sql: `DELETE FROM sliding_connections WHERE used < $1`, args: []any{before}, want: anyRows}
+// ExpireSliding forgets the connections that were last used before a time, in bites.
+func (db *DB) ExpireSliding(ctx context.Context, before int64) error {
+	return db.eatAll(ctx, before-1, bite{table: "sliding_connections", column: "used"})
 }
 
 // FindSliding reads a connection; ErrNotFound when there is none.

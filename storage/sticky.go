@@ -54,10 +54,12 @@ func (db *DB) eachRoomUntil(ctx context.Context, query string, now int64, fn fun
 	})
 }
 
-// PruneSticky forgets which events stuck, or might have, until an instant.
-func PruneSticky(now int64) []Guard {
-	return []Guard{
-		{sql: `DELETE FROM sticky_events WHERE expires <= $1`, args: []any{now}, want: anyRows},
-		{sql: `DELETE FROM sticky_waiting WHERE expires <= $1`, args: []any{now}, want: anyRows},
+// PruneSticky forgets which events stuck, in bites, or might have, until an instant.
+func (db *DB) PruneSticky(ctx context.Context, now int64) error {
+	if err := db.eatAll(ctx, now, bite{table: "sticky_events", column: "expires"}); err != nil {
+		return err
 	}
+	c := &Change{}
+	c.Guard(Guard{sql: `DELETE FROM sticky_waiting WHERE expires <= $1`, args: []any{now}, want: anyRows})
+	return db.Commit(ctx, c)
 }

@@ -25,7 +25,7 @@ func DeleteUIASession(id string) Guard {
 	return Guard{sql: `DELETE FROM uia_sessions WHERE id = $1`, args: []any{id}, want: 1}
 }
 
-// DeleteOldUIASessions forgets those begun before an instant.
-func DeleteOldUIASessions(before int64) Guard {
-	return Guard{sql: `DELETE FROM uia_sessions WHERE created < $1`, args: []any{before}, want: anyRows}
+// PruneUIASessions forgets those begun before an instant, in bites.
+func (db *DB) PruneUIASessions(ctx context.Context, before int64) error {
+	return db.eatAll(ctx, before-1, bite{table: "uia_sessions", column: "created"})
 }

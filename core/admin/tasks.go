@@ -176,8 +176,10 @@ func (s *Service) doJob(ctx context.Context, j storage.Job) error {
 	}
 	c.Add(&storage.AdminTaskRow{AdminTask: t.AdminTask})
 	c.Guard(storage.DeleteJob(j.NID), storage.DeleteAdminTasks(s.Clock().Add(-taskKept).UnixMilli()))
-	c.Guard(storage.DeleteGoneRooms(s.Clock().Add(-goneKept).UnixMilli())...)
-	return s.DB.Commit(ctx, c)
+	if err := s.DB.Commit(ctx, c); err != nil {
+		return err
+	}
+	return s.DB.PruneGoneRooms(ctx, s.Clock().Add(-goneKept).UnixMilli())
 }
 
 func (t *task) run(ctx context.Context) error {

@@ -208,10 +208,8 @@ func standing(u storage.User) error {
 
 // prune forgets what has been over for long, and which events have stopped to stick.
 func (s *Service) prune(ctx context.Context) {
-	change := &storage.Change{}
-	change.Guard(storage.PruneDelayed(s.Clock().Add(-keepFor).UnixMilli(), keepMost)...)
-	change.Guard(storage.PruneSticky(s.nowMS())...)
-	if err := s.DB.Commit(ctx, change); err != nil && ctx.Err() == nil {
+	err := errors.Join(s.DB.PruneDelayed(ctx, s.Clock().Add(-keepFor).UnixMilli(), keepMost), s.DB.PruneSticky(ctx, s.nowMS()))
+	if err != nil && ctx.Err() == nil {
 		s.Log.Error("forget delayed events", "error", err)
 	}
 }

@@ -11,14 +11,18 @@ import (
 	"rempart/storage"
 )
 
-// maxSealed bounds how many blocks one Change seals away.
-const maxSealed = 64
+// maxSealed bounds how many blocks one Change seals away: 1,024 records, so that nobody waits long behind it.
+const maxSealed = 4
 
 // Seal takes the contents of the records away that are older than an instant, in whole blocks. What stays proves that they were there:
 // the hash of each block, the checkpoints, and a record of the sealing.
 func (s *Service) Seal(ctx context.Context, before time.Time) error {
-	for {
+	for sealed := int64(0); ; {
 		from, upto, err := s.sealable(ctx, before.UnixMilli())
+		if err == nil && from >= upto && sealed > 0 {
+			// Why last: the index is walked as a whole. What it says of blocks that are sealed leads nowhere.
+			return s.db.PruneLedgerIndex(ctx, sealed/blockSize)
+		}
 		if err != nil || from >= upto {
 			return err
 		}
@@ -29,6 +33,7 @@ func (s *Service) Seal(ctx context.Context, before time.Time) error {
 		if err := s.append(ctx, g); err != nil {
 			return err
 		}
+		sealed = upto
 	}
 }
 
@@ -55,7 +60,7 @@ func (s *Service) sealable(ctx context.Context, before int64) (from, upto int64,
 // sealing makes what seals some blocks away.
 func (s *Service) sealing(ctx context.Context, from, upto int64) (*group, error) {
 	e := &entry{rec: Record{Kind: Sealed, From: from, To: upto}}
-	g := &group{entries: []*entry{e}, seal: []storage.Guard{storage.DeleteLedgerRecords(from, upto), storage.DeleteLedgerIndex(upto / blockSize)}}
+	g := &group{entries: []*entry{e}, seal: []storage.Guard{storage.DeleteLedgerRecords(from, upto)}}
 	err := s.db.EachLedgerRecord(ctx, from, upto, func(l storage.LedgerRecord) error {
 		if e.rec.Count = l.TS; l.N%blockSize != blockSize-1 {
 			return nil

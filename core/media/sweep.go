@@ -31,9 +31,7 @@ func (s *Service) sweepRegularly() {
 // Sweep removes addresses that were never filled, and files to which nothing refers with their thumbnails. It answers
 // how many files went. Files that are younger than an hour stay, since an upload may be about to name them.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
-	change := &storage.Change{}
-	change.Guard(storage.DeleteExpiredMedia(s.nowMS()))
-	if err := s.DB.Commit(ctx, change); err != nil {
+	if err := s.DB.PruneExpiredMedia(ctx, s.nowMS()); err != nil {
 		return 0, fmt.Errorf("forget expired media: %w", err)
 	}
 	before := s.Clock().Add(-sweepAge)

@@ -47,7 +47,7 @@ func (s *Service) Create(ctx context.Context, c matrix.Caller) (Address, time.Ti
 	expires := now.Add(pendingLife)
 	change := &storage.Change{}
 	tooMany := matrix.LimitExceeded(time.Minute).French("Trop d'adresses attendent leur fichier.")
-	change.Guard(storage.LimitPendingMedia(c.UserNID, now.UnixMilli(), pendingLimit).OrElse(tooMany))
+	change.Guard(storage.LimitPendingMedia(c.UserNID, now.UnixMilli(), now.Add(-pendingLife).UnixMilli(), pendingLimit).OrElse(tooMany))
 	change.Add(&storage.MediaRow{Media: storage.Media{Origin: a.Origin, ID: a.ID, Tenant: c.Tenant, User: c.UserNID,
 		Created: now.UnixMilli(), Expires: expires.UnixMilli()}})
 	return a, expires, s.DB.Commit(ctx, change)

@@ -83,9 +83,7 @@ func (d *dispatch) run(ctx context.Context) (err error) {
 // load reads all pushers and where they stand.
 func (d *dispatch) load(ctx context.Context) error {
 	d.news() // what was heard before is in the database
-	tidy := &storage.Change{}
-	tidy.Guard(d.lease.Held(), storage.PrunePusherProgress())
-	if err := d.DB.Commit(ctx, tidy); err != nil {
+	if err := d.DB.PrunePusherProgress(ctx); err != nil {
 		return err
 	}
 	head := d.DB.Position()

@@ -219,9 +219,8 @@ func (s *Service) saveConnection(ctx context.Context, c *connection, body []byte
 
 // expireConnections forgets what nobody has come back to.
 func (s *Service) expireConnections(ctx context.Context) {
-	change := &storage.Change{}
-	change.Guard(storage.ExpireSliding(s.now().Add(-keepSliding).UnixMilli()))
-	if err := s.db.Commit(ctx, change); err != nil && !errors.Is(err, storage.ErrClosed) {
+	err := s.db.ExpireSliding(ctx, s.now().Add(-keepSliding).UnixMilli())
+	if err != nil && !errors.Is(err, storage.ErrClosed) {
 		s.log.Error("forget old connections of sliding sync", "error", err)
 	}
 }

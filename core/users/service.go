@@ -144,10 +144,8 @@ func (s *Service) maintain(ctx context.Context) {
 		}
 		err := errors.Join(s.flushSeen(ctx), s.leaveDue(ctx))
 		if n%60 == 0 {
-			c := &storage.Change{}
-			c.Guard(storage.DeleteOldUIASessions(s.now().Add(-uiaLife).UnixMilli()))
-			c.Guard(storage.DeleteExpired(s.nowMS(), s.now().Add(-spentKept).UnixMilli())...)
-			err = errors.Join(err, s.db.Commit(ctx, c), s.Expire(ctx))
+			err = errors.Join(err, s.db.PruneUIASessions(ctx, s.now().Add(-uiaLife).UnixMilli()),
+				s.db.PruneExpired(ctx, s.nowMS(), s.now().Add(-spentKept).UnixMilli()), s.Expire(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("keep accounts tidy", "error", err)

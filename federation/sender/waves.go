@@ -116,15 +116,25 @@ func (p *dispatch) save(ctx context.Context, list []*destination) error {
 		}
 	}
 	if prune {
-		// Why also when busy: a sender that always has something under way must forget, too. The same commit stores what is under way.
-		p.pruned, p.pruneAt = clock, p.pos
-		c.Guard(storage.PruneOutbox(p.told()))
+		p.pruned = clock
 	}
 	if err := p.DB.Commit(ctx, c); err != nil {
 		return fmt.Errorf("store transactions: %w", err)
 	}
 	p.held = nil
 	p.stored(alone, whole, clock)
+	if !prune {
+		return nil
+	}
+	// Why also when busy: a sender that always has something under way must forget, too. What is under way was stored just now.
+	upto := p.pos
+	done, err := p.DB.PruneOutbox(ctx, p.told())
+	if err != nil {
+		return fmt.Errorf("forget what was told: %w", err)
+	}
+	if p.pruneAt = upto; !done {
+		p.pruneAt, p.pruned = 0, clock.Add(savesEvery-pruneEvery) // the rest goes soon
+	}
 	return nil
 }
 

@@ -171,7 +171,14 @@ func (p *dispatch) prune(ctx context.Context) error {
 		}
 		upto = min(upto, l.Pos)
 	}
-	return p.save(ctx, true, storage.PruneAppserviceOutbox(upto))
+	if err := p.save(ctx, true); err != nil {
+		return err
+	}
+	done, err := p.DB.PruneAppserviceOutbox(ctx, upto)
+	if !done {
+		p.told = true // the rest goes next time
+	}
+	return err
 }
 
 // finished takes in how handing over ended.
