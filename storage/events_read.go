@@ -42,6 +42,26 @@ func (db *DB) EachEvent(ctx context.Context, nids []int64, fn func(*EventRecord)
 	return db.eachIn(ctx, `SELECT `+eventColumns+eventJoin+`WHERE e.nid IN`, nids, ``, scan)
 }
 
+// EventName is an event's id and what it rests on, without its content.
+type EventName struct {
+	NID  int64
+	ID   matrix.EventID
+	Auth []int64
+}
+
+// EachEventName reads the names of events by number, in no particular order; those that do not exist are passed over.
+func (db *DB) EachEventName(ctx context.Context, nids []int64, fn func(EventName)) error {
+	return db.eachIn(ctx, `SELECT e.nid, j.id, e.auth FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.nid IN`, nids, ``,
+		func(rows *sql.Rows) error {
+			var n EventName
+			var auth []byte
+			err := rows.Scan(&n.NID, &n.ID, &auth)
+			n.Auth = decodeNIDs(auth)
+			fn(n)
+			return err
+		})
+}
+
 // FindEvent reads an event of a room by its id; ErrNotFound when it is not known.
 func (db *DB) FindEvent(ctx context.Context, room int64, id matrix.EventID) (*EventRecord, error) {
 	var found *EventRecord

@@ -120,14 +120,14 @@ func (s *Service) knownToServer(ctx context.Context, room *Room, origin matrix.S
 
 // ownJoined reports whether one of our servers has a member in a room.
 func (s *Service) ownJoined(ctx context.Context, room *Room, server matrix.ServerName) (bool, error) {
-	_, how, err := s.db.ListServerMembers(ctx, room.nid, server, 1) // members first
-	return len(how) > 0 && how[0] == storage.MemberJoin, err
+	v, err := s.visitorsOf(ctx, room, server)
+	return len(v.how) > 0 && v.how[0] == storage.MemberJoin, err
 }
 
 // hasMember reports whether a server has a user who stands in a room in one of some ways.
 func (s *Service) hasMember(ctx context.Context, room *Room, origin matrix.ServerName, ways ...storage.Membership) (bool, error) {
-	_, how, err := s.db.ListServerMembers(ctx, room.nid, origin, 1000)
-	for _, m := range how {
+	v, err := s.visitorsOf(ctx, room, origin)
+	for _, m := range v.how {
 		for _, way := range ways {
 			if m == way {
 				return true, err

@@ -152,8 +152,14 @@ func (w *wire) StateIDs(ctx context.Context, from, to matrix.ServerName, room ma
 	if err != nil {
 		return nil, nil, err
 	}
+	if state, auth, err = s.ServeStateIDs(ctx, from, room, at); err != nil {
+		return state, auth, err
+	}
 	st, au, err := s.ServeState(ctx, from, room, at)
-	return ids(st), ids(au), err
+	if err == nil && (!sameIDs(state, ids(st)) || !sameIDs(auth, ids(au))) {
+		return nil, nil, matrix.NotFound("state_ids names other events than state gives")
+	}
+	return state, auth, err
 }
 
 func (w *wire) State(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, at matrix.EventID, take func(json.RawMessage) error) error {

@@ -76,11 +76,12 @@ func (v *serverViewer) allows(ctx context.Context, at Version) (bool, error) {
 
 // had reports whether the server had a member in the room, or one who was invited if that is enough.
 func (v *serverViewer) had(ctx context.Context, at Version, invited bool) (bool, error) {
-	var err error
 	if v.users == nil {
-		if v.users, _, err = v.s.db.ListServerMembers(ctx, v.room.nid, v.origin, maxVisitors); err != nil {
+		all, err := v.s.visitorsOf(ctx, v.room, v.origin)
+		if err != nil {
 			return false, err
 		}
+		v.users = all.users[:min(len(all.users), maxVisitors)]
 	}
 	for _, u := range v.users {
 		m, err := v.s.KeyAt(ctx, v.room, at, memberTuple(u))
@@ -184,6 +185,18 @@ func (s *Service) ServeEvent(ctx context.Context, origin matrix.ServerName, id m
 // ServeState is the state before an event and what it rests on, for another server.
 // Spec: server-server-api/#get_matrixfederationv1stateroomid
 func (s *Service) ServeState(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, at matrix.EventID) (state, auth []*Stored, err error) {
+	v, e, err := s.viewerAt(ctx, origin, id, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	if state, auth, err = s.StateWithAuth(ctx, v.room, e.Before()); err != nil {
+		return nil, nil, err
+	}
+	return state, auth, errors.Join(v.holdBack(ctx, state), v.holdBack(ctx, auth))
+}
+
+// viewerAt finds a room for a server that wants to know its state before an event, with the event.
+func (s *Service) viewerAt(ctx context.Context, origin matrix.ServerName, id matrix.RoomID, at matrix.EventID) (*serverViewer, *Stored, error) {
 	v, err := s.viewerOf(ctx, origin, id)
 	if err != nil {
 		return nil, nil, err
@@ -195,10 +208,7 @@ func (s *Service) ServeState(ctx context.Context, origin matrix.ServerName, id m
 	if ok, err := v.sees(ctx, e); err != nil || !ok {
 		return nil, nil, orForbidden(err)
 	}
-	if state, auth, err = s.StateWithAuth(ctx, v.room, e.Before()); err != nil {
-		return nil, nil, err
-	}
-	return state, auth, errors.Join(v.holdBack(ctx, state), v.holdBack(ctx, auth))
+	return v, e, nil
 }
 
 func orForbidden(err error) error {

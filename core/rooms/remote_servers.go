@@ -18,7 +18,44 @@ const maxServerLists = 5000
 type serverLists struct {
 	mu    sync.Mutex
 	known map[int64]*servers
-	drops uint64
+	// visitors are by room and server those who ever had a membership there, held how many there are of them in all.
+	visitors map[int64]map[matrix.ServerName]visitors
+	held     int
+	drops    uint64
+}
+
+// maxVisitorsHeld bounds the people whose part in rooms is remembered, maxVisitorList those of one server in one room.
+const (
+	maxVisitorsHeld = 50_000
+	maxVisitorList  = 1000
+)
+
+// visitors are people of one server who ever had a membership in a room, members first.
+type visitors struct {
+	users []matrix.UserID
+	how   []storage.Membership
+}
+
+func (l *serverLists) findVisitors(room int64, server matrix.ServerName) (v visitors, found bool, before uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, found = l.visitors[room][server]
+	return v, found, l.drops
+}
+
+func (l *serverLists) putVisitors(room int64, server matrix.ServerName, v visitors, before uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drops != before {
+		return
+	}
+	if l.held += len(v.users) + 1; l.visitors == nil || l.held > maxVisitorsHeld {
+		l.visitors, l.held = map[int64]map[matrix.ServerName]visitors{}, len(v.users)+1
+	}
+	if l.visitors[room] == nil {
+		l.visitors[room] = map[matrix.ServerName]visitors{}
+	}
+	l.visitors[room][server] = v
 }
 
 func (l *serverLists) find(room int64) (found *servers, before uint64) {
@@ -56,6 +93,10 @@ func (l *serverLists) hear(e *storage.Live) {
 	defer l.mu.Unlock()
 	l.drops++
 	delete(l.known, e.Room)
+	for _, v := range l.visitors[e.Room] {
+		l.held -= len(v.users) + 1
+	}
+	delete(l.visitors, e.Room)
 }
 
 // serversOf are the other servers in a room as they were committed.
@@ -81,6 +122,21 @@ func (s *Service) joinedFrom(ctx context.Context, r *Room, server matrix.ServerN
 		return false, err
 	}
 	return all.members[server] > 0, nil
+}
+
+// visitorsOf are the people of a server who ever had to do with a room. Why remembered: to find them all members are looked through, and any
+// server may ask.
+func (s *Service) visitorsOf(ctx context.Context, r *Room, server matrix.ServerName) (visitors, error) {
+	v, found, before := s.serverLists.findVisitors(r.nid, server)
+	if found {
+		return v, nil
+	}
+	users, how, err := s.db.ListServerMembers(ctx, r.nid, server, maxVisitorList)
+	v = visitors{users, how}
+	if err == nil {
+		s.serverLists.putVisitors(r.nid, server, v, before)
+	}
+	return v, err
 }
 
 // byMembers are the servers in a room, those with the most members first.

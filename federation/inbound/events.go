@@ -39,14 +39,6 @@ func textsOf(events []*rooms.Stored) []json.RawMessage {
 	return out
 }
 
-func idsOf(events []*rooms.Stored) []matrix.EventID {
-	out := make([]matrix.EventID, len(events))
-	for i, e := range events {
-		out[i] = e.ID
-	}
-	return out
-}
-
 // roomAndEvent reads the room of the path and the event that is named in the query by event_id.
 func roomAndEvent(p httpx.Path) (matrix.RoomID, matrix.EventID, error) {
 	room, err := p.RoomID()

@@ -32,8 +32,8 @@ func stateRoutes(r *httpx.Router, s *rooms.Service) {
 			if err != nil {
 				return a, err
 			}
-			state, auth, err := s.ServeState(ctx, c.Server, room, at)
-			return stateIDsAnswer{idsOf(state), idsOf(auth)}, err
+			state, auth, err := s.ServeStateIDs(ctx, c.Server, room, at)
+			return stateIDsAnswer{state, auth}, err
 		})
 	httpx.Handle(r, "GET", "/_matrix/federation/v1/state/{roomID}", signed("getRoomState"),
 		func(ctx context.Context, c matrix.Caller, p httpx.Path, _ httpx.Empty) (a stateAnswer, err error) {
