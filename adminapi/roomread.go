@@ -3,6 +3,7 @@ package adminapi
 import (
 	"context"
 	"encoding/json"
+	"io"
 
 	"rempart/core/rooms"
 	"rempart/internal/httpx"
@@ -14,26 +15,19 @@ func reader() matrix.Caller { return matrix.Caller{User: rooms.Auditor} }
 
 // roomReadRoutes adds what an administrator may read though he is not in the room. Each reading is recorded.
 func roomReadRoutes(r *httpx.Router, d Deps) {
-	ofRoom(r, "GET", "/v1/rooms/{roomID}/state", func(ctx context.Context, c matrix.Caller, id matrix.RoomID, p httpx.Path, _ httpx.Empty) (map[string]any, error) {
+	ofRoom(r, "GET", "/v1/rooms/{roomID}/state", func(ctx context.Context, c matrix.Caller, id matrix.RoomID, p httpx.Path, _ httpx.Empty) (httpx.Streamed, error) {
 		room, err := d.Admin.Read(ctx, c, id, "state")
 		if err != nil {
 			return nil, err
 		}
-		events, err := d.Rooms.State(ctx, room, rooms.Auditor)
+		list, err := d.Rooms.Listed(ctx, room, reader())
 		if err != nil {
 			return nil, err
 		}
 		if typ := p.Query().Get("type"); typ != "" {
-			kept := events[:0]
-			for _, e := range events {
-				if e.Type == typ {
-					kept = append(kept, e)
-				}
-			}
-			events = kept
+			list = list.Only(typ)
 		}
-		list, err := d.Rooms.Render(ctx, room, reader(), events)
-		return map[string]any{"state": list}, err
+		return func(w io.Writer) error { return writeState(ctx, w, list) }, nil
 	})
 	ofRoom(r, "GET", "/v1/rooms/{roomID}/messages",
 		func(ctx context.Context, c matrix.Caller, id matrix.RoomID, p httpx.Path, _ httpx.Empty) (*messagesAnswer, error) {
@@ -217,4 +211,16 @@ func eventFilter(p httpx.Path) (*rooms.EventFilter, error) {
 		return nil, nil
 	}
 	return rooms.ParseEventFilter([]byte(text))
+}
+
+// writeState writes a room's state as the member of an object.
+func writeState(ctx context.Context, w io.Writer, list *rooms.Listing) error {
+	if _, err := io.WriteString(w, `{"state":`); err != nil {
+		return err
+	}
+	if err := list.WriteJSON(ctx, w); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "}")
+	return err
 }

@@ -3,6 +3,7 @@ package clientapi
 import (
 	"context"
 	"encoding/json"
+	"io"
 
 	"rempart/core/rooms"
 	"rempart/internal/httpx"
@@ -38,12 +39,9 @@ func roomReading(r *httpx.Router, s *rooms.Service) {
 
 func roomState(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/state", named(read, "getRoomState"),
-		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) ([]json.RawMessage, error) {
-			events, err := s.State(ctx, room, c.User)
-			if err != nil {
-				return nil, err
-			}
-			return s.Render(ctx, room, c, events)
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Streamed, error) {
+			list, err := s.Listed(ctx, room, c)
+			return func(w io.Writer) error { return list.WriteJSON(ctx, w) }, err
 		})
 	one := func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (json.RawMessage, error) {
 		e, err := s.StateEvent(ctx, room, c.User, matrix.StateTuple{Type: p.Var("eventType"), Key: p.Var("stateKey")})
@@ -66,37 +64,62 @@ func roomState(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 
 func roomMembers(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/members", named(read, "getMembersByRoom"),
-		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (chunk, error) {
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, p httpx.Path, _ httpx.Empty) (httpx.Streamed, error) {
 			at, err := pageToken(p, "at")
 			if err != nil {
-				return chunk{}, err
+				return nil, err
 			}
 			q := rooms.MembersRequest{At: at, Membership: p.Query().Get("membership"), NotMembership: p.Query().Get("not_membership")}
-			events, err := s.Members(ctx, room, c.User, q)
-			if err != nil {
-				return chunk{}, err
-			}
-			list, err := s.Render(ctx, room, c, events)
-			return chunk{list}, err
+			list, err := s.Members(ctx, room, c, q)
+			return wrapped(`{"chunk":`, func(w io.Writer) error { return list.WriteJSON(ctx, w) }), err
 		})
 	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/joined_members", named(read, "getJoinedMembersByRoom"),
-		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (joinedMembers, error) {
-			events, err := s.JoinedMembers(ctx, room, c.User)
-			if err != nil {
-				return joinedMembers{}, err
-			}
-			out := joinedMembers{map[string]memberProfile{}}
-			for _, e := range events {
-				var m memberContent
-				_ = matrix.Decode(e.Content, &m) // a member whose content is odd is still a member
-				out.Joined[*e.StateKey] = memberProfile(m)
-			}
-			return out, nil
+		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Streamed, error) {
+			list, err := s.JoinedMembers(ctx, room, c)
+			return wrapped(`{"joined":`, func(w io.Writer) error { return writeProfiles(ctx, w, list) }), err
 		})
 }
 
-type joinedMembers struct {
-	Joined map[string]memberProfile `json:"joined"`
+// wrapped puts what a function writes into an object: begin is what stands before it.
+func wrapped(begin string, fn httpx.Streamed) httpx.Streamed {
+	return func(w io.Writer) error {
+		if _, err := io.WriteString(w, begin); err != nil {
+			return err
+		}
+		if err := fn(w); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "}")
+		return err
+	}
+}
+
+// writeProfiles writes the profiles of members by their ids.
+func writeProfiles(ctx context.Context, w io.Writer, list *rooms.Listing) error {
+	before := byte('{')
+	err := list.Each(ctx, func(events []*rooms.Stored) error {
+		for _, e := range events {
+			var m memberContent
+			_ = matrix.Decode(e.Content, &m) // a member whose content is odd is still a member
+			profile, err := json.Marshal(memberProfile(m))
+			if err != nil {
+				return err
+			}
+			b := append(matrix.AppendJSONString([]byte{before}, *e.StateKey), ':')
+			if _, err := w.Write(append(b, profile...)); err != nil {
+				return err
+			}
+			before = ','
+		}
+		return nil
+	})
+	if err == nil && before == '{' {
+		_, err = io.WriteString(w, "{")
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "}")
+	}
+	return err
 }
 
 type memberProfile struct {

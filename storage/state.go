@@ -130,6 +130,43 @@ func (db *DB) ListStateEnds(ctx context.Context, list []RoomFrom) (map[int64]Sta
 	return out, err
 }
 
+// KeyPlace is a state key's number and a version of the main branch.
+type KeyPlace struct{ Key, Seq int64 }
+
+// ListValuesAt finds the events that held keys of a room's main branch at versions; where none did, the key is left out.
+func (db *DB) ListValuesAt(ctx context.Context, room int64, list []KeyPlace) (map[KeyPlace]int64, error) {
+	out := make(map[KeyPlace]int64)
+	pairs := make([]RoomFrom, len(list)) // Why: the statement's list has two numbers, whatever they mean
+	for i, k := range list {
+		pairs[i] = RoomFrom{k.Key, k.Seq}
+	}
+	err := db.eachFrom(ctx, pairs, `SELECT w.room, w.place, COALESCE((SELECT x.event FROM state_rows x WHERE x.room = $1 AND x.branch = 0
+		AND x.skey = w.room AND x.seq <= w.place ORDER BY x.seq DESC LIMIT 1), 0) FROM w`,
+		[]any{room}, func(r *sql.Rows) error {
+			var k KeyPlace
+			var event int64
+			err := r.Scan(&k.Key, &k.Seq, &event)
+			if event != 0 {
+				out[k] = event
+			}
+			return err
+		})
+	return out, err
+}
+
+// ListKeyRows lists the values that a key has had on a room's main branch, the oldest first; Event 0 where it was taken away.
+func (db *DB) ListKeyRows(ctx context.Context, room, key int64) ([]StateRow, error) {
+	var out []StateRow
+	err := db.each(ctx, `SELECT seq, event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 ORDER BY seq`, []any{room, key},
+		func(r *sql.Rows) error {
+			s := StateRow{Room: room, StateKey: key}
+			err := r.Scan(&s.Seq, &s.Event)
+			out = append(out, s)
+			return err
+		})
+	return out, err
+}
+
 // FindBranch reads a branch; ErrNotFound when there is none.
 func (db *DB) FindBranch(ctx context.Context, room, branch int64) (BranchRow, error) {
 	b := BranchRow{Room: room, Branch: branch}

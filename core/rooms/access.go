@@ -3,6 +3,7 @@ package rooms
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
@@ -70,15 +71,26 @@ func (s *Service) State(ctx context.Context, room *Room, user matrix.UserID) ([]
 }
 
 func (s *Service) stateEvents(ctx context.Context, room *Room, at Version) ([]*Stored, error) {
-	state, err := s.StateAt(ctx, room, at)
+	nids, err := s.stateNIDs(ctx, room, at)
 	if err != nil {
 		return nil, err
 	}
-	nids := make([]int64, 0, len(state))
-	for _, nid := range state {
-		nids = append(nids, nid)
-	}
 	return s.Events(ctx, nids)
+}
+
+// stateNIDs are the numbers of the events of a whole state, ascending.
+func (s *Service) stateNIDs(ctx context.Context, room *Room, at Version) ([]int64, error) {
+	if !at.Known() {
+		return nil, matrix.NotFound("The state there is not known here.")
+	}
+	state, err := s.stateAt(ctx, room, at)
+	if err != nil {
+		return nil, err
+	}
+	nids := make([]int64, 0, state.size())
+	state.all(func(_, event int64) bool { nids = append(nids, event); return true })
+	slices.Sort(nids)
+	return nids, nil
 }
 
 // StateEvent is one piece of the state that the user may read, or M_NOT_FOUND.
@@ -131,9 +143,9 @@ func (q *MembersRequest) match(m string) bool {
 	return !is && !isNot || is && m == q.Membership || isNot && m != q.NotMembership
 }
 
-// Members lists membership events as the user may read them, at a point of the timeline if one is named.
-func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q MembersRequest) ([]*Stored, error) {
-	at, err := s.readable(ctx, room, user)
+// Members lists membership events as the caller may read them, at a point of the timeline if one is named.
+func (s *Service) Members(ctx context.Context, room *Room, c matrix.Caller, q MembersRequest) (*Listing, error) {
+	at, err := s.readable(ctx, room, c.User)
 	if err != nil {
 		return nil, err
 	}
@@ -146,25 +158,15 @@ func (s *Service) Members(ctx context.Context, room *Room, user matrix.UserID, q
 		// beginning asks for its members there, and before them there were none.
 		at.Seq = min(max(seq, 2), at.Seq)
 	}
-	events, err := s.stateEvents(ctx, room, at)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*Stored, 0, len(events))
-	for _, e := range events {
-		if e.Type != "m.room.member" {
-			continue
-		}
-		if q.match(e.Membership()) {
-			out = append(out, e)
-		}
-	}
-	return out, nil
+	nids, err := s.stateNIDs(ctx, room, at)
+	return &Listing{s: s, room: room, caller: c, nids: nids, keep: func(e *Stored) bool {
+		return e.Type == "m.room.member" && q.match(e.Membership())
+	}}, err
 }
 
 // JoinedMembers lists the members of a room, for members only.
-func (s *Service) JoinedMembers(ctx context.Context, room *Room, user matrix.UserID) ([]*Stored, error) {
-	m, err := s.standingOf(ctx, room, user)
+func (s *Service) JoinedMembers(ctx context.Context, room *Room, c matrix.Caller) (*Listing, error) {
+	m, err := s.standingOf(ctx, room, c.User)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +181,8 @@ func (s *Service) JoinedMembers(ctx context.Context, room *Room, user matrix.Use
 	for i, r := range rows {
 		nids[i] = r.Event
 	}
-	return s.Events(ctx, nids)
+	slices.Sort(nids)
+	return &Listing{s: s, room: room, caller: c, nids: nids}, nil
 }
 
 // Surroundings are the events around one event. Spec: client-server-api/#get_matrixclientv3roomsroomidcontexteventid

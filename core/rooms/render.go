@@ -77,6 +77,15 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
+	return v.render(ctx, c, events)
+}
+
+// render is [Service.Render] for one of whom is known how he stands to the room.
+func (v *viewer) render(ctx context.Context, c matrix.Caller, events []*Stored) ([]json.RawMessage, error) {
+	s := v.s
+	if err := v.lookAhead(ctx, events); err != nil {
+		return nil, err
+	}
 	txns, err := s.TransactionIDs(ctx, c, events)
 	if err != nil {
 		return nil, err
@@ -89,7 +98,7 @@ func (s *Service) Render(ctx context.Context, room *Room, c matrix.Caller, event
 	if err != nil {
 		return nil, err
 	}
-	s.show(&c, room, events)
+	s.show(&c, v.room, events)
 	now := s.nowMS()
 	out := make([]json.RawMessage, len(events))
 	for i, e := range events {
@@ -131,7 +140,11 @@ func (v *viewer) replaced(ctx context.Context, e *Stored) (*Stored, bool, error)
 	if !e.IsState() || e.Row.Branch < 0 {
 		return nil, false, nil
 	}
-	prev, err := v.s.KeyAt(ctx, v.room, e.Before(), e.Tuple())
+	prev, known := v.earlier[e.Row.NID]
+	var err error
+	if !known {
+		prev, err = v.s.KeyAt(ctx, v.room, e.Before(), e.Tuple())
+	}
 	if err != nil || prev == nil {
 		return nil, false, err
 	}

@@ -60,6 +60,11 @@ func (e *Stored) bytes() int64 { return 768 + 2*int64(len(e.JSON)) }
 
 // Events reads events by number, in the order asked for; those that do not exist are left out.
 func (s *Service) Events(ctx context.Context, nids []int64) ([]*Stored, error) {
+	return s.eventsBy(ctx, nids, true)
+}
+
+// eventsBy is Events; keep says whether those that are read stay in memory.
+func (s *Service) eventsBy(ctx context.Context, nids []int64, keep bool) ([]*Stored, error) {
 	out := make([]*Stored, len(nids))
 	var missing []int64
 	for i, nid := range nids {
@@ -68,7 +73,7 @@ func (s *Service) Events(ctx context.Context, nids []int64) ([]*Stored, error) {
 		}
 	}
 	if len(missing) > 0 {
-		found, err := s.readEvents(ctx, missing)
+		found, err := s.readEvents(ctx, missing, keep)
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +97,7 @@ func (s *Service) event(ctx context.Context, nid int64) (*Stored, error) {
 	if e := s.events.get(nid); e != nil {
 		return e, nil
 	}
-	found, err := s.readEvents(ctx, []int64{nid})
+	found, err := s.readEvents(ctx, []int64{nid}, true)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +107,7 @@ func (s *Service) event(ctx context.Context, nid int64) (*Stored, error) {
 	return found[nid], nil
 }
 
-func (s *Service) readEvents(ctx context.Context, nids []int64) (map[int64]*Stored, error) {
+func (s *Service) readEvents(ctx context.Context, nids []int64, keep bool) (map[int64]*Stored, error) {
 	var records []*storage.EventRecord
 	removals := s.events.removals.Load()
 	err := s.db.EachEvent(ctx, nids, func(r *storage.EventRecord) error {
@@ -119,7 +124,9 @@ func (s *Service) readEvents(ctx context.Context, nids []int64) (map[int64]*Stor
 			return nil, err
 		}
 		found[r.EventRow.NID] = e
-		s.events.keep(e, removals)
+		if keep {
+			s.events.keep(e, removals)
+		}
 	}
 	return found, nil
 }

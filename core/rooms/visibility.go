@@ -22,7 +22,10 @@ type viewer struct {
 	all    bool // he is the Auditor
 
 	at   map[Version]standing
-	gone map[matrix.UserID]bool // senders looked up: did they want to be forgotten?
+	past map[matrix.StateTuple][]storage.StateRow // what lookAhead has read: values of pieces of state, the oldest first
+	// earlier are the events that those looked at together took the place of; nil for one that took nobody's.
+	earlier map[int64]*Stored
+	gone    map[matrix.UserID]bool // senders looked up: did they want to be forgotten?
 	// ignored are those of whom the user wants to hear nothing; nil: not read yet.
 	ignored map[matrix.UserID]bool
 }
@@ -124,21 +127,23 @@ func (v *viewer) before(ctx context.Context, e *Stored) (standing, error) {
 		st.visibility = "joined"
 		return st, nil
 	}
-	hv, err := v.s.KeyAt(ctx, v.room, at, matrix.StateTuple{Type: "m.room.history_visibility"})
+	hv, err := v.keyAt(ctx, at, visibilityTuple())
 	if err != nil {
 		return st, err
 	}
 	if hv != nil {
 		st.visibility = hv.HistoryVisibility()
 	}
-	member, err := v.s.KeyAt(ctx, v.room, at, matrix.StateTuple{Type: "m.room.member", Key: string(v.user)})
+	member, err := v.keyAt(ctx, at, v.ownTuple())
 	if err != nil {
 		return st, err
 	}
 	if member != nil {
 		st.membership = member.Membership()
 	}
-	v.at[at] = st
+	if v.past == nil || at.Branch != 0 { // the rest is had from memory, and a state of its own for each of 50,000 members is much
+		v.at[at] = st
+	}
 	return st, nil
 }
 

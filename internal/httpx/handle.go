@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 
 	"rempart/internal/matrix"
@@ -22,6 +23,11 @@ type Lent interface {
 	Bytes() []byte
 	Release()
 }
+
+// Streamed is an answer that is written while it is made, since it may be larger than memory should hold. An error before the
+// first bytes have left is answered as the handler's own; after that the connection is cut, so that nobody takes the
+// beginning for the whole.
+type Streamed func(w io.Writer) error
 
 // Handle declares a route whose handler takes and returns values.
 //
@@ -78,6 +84,8 @@ func (r *Router) encode(w http.ResponseWriter, out any) error {
 		}
 	}()
 	switch v := out.(type) {
+	case Streamed:
+		return stream(w, buf, v)
 	case Empty:
 		buf.WriteString("{}")
 	case json.RawMessage:
@@ -99,6 +107,61 @@ func (r *Router) encode(w http.ResponseWriter, out any) error {
 	WriteJSON(w, http.StatusOK, buf.Bytes())
 	return nil
 }
+
+// stream answers 200 with what a function writes. What fits into the buffer is sent with its length, as any other answer.
+func stream(w http.ResponseWriter, buf *bytes.Buffer, out Streamed) error {
+	buf.Grow(streamBuffer)
+	s := &streaming{w: w, buf: buf}
+	err := out(s)
+	switch {
+	case err != nil && s.begun:
+		return &brokenError{err}
+	case err != nil:
+		return err
+	case !s.begun:
+		WriteJSON(w, http.StatusOK, buf.Bytes())
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		return &brokenError{err}
+	}
+	return nil
+}
+
+// streamBuffer is how much of a streamed answer is held back before it is sent.
+const streamBuffer = 32 << 10
+
+// streaming collects pieces of an answer and sends them when there are enough.
+type streaming struct {
+	w     http.ResponseWriter
+	buf   *bytes.Buffer
+	begun bool
+}
+
+func (s *streaming) Write(b []byte) (int, error) {
+	if s.buf.Len() > 0 && s.buf.Len()+len(b) > streamBuffer {
+		if err := s.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return s.buf.Write(b)
+}
+
+func (s *streaming) flush() error {
+	if !s.begun {
+		s.begun = true
+		s.w.Header()["Content-Type"] = jsonContentType
+		s.w.WriteHeader(http.StatusOK)
+	}
+	_, err := s.w.Write(s.buf.Bytes())
+	s.buf.Reset()
+	return err
+}
+
+// brokenError says why an answer broke off after its beginning was sent.
+type brokenError struct{ error }
+
+func (e *brokenError) Unwrap() error { return e.error }
 
 // maxPooled is the largest answer whose buffer is kept for the next one.
 const maxPooled = 64 << 10

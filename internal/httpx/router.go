@@ -3,6 +3,7 @@ package httpx
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -97,6 +98,9 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err := r.dispatch(x, req); err != nil {
 		r.holdBack(req.Context(), err)
 		x.fail(req, err)
+		if broken := (*brokenError)(nil); errors.As(err, &broken) {
+			panic(http.ErrAbortHandler) // the server cuts the connection
+		}
 	}
 }
 
