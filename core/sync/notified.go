@@ -33,22 +33,11 @@ func (s *Service) Notifications(ctx context.Context, c matrix.Caller, before int
 		before = math.MaxInt64
 	}
 	limit = min(max(limit, 1), maxNotifications)
-	joined, err := s.db.ListJoinedPositions(ctx, c.UserNID)
+	found, err := s.notified(ctx, c.UserNID, before, highlights, limit+1)
 	if err != nil {
 		return nil, 0, err
 	}
-	var found []storage.Notified
-	for _, j := range joined {
-		part, err := s.db.ListNotified(ctx, c.UserNID, j.Room, j.Pos, before, highlights, limit+1)
-		if err != nil {
-			return nil, 0, err
-		}
-		found = append(found, part...)
-		if len(found) > 16*maxNotifications {
-			found = newest(found, limit+1)
-		}
-	}
-	if found = newest(found, limit+1); len(found) > limit {
+	if len(found) > limit {
 		found = found[:limit]
 		next = found[limit-1].Pos
 	}
@@ -63,6 +52,27 @@ func (s *Service) Notifications(ctx context.Context, c matrix.Caller, before int
 		}
 	}
 	return out, next, nil
+}
+
+// notified finds the newest events that notified a user before a position.
+// Why not in all rooms: they come with their last events, the latest first, and once a page is full what is older adds nothing to it.
+func (s *Service) notified(ctx context.Context, user, before int64, highlights bool, limit int) ([]storage.Notified, error) {
+	joined, err := s.db.ListNotifyingRooms(ctx, user, before, highlights)
+	if err != nil {
+		return nil, err
+	}
+	var found []storage.Notified
+	for _, j := range joined {
+		if len(found) == limit && found[limit-1].Pos >= j.Last || j.Last <= j.From {
+			continue
+		}
+		part, err := s.db.ListNotified(ctx, user, j.Room, j.From, before, highlights, limit)
+		if err != nil {
+			return nil, err
+		}
+		found = newest(append(found, part...), limit)
+	}
+	return found, nil
 }
 
 func newest(list []storage.Notified, limit int) []storage.Notified {
