@@ -58,6 +58,47 @@ func TestListOfRooms(t *testing.T) {
 	})
 }
 
+// A list is kept between requests, and follows what happens in rooms meanwhile.
+func TestListOfRoomsFollows(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		alice, bob := s.register("alice"), s.register("bob")
+		room := s.createRoom(alice, `{"name":"Old name","preset":"public_chat"}`)
+		other := s.createRoom(alice, `{"name":"Middle","preset":"public_chat"}`)
+		first := func(query string) map[string]any {
+			t.Helper()
+			list := s.ok("GET", v1+"/rooms"+query, "").body["rooms"].([]any)
+			if len(list) == 0 {
+				return map[string]any{}
+			}
+			return list[0].(map[string]any)
+		}
+		is := func(query, id string, joined float64) {
+			t.Helper()
+			got := first(query)
+			if got["room_id"] != id || got["joined_members"] != joined || got["joined_local_members"] != joined {
+				t.Errorf("%q begins with %v, want %s with %v members", query, got, id, joined)
+			}
+		}
+		is("?order_by=name", other, 1)
+		s.join(bob, room)
+		is("?order_by=size", room, 2)
+		name := s.as(alice, "PUT", v3+"/rooms/"+esc(room)+"/state/m.room.name", `{"name":"A new one"}`).at("event_id").(string)
+		is("?order_by=name", room, 2)
+		is("?search_term=NEW+ONE", room, 2)
+		if got := first("?search_term=old+name"); len(got) > 0 {
+			t.Errorf("the old name finds %v", got)
+		}
+		s.as(bob, "POST", v3+"/rooms/"+esc(room)+"/leave", `{}`)
+		s.join(bob, other)
+		is("?order_by=size", other, 2)
+		s.as(alice, "PUT", v3+"/rooms/"+esc(room)+"/redact/"+esc(name)+"/1", `{}`)
+		is("?order_by=name", other, 2) // a room without a name comes last
+		if got := first("?search_term=new+one"); len(got) > 0 {
+			t.Errorf("a redacted name finds %v", got)
+		}
+	})
+}
+
 func TestReadingRooms(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		alice := s.register("alice")

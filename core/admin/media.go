@@ -150,7 +150,15 @@ func (s *Service) pictures(ctx context.Context, admin matrix.Caller) (map[string
 	if err != nil {
 		return nil, err
 	}
-	return out, s.DB.EachCurrent(ctx, key, func(_ int64, body []byte) {
+	all, err := s.DB.ListAllRooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rooms := make([]int64, len(all))
+	for i := range all {
+		rooms[i] = all[i].NID
+	}
+	return out, s.DB.EachCurrent(ctx, key, rooms, func(_ int64, body []byte) {
 		for _, u := range address.FindAllString(string(body), -1) {
 			out[u] = true
 		}

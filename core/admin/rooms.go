@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
@@ -70,9 +71,10 @@ func KnowsRoomOrder(name string) bool {
 }
 
 // Rooms lists rooms, and counts all that match.
-// Why all rows are read: an order by name is one by pieces of state, which live in events. A row takes some 200 bytes.
+// Why all rows are read: an order by name is one by pieces of state, which live in events. A row takes some 200 bytes, and what was
+// made of rooms is kept until they change.
 func (s *Service) Rooms(ctx context.Context, admin matrix.Caller, f RoomFilter, p Page) ([]Room, int, error) {
-	list, err := s.DB.ListAllRooms(ctx, s.sees(admin))
+	all, list, err := s.peopled(ctx, admin)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -80,11 +82,11 @@ func (s *Service) Rooms(ctx context.Context, admin matrix.Caller, f RoomFilter, 
 		return f.Public != nil && r.Public != *f.Public || f.Empty != nil && (r.Joined == 0) != *f.Empty
 	})
 	if f.Term != "" {
-		if list, err = s.searched(ctx, list, f.Term); err != nil {
+		if list, err = s.searched(ctx, all, list, f.Term); err != nil {
 			return nil, 0, err
 		}
 	}
-	if err := s.sortRooms(ctx, list, p); err != nil {
+	if err := s.sortRooms(ctx, all, list, p); err != nil {
 		return nil, 0, err
 	}
 	total := len(list)
@@ -104,17 +106,44 @@ func (s *Service) Rooms(ctx context.Context, admin matrix.Caller, f RoomFilter, 
 	return out, total, nil
 }
 
+// peopled lists those rooms that an administrator sees, with their counts of members; all are those of the installation.
+func (s *Service) peopled(ctx context.Context, admin matrix.Caller) (all []at, list []storage.ListedRoom, err error) {
+	if list, err = s.DB.ListAllRooms(ctx); err != nil {
+		return nil, nil, err
+	}
+	states := make([]at, len(list))
+	all = make([]at, len(list))
+	for i := range list {
+		// Why two versions: who is in a room changes with its state alone, and a redaction changes a name without that.
+		states[i], all[i] = at{list[i].NID, list[i].StateSeq}, at{list[i].NID, list[i].Moved}
+	}
+	people, err := s.people.of(ctx, states, s.DB.CountPeople)
+	if err != nil {
+		return nil, nil, err
+	}
+	tenant := s.sees(admin)
+	list = slices.DeleteFunc(list, func(r storage.ListedRoom) bool {
+		return tenant != 0 && !slices.Contains(people[r.NID].Tenants, tenant)
+	})
+	for i := range list {
+		list[i].Joined, list[i].JoinedLocal = people[list[i].NID].Joined, people[list[i].NID].Local
+	}
+	return all, list, nil
+}
+
 // searched keeps the rooms whose name, alias or id has a text.
-func (s *Service) searched(ctx context.Context, list []storage.ListedRoom, term string) ([]storage.ListedRoom, error) {
+func (s *Service) searched(ctx context.Context, all []at, list []storage.ListedRoom, term string) ([]storage.ListedRoom, error) {
 	term = strings.ToLower(term)
 	found := map[int64]bool{}
 	for _, key := range []string{"name", "canonical_alias"} {
-		texts, err := s.texts(ctx, key)
+		texts, err := s.texts(ctx, key, all)
 		if err != nil {
 			return nil, err
 		}
 		for room, text := range texts {
-			found[room] = found[room] || strings.Contains(strings.ToLower(text), term)
+			if strings.Contains(text, term) {
+				found[room] = true
+			}
 		}
 	}
 	return slices.DeleteFunc(list, func(r storage.ListedRoom) bool {
@@ -122,8 +151,18 @@ func (s *Service) searched(ctx context.Context, list []storage.ListedRoom, term 
 	}), nil
 }
 
-// texts is one member of one piece of state of all rooms that have it.
-func (s *Service) texts(ctx context.Context, order string) (map[int64]string, error) {
+// texts is one member of one piece of state of all rooms that have it, in lower case.
+func (s *Service) texts(ctx context.Context, order string, all []at) (map[int64]string, error) {
+	kept := s.ordered[order]
+	if kept == nil {
+		return nil, errors.New("unknown order of rooms: " + order)
+	}
+	return kept.of(ctx, all, func(ctx context.Context, rooms []int64) (map[int64]string, error) {
+		return s.readTexts(ctx, order, rooms)
+	})
+}
+
+func (s *Service) readTexts(ctx context.Context, order string, rooms []int64) (map[int64]string, error) {
 	of := stateOrders()[order]
 	out := map[int64]string{}
 	key, err := s.DB.FindStateKeyNID(ctx, matrix.StateTuple{Type: of[0]})
@@ -133,7 +172,7 @@ func (s *Service) texts(ctx context.Context, order string) (map[int64]string, er
 	if err != nil {
 		return nil, err
 	}
-	err = s.DB.EachCurrent(ctx, key, func(room int64, body []byte) {
+	err = s.DB.EachCurrent(ctx, key, rooms, func(room int64, body []byte) {
 		var e struct {
 			Sender  string                     `json:"sender"`
 			Content map[string]json.RawMessage `json:"content"`
@@ -141,25 +180,34 @@ func (s *Service) texts(ctx context.Context, order string) (map[int64]string, er
 		if matrix.Decode(body, &e) != nil {
 			return
 		}
-		if of[1] == "sender" {
-			out[room] = e.Sender
-			return
+		text := e.Sender
+		if of[1] != "sender" {
+			text = strings.Trim(string(e.Content[of[1]]), `"`)
 		}
-		out[room] = strings.Trim(string(e.Content[of[1]]), `"`)
+		out[room] = strings.ToLower(text)
 	})
 	return out, err
 }
 
+// newTexts makes the memory of each order that goes by pieces of state; two names of one order share it.
+func newTexts(used *atomic.Int64) map[string]*derived[string] {
+	out, same := map[string]*derived[string]{}, map[[2]string]*derived[string]{}
+	for order, of := range stateOrders() {
+		if same[of] == nil {
+			same[of] = newDerived(used, func(text string) int64 { return int64(len(text)) })
+		}
+		out[order] = same[of]
+	}
+	return out
+}
+
 // sortRooms brings rooms into an order; rooms that are equal in it go by their ids.
-func (s *Service) sortRooms(ctx context.Context, list []storage.ListedRoom, p Page) error {
+func (s *Service) sortRooms(ctx context.Context, all []at, list []storage.ListedRoom, p Page) error {
 	compare := rowOrders()[p.Order]
 	if compare == nil {
-		texts, err := s.texts(ctx, p.Order)
+		texts, err := s.texts(ctx, p.Order, all)
 		if err != nil {
 			return err
-		}
-		for room, text := range texts {
-			texts[room] = strings.ToLower(text)
 		}
 		compare = func(a, b *storage.ListedRoom) int {
 			x, y := texts[a.NID], texts[b.NID]

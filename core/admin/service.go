@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rempart/core/media"
@@ -36,6 +37,10 @@ type Service struct {
 	// speaking lets one notice at a time find or make the room of a user.
 	speaking sync.Mutex
 
+	// people are the members of rooms, ordered what lists of rooms go by.
+	people  *derived[storage.RoomPeople]
+	ordered map[string]*derived[string]
+
 	stop   context.CancelFunc
 	ending sync.WaitGroup
 }
@@ -49,6 +54,9 @@ func New(ctx context.Context, o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{Options: o, wake: make(chan struct{}, workers)}
+	used := new(atomic.Int64)
+	s.people = newDerived(used, func(p storage.RoomPeople) int64 { return int64(40 + 8*cap(p.Tenants)) })
+	s.ordered = newTexts(used)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	for range workers {
