@@ -158,14 +158,10 @@ func (w *wrapped) hear(b []byte) []byte {
 	return out
 }
 
-// TestMediaByTCP: who reaches the server by TCP alone is in the call.
-func TestMediaByTCP(t *testing.T) {
-	port := ports.Both(t)
-	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", ports.Both(t), fmt.Sprintf("  tcp_port: %d\n", port)))
-	w := wrap(t, port)
-	between := httptest.NewServer(&liar{to: bob.url, hear: w.hear})
-	defer between.Close()
-	guest, h, err := bob.joinAt(between.URL, bob.member(room))
+// converse has bob join a call by the server at an address and alice by her own, and waits until each hears and sees the other.
+func converse(t *testing.T, alice, bob *person, room, address string, how ...lksdk.ConnectOption) {
+	t.Helper()
+	guest, h, err := bob.joinAt(address, bob.member(room), how...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,9 +171,19 @@ func TestMediaByTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, r)
-	for what, from := range map[string]chan struct{}{"sound": h.audio, "pictures": h.video, "sound of who has TCP": back.audio, "pictures of who has TCP": back.video} {
+	for what, from := range map[string]chan struct{}{"sound": h.audio, "pictures": h.video, "bob's sound": back.audio, "bob's pictures": back.video} {
 		wait(t, what, 101, from)
 	}
+}
+
+// TestMediaByTCP: who reaches the server by TCP alone is in the call.
+func TestMediaByTCP(t *testing.T) {
+	port := ports.Both(t)
+	alice, bob, room := twoIn(t, startSet(t, live.Options{}, "http://calls.invalid", ports.Both(t), fmt.Sprintf("  tcp_port: %d\n", port)))
+	w := wrap(t, port)
+	between := httptest.NewServer(&liar{to: bob.url, hear: w.hear})
+	defer between.Close()
+	converse(t, alice, bob, room, between.URL)
 	if n := w.carried.Load(); n < 202 {
 		t.Errorf("%d packets came by TCP", n)
 	}
@@ -203,19 +209,7 @@ func TestMediaByRelay(t *testing.T) {
 		return b
 	}})
 	defer between.Close()
-	guest, h, err := bob.joinAt(between.URL, bob.member(room), lksdk.WithICETransportPolicy(webrtc.ICETransportPolicyRelay))
-	if err != nil {
-		t.Fatal(err)
-	}
-	send(t, guest)
-	r, back, err := alice.join(alice.member(room))
-	if err != nil {
-		t.Fatal(err)
-	}
-	send(t, r)
-	for what, from := range map[string]chan struct{}{"sound": h.audio, "pictures": h.video, "sound from behind the relay": back.audio, "pictures from behind the relay": back.video} {
-		wait(t, what, 101, from)
-	}
+	converse(t, alice, bob, room, between.URL, lksdk.WithICETransportPolicy(webrtc.ICETransportPolicyRelay))
 	if n := into(t, s).stats().Relays; n == 0 {
 		t.Error("no relay is in use")
 	}
