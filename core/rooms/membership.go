@@ -308,14 +308,15 @@ func (s *Service) Forget(ctx context.Context, room *Room, user matrix.UserID) er
 	if err != nil {
 		return err
 	}
+	in := matrix.NewError(400, matrix.CodeUnknown, "Leave the room before you forget it.")
 	switch m.Membership {
 	case storage.MemberJoin, storage.MemberInvite, storage.MemberKnock:
-		return matrix.NewError(400, matrix.CodeUnknown, "Leave the room before you forget it.")
+		return in
 	case storage.MemberNone:
 		return notInRoom()
 	}
 	c := &storage.Change{}
-	c.Guard(storage.ForgetRoom(m.User, room.NID()))
+	c.Guard(storage.ForgetRoom(m.User, room.NID()).OrElse(in)) // who was invited again meanwhile
 	c.Live(storage.Live{Kind: storage.KindForget, Room: room.NID(), User: m.User})
 	return s.db.Commit(ctx, c)
 }
