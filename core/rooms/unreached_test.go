@@ -37,3 +37,18 @@ func TestWhoAnsweredWasReached(t *testing.T) {
 		}
 	}
 }
+
+// Of a join that a server turned away for its load it is known that nobody counts the user in.
+func TestWhoRefusesForHisLoadTookNoJoinIn(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		lost bool
+	}{
+		{answer(429), false}, {fmt.Errorf("ask: %w", answer(429)), false}, {answer(403), false},
+		{answer(500), true}, {io.ErrUnexpectedEOF, true},
+	} {
+		if got := unanswered(c.err); errors.As(got, new(errUnanswered)) != c.lost || !errors.Is(got, c.err) {
+			t.Errorf("%v: %v", c.err, got)
+		}
+	}
+}
