@@ -21,7 +21,6 @@ var walked = map[string]string{
 	"CloseRoom":             "invitations and delayed events, once when a room is removed",
 	"CountChanges":          "asked for by tests",
 	"CountPushersFailing":   "the pushers that a gateway refuses, asked for by administrators",
-	"CountUsers":            "asked for by commands",
 	"DeletePerson":          "addresses under proof are few",
 	"EachStickyRoom":        "at the start; what sticks ends within an hour",
 	"EachStickyWaitingRoom": "at the start; what sticks ends within an hour",
