@@ -91,6 +91,7 @@ func TestListOfRoomsFollows(t *testing.T) {
 		s.as(bob, "POST", v3+"/rooms/"+esc(room)+"/leave", `{}`)
 		s.join(bob, other)
 		is("?order_by=size", other, 2)
+		is("?search_term=NEW+ONE", room, 1)
 		s.as(alice, "PUT", v3+"/rooms/"+esc(room)+"/redact/"+esc(name)+"/1", `{}`)
 		is("?order_by=name", other, 2) // a room without a name comes last
 		if got := first("?search_term=new+one"); len(got) > 0 {

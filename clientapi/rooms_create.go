@@ -2,7 +2,6 @@ package clientapi
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"rempart/core/rooms"
@@ -143,9 +142,6 @@ type (
 	}
 	eventIDAnswer struct {
 		EventID matrix.EventID `json:"event_id"`
-	}
-	chunk struct {
-		Chunk []json.RawMessage `json:"chunk"`
 	}
 )
 

@@ -34,10 +34,9 @@ func (db *DB) ListMembershipsOf(ctx context.Context, user int64) ([]MembershipRo
 	return db.listMemberships(ctx, `SELECT `+membershipColumns+` FROM memberships WHERE usr = $1 ORDER BY room`, user)
 }
 
-// ListMembers lists the users who stand in a room in a given way.
-func (db *DB) ListMembers(ctx context.Context, room int64, m Membership) ([]MembershipRow, error) {
-	return db.listMemberships(ctx, `SELECT `+membershipColumns+` FROM memberships WHERE room = $1 AND membership = $2 ORDER BY usr`,
-		room, int64(m))
+// ListMemberEvents lists the numbers of the events by which users stand in a room in a given way.
+func (db *DB) ListMemberEvents(ctx context.Context, room int64, m Membership) ([]int64, error) {
+	return db.numbers(ctx, `SELECT event FROM memberships WHERE room = $1 AND membership = $2`, room, int64(m))
 }
 
 func (db *DB) listMemberships(ctx context.Context, text string, args ...any) ([]MembershipRow, error) {

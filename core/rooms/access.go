@@ -173,16 +173,9 @@ func (s *Service) JoinedMembers(ctx context.Context, room *Room, c matrix.Caller
 	if m.Membership != storage.MemberJoin {
 		return nil, notInRoom()
 	}
-	rows, err := s.db.ListMembers(ctx, room.NID(), storage.MemberJoin)
-	if err != nil {
-		return nil, err
-	}
-	nids := make([]int64, len(rows))
-	for i, r := range rows {
-		nids[i] = r.Event
-	}
+	nids, err := s.db.ListMemberEvents(ctx, room.NID(), storage.MemberJoin)
 	slices.Sort(nids)
-	return &Listing{s: s, room: room, caller: c, nids: nids}, nil
+	return &Listing{s: s, room: room, caller: c, nids: nids}, err
 }
 
 // Surroundings are the events around one event. Spec: client-server-api/#get_matrixclientv3roomsroomidcontexteventid
@@ -231,9 +224,12 @@ func (s *Service) Context(ctx context.Context, room *Room, user matrix.UserID, i
 
 // contextState is the state at the last event; with lazily loaded members only those who wrote.
 func (s *Service) contextState(ctx context.Context, room *Room, last *Stored, c *Surroundings, f *EventFilter) ([]*Stored, error) {
-	state, err := s.stateEvents(ctx, room, last.After())
-	if err != nil || f == nil {
-		return state, err
+	nids, err := s.stateNIDs(ctx, room, last.After())
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return s.Events(ctx, nids)
 	}
 	senders := map[matrix.UserID]bool{c.Event.Sender: true}
 	for _, list := range [][]*Stored{c.Before, c.After} {
@@ -241,16 +237,17 @@ func (s *Service) contextState(ctx context.Context, room *Room, last *Stored, c 
 			senders[e.Sender] = true
 		}
 	}
-	kept := state[:0]
-	for _, e := range state {
-		if f.LazyLoadMembers && e.Type == "m.room.member" && !senders[matrix.UserID(*e.StateKey)] {
-			continue
-		}
-		if f.Match(e.Event) {
-			kept = append(kept, e)
-		}
-	}
-	return kept, nil
+	// Why in pieces: of 50,000 members a client that loads them lazily is shown some.
+	list := &Listing{s: s, room: room, nids: nids, keep: func(e *Stored) bool {
+		left := f.LazyLoadMembers && e.Type == "m.room.member" && !senders[matrix.UserID(*e.StateKey)]
+		return !left && f.Match(e.Event)
+	}}
+	var kept []*Stored
+	err = list.Each(ctx, func(events []*Stored) error {
+		kept = append(kept, events...)
+		return nil
+	})
+	return kept, err
 }
 
 // inviterOf finds a member of one of our servers who has the power to invite; "" when there is none.

@@ -81,6 +81,7 @@ func forUsers(in *installation) []request {
 		members, together(members), joined, together(joined), state, together(state),
 		get("/messages of the large room", hall+"/messages?dir=b&limit=50"),
 		get("/context in the large room", hall+"/context/"+url.PathEscape(string(in.Event))+"?limit=50"),
+		get("/context, members loaded lazily", hall+"/context/"+url.PathEscape(string(in.Event))+"?limit=50&filter="+url.QueryEscape(`{"lazy_load_members":true}`)),
 		get("/notifications", client+"/notifications"),
 		get("/notifications: highlights", client+"/notifications?only=highlight"),
 		search("that nobody is", "zebulon"), search("one of 50,000", "@user4711:localhost"), search("150 have", "anne471"), search("all have", "anne"),
