@@ -44,7 +44,7 @@ func (r *rig) create(t testing.TB, q *rooms.CreateRequest) *rooms.Room {
 // A room is made with the events that its preset stands for, in the specification's order, in every version.
 func TestCreate(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		eachVersion(t, func(t *testing.T, version string) {
 			name := "one" + version
 			room := r.create(t, &rooms.CreateRequest{Preset: "public_chat", Name: "Name", Topic: "Topic", RoomAliasName: name,
@@ -91,7 +91,7 @@ func TestCreateRefused(t *testing.T) {
 // The transitions of a membership under each join rule. Spec: client-server-api/#room-membership
 func TestMembershipTransitions(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		r.account(t, alice) // whose right to invite lets others into the restricted room
 		const bob = matrix.UserID("@bob:home.example")
 		type step struct {
@@ -140,7 +140,7 @@ func TestMembershipTransitions(t *testing.T) {
 // Who sees what: the four visibilities against a member who came, left and came back.
 func TestHistoryVisibility(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		const bob, eve = matrix.UserID("@bob:home.example"), matrix.UserID("@eve:home.example")
 		for visibility, want := range map[string]string{
 			"world_readable": "before invited joined left", "shared": "before invited joined", "invited": "invited joined", "joined": "joined",
@@ -206,7 +206,7 @@ func (r *rig) reads(t testing.TB, room *rooms.Room, user matrix.UserID) string {
 // Pages of any size, in both directions, hold each event exactly once.
 func TestPagesAreExact(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		room := r.create(t, &rooms.CreateRequest{})
 		for i := range 30 {
 			r.must(t, room, text(alice, fmt.Sprint(i)))
@@ -253,7 +253,7 @@ func (r *rig) walk(t testing.TB, room *rooms.Room, size int, backward bool) []ma
 // One transaction id makes one event, however often and at how many places at once it is sent.
 func TestTransactionIsOneEvent(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		room := r.create(t, &rooms.CreateRequest{})
 		device := r.caller(t, alice).DeviceNID
 		ids := make([]matrix.EventID, 16)
@@ -309,7 +309,7 @@ func TestEqualRoomsAreTwo(t *testing.T) {
 // A transaction id is known again by a process that was not there when it was used, even if its sender is out by now.
 func TestTransactionOutlivesTheProcess(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		room := r.create(t, &rooms.CreateRequest{Preset: "public_chat"})
 		const bob = matrix.UserID("@bob:home.example")
 		m := rooms.MembershipChange{Room: room, Sender: bob, Target: bob}
@@ -356,14 +356,16 @@ func signs(t testing.TB) rooms.Keys {
 func TestForgottenWhileInvitedAgain(t *testing.T) {
 	each(t, func(t *testing.T, url string) {
 		gone := matrix.UserID("@gone:home.example")
-		r := newRig(t, url, func(*rooms.Options) {})
+		r := newRig(t, url, nil)
 		r.account(t, alice)
 		r.account(t, gone)
 		room := r.publicRoom(t, "11")
 		for range 60 {
 			var wg sync.WaitGroup
 			var forgotten, invited error
-			wg.Go(func() { invited = r.rooms.Invite(t.Context(), rooms.MembershipChange{Room: room, Sender: alice, Target: gone}) })
+			wg.Go(func() {
+				invited = r.rooms.Invite(t.Context(), rooms.MembershipChange{Room: room, Sender: alice, Target: gone})
+			})
 			wg.Go(func() { forgotten = r.rooms.Forget(t.Context(), room, gone) })
 			wg.Wait()
 			if invited != nil {

@@ -61,7 +61,12 @@ func (b *build) newly(as storage.Membership) func(m *storage.MembershipRow) bool
 // Why: the filter speaks of "rooms that the user has left", the answer of those "left or been banned from"
 // (client-server-api/#get_matrixclientv3sync). A client that has just logged in has no other way to show its user that he is banned, and clients
 // rely on it (github.com/element-hq/element-meta/issues/2699).
+//
+// Who has no membership any more was in the room, asked into it or knocked at it: a resolution of state took that away, and no event says so.
 func (b *build) left(m *storage.MembershipRow) bool {
+	if m.Membership == storage.MemberNone {
+		return !b.initial && m.Pos > b.from.Pos
+	}
 	if m.Membership != storage.MemberLeave && m.Membership != storage.MemberBan {
 		return false
 	}
@@ -180,9 +185,10 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 		return err
 	}
 	v := &roomView{joinedRoom: joinedRoom{m.Room, m.Pos}, r: room, left: true, tailFrom: math.MaxInt64}
-	before, since, err := b.wasIn(v)
+	was, since, err := b.wasIn(v)
+	before := was == "join"
 	if err != nil || own == nil && !before && !since {
-		return err // Why not all without an event of his own: a resolution may have taken his membership away
+		return b.takenBack(room, was, err) // Why not all without an event of his own: a resolution may have taken his membership away
 	}
 	t := &timeline{after: b.from.Pos, upto: m.Pos}
 	var state []*rooms.Stored
@@ -215,6 +221,14 @@ func (b *build) leftRoom(m *storage.MembershipRow) error {
 	return nil
 }
 
+// takenBack tells of a room that the user was asked into, or knocked at, and no event says that he is not any more.
+func (b *build) takenBack(room *rooms.Room, was string, err error) error {
+	if err == nil && (was == "invite" || was == "knock") {
+		b.writeGone(room.ID())
+	}
+	return err
+}
+
 // neverIn puts the user's own leaving into the timeline, and into the state for clients that take none from there.
 func (b *build) neverIn(v *roomView, t *timeline, m *storage.MembershipRow, own *rooms.Stored) ([]*rooms.Stored, error) {
 	if b.f.Room.limit() > 0 && (b.wants(v, own) || own.Has(storage.FlagOutlier)) {
@@ -226,25 +240,24 @@ func (b *build) neverIn(v *roomView, t *timeline, m *storage.MembershipRow, own 
 	return b.wantedState(v, []int64{m.Event})
 }
 
-// wasIn reports whether the user was a member at the token, and whether he was one at any time since.
-func (b *build) wasIn(v *roomView) (before, since bool, err error) {
+// wasIn is how the user stood to a room at the token, and reports whether he was a member of it at any time since.
+func (b *build) wasIn(v *roomView) (was string, since bool, err error) {
 	key, err := b.s.db.StateKeyNID(b.ctx, memberTuple(b.c.User))
 	if err != nil {
-		return false, false, err
+		return "", false, err
 	}
-	was, err := b.membershipOf(v, key, b.from.Pos)
-	if err != nil {
-		return false, false, err
+	if was, err = b.membershipOf(v, key, b.from.Pos); err != nil {
+		return "", false, err
 	}
 	nids, err := b.s.db.ListStateEventsSince(b.ctx, v.room, key, b.from.Pos, v.pos)
 	if err != nil {
-		return false, false, err
+		return "", false, err
 	}
 	events, err := b.s.rooms.Events(b.ctx, nids)
 	for _, e := range events {
 		since = since || e.Membership() == "join"
 	}
-	return was == "join", since, err
+	return was, since, err
 }
 
 // goneRoom tells a client that has not heard yet that it left a room which this installation has forgotten since.
@@ -256,6 +269,11 @@ func (b *build) goneRoom(m *storage.MembershipRow) error {
 	if errors.Is(err, storage.ErrNotFound) || err == nil && !b.f.Room.wants(id) {
 		return nil
 	}
-	b.out = append(matrix.AppendJSONString(b.out, id), `:{"timeline":{"events":[]},"state":{"events":[]}},`...)
+	b.writeGone(id)
 	return err
+}
+
+// writeGone writes a room of which a client is told only that it is out.
+func (b *build) writeGone(id matrix.RoomID) {
+	b.out = append(matrix.AppendJSONString(b.out, id), `:{"timeline":{"events":[]},"state":{"events":[]}},`...)
 }

@@ -414,10 +414,11 @@ func (b *slidingBuild) writeLeft(p *pick, room *rooms.Room) error {
 	x := &slidingRoom{pick: p, since: p.mark.pos(), initial: p.mark == 0}
 	x.v = &roomView{joinedRoom: joinedRoom{p.room, p.pos}, r: room, left: true, tailFrom: math.MaxInt64, members: p.pos, state: p.pos}
 	b.from.Pos = x.since
-	before, since, err := b.wasIn(x.v)
+	was, since, err := b.wasIn(x.v)
 	if err != nil {
 		return err
 	}
+	before := was == "join"
 	x.t = &timeline{after: x.since, upto: p.pos}
 	if before || since {
 		b.f.Room = RoomFilter{Timeline: &rooms.EventFilter{Limit: max(p.limit, 1)}}

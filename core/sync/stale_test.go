@@ -347,26 +347,42 @@ func TestDataDeletedMeanwhile(t *testing.T) {
 	})
 }
 
-// Who is in a room no more though no event says so, as after a resolution of state, is told that he is out.
+// Who is in a room no more, or asked into it no more, though no event says so, as after a resolution of state, is told that he is out.
 func TestOutWithoutAnEvent(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		alice, bob := r.user("alice"), r.user("bob")
-		room := bob.public()
-		alice.join(room)
-		alice.next()
-		bob.say(room, "last words")
-		change := &storage.Change{}
-		live := change.Live(storage.Live{Kind: storage.KindMembership, Room: room.NID(), User: alice.caller.UserNID})
-		change.Add(&storage.MembershipRow{At: storage.At{Live: live + 1}, User: alice.caller.UserNID, Room: room.NID(), Membership: storage.MemberLeave})
-		if err := r.db.Commit(ctx, change); err != nil {
-			t.Fatal(err)
-		}
-		a := alice.next()
-		if j := a.Rooms.Leave[room.ID()]; j == nil || !slices.Equal(j.Timeline.bodies(), []string{"last words"}) {
-			t.Errorf("told %s", a.raw)
-		}
-		if a := alice.next(); a.Rooms.Leave != nil {
-			t.Errorf("told again: %s", a.raw)
+		for _, c := range []struct {
+			invited bool
+			now     storage.Membership
+			told    []string
+		}{{false, storage.MemberLeave, []string{"last words"}}, {false, storage.MemberNone, []string{"last words"}}, {true, storage.MemberNone, nil}} {
+			room := bob.public()
+			if c.invited {
+				bob.change(invite, room, alice.id())
+			} else {
+				alice.join(room)
+			}
+			alice.next()
+			bob.say(room, "last words")
+			alice.taken(room, c.now)
+			a := alice.next()
+			if j := a.Rooms.Leave[room.ID()]; j == nil || !slices.Equal(j.Timeline.bodies(), c.told) {
+				t.Errorf("%+v: told %s", c, a.raw)
+			}
+			if a := alice.next(); a.Rooms.Leave != nil {
+				t.Errorf("%+v: told again: %s", c, a.raw)
+			}
 		}
 	})
+}
+
+// taken takes a user's membership from him as a resolution of state does.
+func (c *client) taken(room *rooms.Room, now storage.Membership) {
+	c.t.Helper()
+	change := &storage.Change{}
+	live := change.Live(storage.Live{Kind: storage.KindMembership, Room: room.NID(), User: c.caller.UserNID})
+	change.Add(&storage.MembershipRow{At: storage.At{Live: live + 1}, User: c.caller.UserNID, Room: room.NID(), Membership: now})
+	if err := c.db.Commit(ctx, change); err != nil {
+		c.t.Fatal(err)
+	}
 }
