@@ -9,7 +9,7 @@ import (
 )
 
 // purgeStep bounds how many events of a room one transaction deletes.
-const purgeStep = 256
+const purgeStep = 100
 
 // CloseRoom forgets, at an instant, that a room is known: from now on nobody finds it. What is left of it is deleted by [DB.PurgeRoom].
 func CloseRoom(room, now int64) []Guard {
