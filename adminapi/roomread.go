@@ -27,7 +27,7 @@ func roomReadRoutes(r *httpx.Router, d Deps) {
 		if typ := p.Query().Get("type"); typ != "" {
 			list = list.Only(typ)
 		}
-		return func(w io.Writer) error { return writeState(ctx, w, list) }, nil
+		return httpx.Streamed(func(w io.Writer) error { return list.WriteJSON(ctx, w) }).As("state"), nil
 	})
 	ofRoom(r, "GET", "/v1/rooms/{roomID}/messages",
 		func(ctx context.Context, c matrix.Caller, id matrix.RoomID, p httpx.Path, _ httpx.Empty) (*messagesAnswer, error) {
@@ -211,16 +211,4 @@ func eventFilter(p httpx.Path) (*rooms.EventFilter, error) {
 		return nil, nil
 	}
 	return rooms.ParseEventFilter([]byte(text))
-}
-
-// writeState writes a room's state as the member of an object.
-func writeState(ctx context.Context, w io.Writer, list *rooms.Listing) error {
-	if _, err := io.WriteString(w, `{"state":`); err != nil {
-		return err
-	}
-	if err := list.WriteJSON(ctx, w); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "}")
-	return err
 }

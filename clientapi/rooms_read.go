@@ -71,27 +71,13 @@ func roomMembers(r *httpx.Router, s *rooms.Service, read httpx.Route) {
 			}
 			q := rooms.MembersRequest{At: at, Membership: p.Query().Get("membership"), NotMembership: p.Query().Get("not_membership")}
 			list, err := s.Members(ctx, room, c, q)
-			return wrapped(`{"chunk":`, func(w io.Writer) error { return list.WriteJSON(ctx, w) }), err
+			return httpx.Streamed(func(w io.Writer) error { return list.WriteJSON(ctx, w) }).As("chunk"), err
 		})
 	roomRoute(r, s, "GET", "/_matrix/client/v3/rooms/{roomID}/joined_members", named(read, "getJoinedMembersByRoom"),
 		func(ctx context.Context, c matrix.Caller, room *rooms.Room, _ httpx.Path, _ httpx.Empty) (httpx.Streamed, error) {
 			list, err := s.JoinedMembers(ctx, room, c)
-			return wrapped(`{"joined":`, func(w io.Writer) error { return writeProfiles(ctx, w, list) }), err
+			return httpx.Streamed(func(w io.Writer) error { return writeProfiles(ctx, w, list) }).As("joined"), err
 		})
-}
-
-// wrapped puts what a function writes into an object: begin is what stands before it.
-func wrapped(begin string, fn httpx.Streamed) httpx.Streamed {
-	return func(w io.Writer) error {
-		if _, err := io.WriteString(w, begin); err != nil {
-			return err
-		}
-		if err := fn(w); err != nil {
-			return err
-		}
-		_, err := io.WriteString(w, "}")
-		return err
-	}
 }
 
 // writeProfiles writes the profiles of members by their ids.

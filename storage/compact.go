@@ -134,7 +134,7 @@ func (db *DB) FoldEvents(ctx context.Context, room, before, depth int64, keep []
 		}
 	}
 	for {
-		nids, err := db.listNIDs(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND depth < $2 AND branch >= 0
+		nids, err := db.numbers(ctx, `SELECT nid FROM events WHERE room = $1 AND pos = 0 AND depth < $2 AND branch >= 0
 			AND (flags & $3) <> 0 ORDER BY depth, nid LIMIT $4`, room, depth, int64(FlagRejected|FlagSoftFailed), int64(prunePiece))
 		if err != nil || len(nids) == 0 {
 			return err

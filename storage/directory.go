@@ -58,10 +58,3 @@ func (db *DB) CountJoined(ctx context.Context, rooms []int64) (map[int64]int64, 
 		}, int64(MemberJoin))
 	return out, err
 }
-
-// CountMembers counts the users who stand in a room in a given way.
-func (db *DB) CountMembers(ctx context.Context, room int64, m Membership) (int64, error) {
-	var n int64
-	err := db.row(ctx, `SELECT COUNT(*) FROM memberships WHERE room = $1 AND membership = $2`, []any{room, int64(m)}, &n)
-	return n, err
-}

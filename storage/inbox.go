@@ -137,7 +137,7 @@ func (db *DB) ListServerMembers(ctx context.Context, room int64, server matrix.S
 
 // ListRoomsOfEvent lists the rooms that hold an event of this id.
 func (db *DB) ListRoomsOfEvent(ctx context.Context, id matrix.EventID) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT e.room FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash = $1 AND j.id = $2`,
+	return db.numbers(ctx, `SELECT e.room FROM events e JOIN event_json j ON j.nid = e.nid WHERE e.id_hash = $1 AND j.id = $2`,
 		matrix.HashID(id), string(id))
 }
 

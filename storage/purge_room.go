@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"rempart/internal/matrix"
@@ -56,9 +57,6 @@ func (db *DB) PruneGoneRooms(ctx context.Context, before int64) error {
 	return db.eatEach(ctx, `DELETE FROM gone_rooms WHERE nid IN`, gone)
 }
 
-// historyBaseSQL is [historyBase] as statements write it.
-const historyBaseSQL = `(-4611686018427387904)`
-
 // PurgeRoom deletes all that is left of a room, in pieces; done is called after each. It may be repeated.
 func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) error {
 	for {
@@ -73,7 +71,7 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 		for _, d := range []struct{ text, after string }{
 			{`DELETE FROM event_json WHERE nid IN`, ``}, {`DELETE FROM transactions WHERE event IN`, ``}, {`DELETE FROM relations WHERE event IN`, ``},
 			{`DELETE FROM appservice_outbox WHERE (pos, event) IN (SELECT pos, nid FROM events WHERE nid IN`, `)`},
-			{`DELETE FROM search_docs WHERE id IN (SELECT CASE WHEN pos > 0 THEN pos ELSE nid + ` + historyBaseSQL + ` END FROM events WHERE nid IN`, `)`},
+			{`DELETE FROM search_docs WHERE id IN (SELECT CASE WHEN pos > 0 THEN pos ELSE nid + (` + strconv.Itoa(historyBase) + `) END FROM events WHERE nid IN`, `)`},
 			{`DELETE FROM delayed_sent WHERE event IN`, ``}, {`DELETE FROM events WHERE nid IN`, ``},
 		} {
 			sql, args := db.inList(d.text, nids, d.after, nil)

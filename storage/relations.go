@@ -46,7 +46,7 @@ func (db *DB) ListRelations(ctx context.Context, q RelationQuery) ([]int64, erro
 		text = `SELECT event FROM relations WHERE target = $1 AND room = $2 AND pos > $3 AND pos <= $4
 			AND (rel_type = $5 OR $5 = '') AND (type = $6 OR $6 = '') ORDER BY pos DESC, event DESC LIMIT $7`
 	}
-	return db.listNIDs(ctx, text, q.Target, q.Room, q.After, q.Upto, q.RelType, q.Type, int64(q.Limit))
+	return db.numbers(ctx, text, q.Target, q.Room, q.After, q.Upto, q.RelType, q.Type, int64(q.Limit))
 }
 
 // RelationCount sums up the relations of one type to one event.

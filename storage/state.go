@@ -177,6 +177,6 @@ func (db *DB) FindBranch(ctx context.Context, room, branch int64) (BranchRow, er
 
 // ListKeyHistory lists the events that held a key of a room's current state, oldest first.
 func (db *DB) ListKeyHistory(ctx context.Context, room, key int64) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND event <> 0 ORDER BY seq`,
+	return db.numbers(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND event <> 0 ORDER BY seq`,
 		room, key)
 }

@@ -57,7 +57,7 @@ func (db *DB) ListRoomCounts(ctx context.Context, rooms []int64) (map[int64]Room
 
 // ListMovedRooms lists the rooms of a user in which events, receipts or the user's own data came in (after, upto].
 func (db *DB) ListMovedRooms(ctx context.Context, user, after, upto int64) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT m.room FROM memberships m WHERE m.usr = $1 AND m.membership = $2 AND (
+	return db.numbers(ctx, `SELECT m.room FROM memberships m WHERE m.usr = $1 AND m.membership = $2 AND (
 		EXISTS (SELECT 1 FROM events e WHERE e.room = m.room AND e.pos > $3 AND e.pos <= $4)
 		OR EXISTS (SELECT 1 FROM receipts r WHERE r.room = m.room AND r.pos > $3 AND r.pos <= $4 AND r.pos > 0)
 		OR EXISTS (SELECT 1 FROM state_rows s WHERE s.room = m.room AND s.branch = 0 AND s.pos > $3 AND s.pos <= $4))
@@ -70,13 +70,13 @@ func (db *DB) ListHeroes(ctx context.Context, room int64, present bool, limit in
 	if !present {
 		first, second = MemberLeave, MemberBan
 	}
-	return db.listNIDs(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership IN ($2, $3) ORDER BY pos, usr LIMIT $4`,
+	return db.numbers(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership IN ($2, $3) ORDER BY pos, usr LIMIT $4`,
 		room, int64(first), int64(second), int64(limit))
 }
 
 // ListJoinedUsers lists the users who are in a room.
 func (db *DB) ListJoinedUsers(ctx context.Context, room int64) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership = $2`, room, int64(MemberJoin))
+	return db.numbers(ctx, `SELECT usr FROM memberships WHERE room = $1 AND membership = $2`, room, int64(MemberJoin))
 }
 
 // StreamPosition is the last position that any process has given out.

@@ -50,7 +50,7 @@ func (db *DB) FindStateEvent(ctx context.Context, room, key, pos int64) (int64, 
 // ListStateEventsSince lists the events that held a key of a room's current state in (after, upto], in order; 0 where
 // the key was removed.
 func (db *DB) ListStateEventsSince(ctx context.Context, room, key, after, upto int64) ([]int64, error) {
-	return db.listNIDs(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND pos > $3 AND pos <= $4
+	return db.numbers(ctx, `SELECT event FROM state_rows WHERE room = $1 AND branch = 0 AND skey = $2 AND pos > $3 AND pos <= $4
 		ORDER BY seq`, room, key, after, upto)
 }
 

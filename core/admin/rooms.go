@@ -313,14 +313,11 @@ func (s *Service) RoomDetails(ctx context.Context, admin matrix.Caller, id matri
 	if l.Public, err = s.DB.IsPublic(ctx, l.NID); err != nil {
 		return nil, err
 	}
-	if l.Joined, err = s.DB.CountMembers(ctx, l.NID, storage.MemberJoin); err != nil {
-		return nil, err
-	}
-	ours, err := s.DB.ListLocalMembers(ctx, l.NID, storage.MemberJoin)
+	people, err := s.DB.CountPeople(ctx, []int64{l.NID})
 	if err != nil {
 		return nil, err
 	}
-	l.JoinedLocal = int64(len(ours))
+	l.Joined, l.JoinedLocal = people[l.NID].Joined, people[l.NID].Local
 	d, err := s.describe(ctx, l)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,20 @@ type Lent interface {
 // beginning for the whole.
 type Streamed func(w io.Writer) error
 
+// As is an object with one member, whose value fn writes.
+func (fn Streamed) As(member string) Streamed {
+	return func(w io.Writer) error {
+		if _, err := io.WriteString(w, `{"`+member+`":`); err != nil {
+			return err
+		}
+		if err := fn(w); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, "}")
+		return err
+	}
+}
+
 // Handle declares a route whose handler takes and returns values.
 //
 // A POST, PUT, PATCH or DELETE body is decoded into In. No body counts as {} unless In is json.RawMessage, which takes
