@@ -29,7 +29,7 @@ func sparing() (end func()) {
 // giveBack returns memory to the system after a rush.
 // Why: when a storm of connections is over nothing asks for memory, so no collection runs, and the process would
 // hold for minutes what it needed for seconds, on a machine that it shares. shrink is told first, for what the
-// database's own memory keeps.
+// database's own memory keeps. With the first calm the start is over, and what it needed of the program's file goes too.
 func giveBack(ctx context.Context, shrink func(context.Context) error) {
 	tick := time.NewTicker(memoryLook)
 	defer tick.Stop()
@@ -37,7 +37,7 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 		{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
 		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"},
 	}
-	last, rush, given := uint64(0), true, time.Now()
+	last, rush, given, started := uint64(0), true, time.Now(), false
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,6 +50,10 @@ func giveBack(ctx context.Context, shrink func(context.Context) error) {
 		dead := max(sample[3].Value.Uint64(), sample[4].Value.Uint64()) - sample[4].Value.Uint64()
 		calm := allocated-last < memoryCalm
 		rush = rush || !calm
+		if calm && !started {
+			started = true
+			releaseStart()
+		}
 		if calm && idle+dead > memoryIdle && (rush || time.Since(given) >= memoryAgain) {
 			rush, given = false, time.Now()
 			_ = shrink(ctx) // what fails here is only not given back
