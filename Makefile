@@ -14,8 +14,9 @@ BIN       ?= bin/rempart
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## build and run the server on ./data
-	$(GO) run ./cmd/rempart serve
+# exec: a signal to make reaches the server itself.
+run: build ## build and run the server on ./data
+	@exec $(BIN) serve
 
 build: ## the binary, without cgo: bin/rempart
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/rempart

@@ -121,14 +121,33 @@ func (m *mover) prepare(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := nothingIn(ctx, m.tx); err != nil {
+		return err
+	}
+	return m.into.bringUp(ctx, m.tx)
+}
+
+// CheckEmpty gives [ErrNotEmpty] when the PostgreSQL database at url holds something already.
+func CheckEmpty(ctx context.Context, url string) error {
+	db := &DB{opts: Options{URL: url, Readers: 1}}
+	if err := db.connect(ctx); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	return errors.Join(nothingIn(ctx, db.write), db.closePools())
+}
+
+// nothingIn gives [ErrNotEmpty] when there is a table, or anything like one, in the PostgreSQL database.
+func nothingIn(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) error {
 	var there int64
-	if err := m.tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace`).Scan(&there); err != nil {
+	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace`).Scan(&there); err != nil {
 		return err
 	}
 	if there > 0 {
 		return ErrNotEmpty
 	}
-	return m.into.bringUp(ctx, m.tx)
+	return nil
 }
 
 // settle has PostgreSQL look at what is there, as it would do by itself some time later.

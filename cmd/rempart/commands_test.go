@@ -176,12 +176,12 @@ func TestBackupAndRestoreOnPostgres(t *testing.T) {
 	if code, _, errs := runCommand("", "backup", "-config", path, saved); code != 0 {
 		t.Fatal(errs)
 	}
-	if code, _, errs := runCommand("", "restore", saved, again); code != 1 {
+	if code, _, errs := runCommand("", "restore", saved, again); code != 1 || !strings.Contains(errs, "tables already") || exists(again) {
 		t.Errorf("into a database that is not empty: %d %s", code, errs)
 	}
 	empty := pgtest.New(t)
 	t.Setenv("REMPART_DATABASE_URL", empty)
-	if code, _, errs := runCommand("", "restore", saved, filepath.Join(dir, "third")); code != 0 {
+	if code, _, errs := runCommand("", "restore", saved, again); code != 0 {
 		t.Fatal(errs)
 	}
 	restored, err := storage.Open(ctx, storage.Options{URL: empty})

@@ -31,7 +31,7 @@ func restore(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := restoreConfig(folder, data, c)
+	cfg, err := restoreConfig(ctx, folder, data, c)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func restore(ctx context.Context, args []string, c console) error {
 	}
 	if cfg.Database.URL != "" {
 		if err := loadPostgres(ctx, cfg.Database.URL, filepath.Join(folder, backupPostgres)); err != nil {
-			return fmt.Errorf("the database that database.url names must be empty; remove %s before another attempt: %w", data, err)
+			return fmt.Errorf("fill the database that database.url names; remove %s before another attempt: %w", data, err)
 		}
 	}
 	if err := storage.BeginAnew(ctx, databaseURL(cfg)); err != nil {
@@ -69,7 +69,7 @@ func restore(ctx context.Context, args []string, c console) error {
 
 // restoreConfig writes the configuration into the new data folder and reads it. When it does not fit this machine, the folder
 // is left as it was.
-func restoreConfig(folder, data string, c console) (*config.Config, error) {
+func restoreConfig(ctx context.Context, folder, data string, c console) (*config.Config, error) {
 	text, err := os.ReadFile(filepath.Join(folder, config.DefaultFile)) //nolint:gosec // the operator's own backup
 	if err != nil {
 		return nil, fmt.Errorf("read backup: %w", err)
@@ -89,6 +89,11 @@ func restoreConfig(folder, data string, c console) (*config.Config, error) {
 	cfg, err := config.Load(path)
 	if err == nil {
 		err = staysIn(cfg, data)
+	}
+	if err == nil && cfg.Database.URL != "" {
+		if err = storage.CheckEmpty(ctx, cfg.Database.URL); err != nil {
+			err = fmt.Errorf("database.url (REMPART_DATABASE_URL names another database than that of the backup): %w", err)
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("the configuration of the backup does not fit here; put what it names into %s, or set it by the environment, and restore again:\n%w", data, err)

@@ -63,6 +63,9 @@ func TestAccountsByCommand(t *testing.T) {
 	if out := user("", "reset-password", "-link", "alice"); !strings.HasPrefix(out, "https://test.example.org/_rempart/account/activate?token=") {
 		t.Error(out)
 	}
+	if _, _, errs := runCommand("", "user", "reset-password", "-config", s.config.File, "-link", "alice"); !strings.Contains(errs, "public_url") {
+		t.Errorf("nothing says where the link leads: %s", errs)
+	}
 	user("", "renew", "-days", "3", "alice")
 	_, ends, _ := strings.Cut(user("", "show", "alice"), "ends: ")
 	if code, _, errs := runCommand("", "user", "renew", "-config", s.config.File, "-days", "-3", "alice"); code != 1 || !strings.Contains(errs, "-days") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"strings"
 	"time"
 
@@ -89,13 +90,17 @@ func userShow(ctx context.Context, args []string, c console) error {
 func userResetPassword(ctx context.Context, args []string, c console) error {
 	f := flags("user reset-password")
 	link := f.Bool("link", false, "print a link by which the owner chooses a password")
-	return onAccount(ctx, f, args, func(_ *config.Config, s *users.Service, id matrix.UserID) error {
+	return onAccount(ctx, f, args, func(cfg *config.Config, s *users.Service, id matrix.UserID) error {
 		if *link {
 			text, err := s.ResetLink(ctx, operator+" user reset-password", id)
-			if err == nil {
-				c.say("%s", text)
+			if err != nil {
+				return err
 			}
-			return err
+			c.say("%s", text)
+			if cfg.Server.PublicURL == "" {
+				_, _ = fmt.Fprintf(c.err, "server.public_url is not set: the link works if https://%s leads to this server.\n", id.Server())
+			}
+			return nil
 		}
 		password, err := askPassword(c)
 		if err != nil {
@@ -150,7 +155,7 @@ func userDeactivate(ctx context.Context, args []string, c console) error {
 		if err := s.DeactivateByOperator(ctx, operator+" user deactivate", id, *erase); err != nil {
 			return err
 		}
-		c.say("%s is closed for ever. The server makes it leave its rooms within minutes.", id)
+		c.say("%s is closed for ever. A running server makes it leave its rooms within a minute.", id)
 		return nil
 	})
 }

@@ -17,7 +17,7 @@ func (s *server) welcome(c console, fresh bool) {
   Configuration   %s
 
   The first account, in another terminal in this folder:
-      rempart user create -admin alice          (from the sources: go run ./cmd/rempart user create -admin alice)
+      rempart user create -admin alice          (after make run: bin/rempart user create -admin alice)
 
   Element: choose "Sign in", then "Edit" beside the homeserver, and give it %s
       (a browser on another machine needs https: see docs/operate/proxy.md)

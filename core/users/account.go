@@ -152,7 +152,10 @@ func (s *Service) closeAccount(ctx context.Context, change *storage.Change, user
 	if err != nil {
 		return err
 	}
-	j := storage.Job{NID: job, Kind: leaveJob, Body: body, Due: s.now().Add(jobLease).UnixMilli()}
+	j := storage.Job{NID: job, Kind: leaveJob, Body: body}
+	if s.members != nil {
+		j.Due = s.now().Add(jobLease).UnixMilli() // Why: it is done below, and is somebody else's only if this process ends meanwhile
+	}
 	change.Add(&storage.JobRow{Job: j})
 	if err := s.endSessions(ctx, user.NID, 0, change); err != nil {
 		return err

@@ -191,5 +191,9 @@ func TestDeactivate(t *testing.T) {
 		refused(t, r.Available(t.Context(), "alice", ""), matrix.CodeUserInUse)
 		_, err = r.GetProfile(t.Context(), "@alice:hs1")
 		refused(t, err, matrix.CodeNotFound)
+		// This service knows no rooms, as a command's: whoever does may leave them at once.
+		if jobs, err := r.db.ListDueJobs(t.Context(), "leave", r.now.Now().UnixMilli(), 9); err != nil || len(jobs) != 1 {
+			t.Errorf("%d accounts are to leave their rooms: %v", len(jobs), err)
+		}
 	})
 }
