@@ -2,6 +2,19 @@
 //
 // A handler decodes, calls the core and encodes; the rules are the core's. The package reaches neither storage nor the
 // other entrances.
+//
+// # Where things are
+//
+// clientapi lists all routes; auth is what a route asks of its caller, misc what the client must find and the core does elsewhere (user directory, TURN).
+//
+// Getting in: versions, wellknown, capabilities, home, register, login, account, threepids, shorttokens, devices; pages, loginpage and authpages are read by people, pages.html and its like beside them;
+// admin_register is the one operation of Synapse's administrators that tools of clients use.
+//
+// Rooms: rooms_create, rooms_inherit, rooms_membership, rooms_send, rooms_read, rooms_relations, rooms_upgrade, delayed, threads, search, reports, moderation, mutual.
+//
+// What is heard: sync, slidingsync, filter, legacy (initialSync and events), typing, receipts, presence_min, todevice, notifications, pushers, pushrules, accountdata, profile.
+//
+// Keys: keys, keybackup, dehydrated. Bridges: appservice.
 package clientapi
 
 import (

@@ -2,6 +2,18 @@
 //
 // This package only wires: it reads arguments and configuration, builds the parts, hands them to one another and
 // starts and stops them. Rules live in the packages that it wires.
+//
+// # Where things are
+//
+// Commands: main lists them, args reads their words, status is how they end. user, useradmin, userimport; mission in missioncmd; roomcmd; callscmd; policycmd, policywhatif and whatifcmd with replay
+// and flips (what a policy would have decided), geocmd and geofile, exportcmd; ledgercmd, verifycmd, witnesscmd; keys; backup, restore, manifest; databasecmd, databasenew, postgres; checkconfig;
+// doctor, doctor_federation, doctor_push; version; coverage, coverage_admin (the pages of make docs).
+//
+// serve: serve and server start and stop; lock, threads, memory, program_pages, pprof, tls, welcome, health and notices are around it; ground is what each command stands on (database, policy, way out, ledger),
+// build puts the core and the entrances on it. admin, account, people, media, previews, retention, appservices, calls, callrecord, outside and answers hand one part to another.
+//
+// The policy at work: policyfile reads and watches it, judge and judge_* are asked (judge_data what may pass, judge_places where servers are, judge_push, judge_rooms, judge_supposed, judge_recent
+// what was decided); places_kept, published, grants; recorder and observer note what left, ledger opens the record, measures counts, policyadmin shows.
 package main
 
 import (

@@ -13,4 +13,15 @@
 // then: one that is older than what the client has brings some things twice, and skips none.
 //
 // Lock order: hubUser.loading; connection.mu, slide.mu; then hub.mu. Nobody who holds hub.mu waits for anything.
+//
+// # Where things are
+//
+// What is known of everybody: hub, online (who is here and waits), tail (newest events of a room), counts and unread (derived from receipts and push hits), typing, presence,
+// presence_nodes, presence_remote, receipts, remote (what other servers say of these), sticky; service and request begin and end a sync.
+//
+// One answer of /sync: build, account, joinroom, timeline, state, summary, departed, ephemeral, device, devicelists; early and early_first read for many rooms at once, before the
+// rooms are built; filter and storedfilter are what the client asked for. notified is /notifications.
+//
+// Sliding sync: sliding (the answer), sliding_parse and sliding_request (what is asked), sliding_config, sliding_filter, sliding_pick (which rooms), sliding_room, sliding_rooms, sliding_state,
+// sliding_sticky, sliding_extensions (what of them), sliding_stirs (what moved), sliding_connection and sliding_store (what was sent); roomlists keeps a user's list over a restart.
 package sync

@@ -91,6 +91,25 @@ func TestBrokenLawsAreCaught(t *testing.T) {
 	}
 }
 
+// The comment of a large package says where things are: each file but one is named here.
+func TestALargePackageHasAMap(t *testing.T) {
+	comment, sources := "// Package x is", map[string]string{}
+	for n := range maxUnmapped + 1 {
+		sources[fmt.Sprintf("core/x/f%d.go", n)] = "package x\n"
+		if n > 0 {
+			comment += fmt.Sprintf(", f%d", n)
+		}
+	}
+	sources["core/x/f1.go"] = comment + ".\npackage x\n"
+	if broken := laws(sources); len(broken) != 1 || !strings.HasPrefix(broken[0].String(), "core/x/f0.go") {
+		t.Errorf("got %v, want one breach of the file that is not named", broken)
+	}
+	delete(sources, "core/x/f0.go")
+	if broken := laws(sources); len(broken) != 0 {
+		t.Error(broken)
+	}
+}
+
 func TestWhatTheLawsAllow(t *testing.T) {
 	body := "// Package x is.\npackage x\n\n"
 	for name, c := range map[string]struct{ path, source string }{

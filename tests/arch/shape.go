@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"go/ast"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The longest that code may be, in lines.
@@ -12,12 +14,15 @@ const (
 	maxFile     = 600
 	maxCmdFile  = 250
 	maxFunction = 80
+	// maxUnmapped is how many files a package may have before its comment must say where things are.
+	maxUnmapped = 40
 )
 
 // Shape checks sizes and comments: what a reader needs to find his way.
 func Shape(files []*File) []Breach {
 	var broken []Breach
 	documented, packages := map[string]bool{}, map[string]string{}
+	comments, members := map[string]string{}, map[string][]string{}
 	for _, f := range files {
 		limit := maxFile
 		if within(f.Folder, "cmd") && !f.Test {
@@ -29,6 +34,8 @@ func Shape(files []*File) []Breach {
 		if !strings.HasSuffix(f.Path, "_test.go") {
 			packages[f.Folder] = f.Path
 			documented[f.Folder] = documented[f.Folder] || f.Syntax.Doc != nil
+			comments[f.Folder] += f.Syntax.Doc.Text()
+			members[f.Folder] = append(members[f.Folder], f.Path)
 		}
 		broken = append(broken, functions(f)...)
 		broken = append(broken, unfinished(f)...)
@@ -37,8 +44,24 @@ func Shape(files []*File) []Breach {
 		if !documented[folder] {
 			broken = append(broken, Breach{folder, "the package has no comment that says what it owns"})
 		}
+		broken = append(broken, unmapped(comments[folder], members[folder])...)
 		if name := folder[strings.LastIndexByte(folder, '/')+1:]; slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "misc"}, name) {
 			broken = append(broken, Breach{folder, "law 5: a package is a noun of the domain, not " + name})
+		}
+	}
+	return broken
+}
+
+// unmapped checks that the comment of a large package names each of its files, without the ending.
+func unmapped(comment string, files []string) (broken []Breach) {
+	if len(files) <= maxUnmapped {
+		return nil
+	}
+	named := strings.FieldsFunc(comment, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for _, file := range files {
+		name := strings.TrimSuffix(file[strings.LastIndexByte(file, '/')+1:], ".go")
+		if name != "doc" && !slices.Contains(named, name) {
+			broken = append(broken, Breach{file, "the package has more than " + strconv.Itoa(maxUnmapped) + " files, and its comment does not say what this one is for"})
 		}
 	}
 	return broken
