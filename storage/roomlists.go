@@ -80,7 +80,9 @@ func packStandings(rows []Standing) []byte {
 }
 
 // isOut reports whether the user was in the room, or asked into it, and is no longer.
-func (s *Standing) isOut() bool { return s.Membership == MemberLeave || s.Membership == MemberBan }
+func (s *Standing) isOut() bool {
+	return s.Membership == MemberLeave || s.Membership == MemberBan || s.Membership == MemberNone
+}
 
 func unpackStandings(body []byte) (rows []Standing, ok bool) {
 	rows = make([]Standing, 0, len(body)/7+64)
@@ -155,8 +157,8 @@ func (db *DB) standingsSince(ctx context.Context, user, after int64) ([]Standing
 				return err
 			}
 			if s.isOut() {
-				s.Event, s.Removed, s.Last = event, sender != user, s.Pos
-				if forgotten != 0 || sender < 0 {
+				s.Event, s.Removed, s.Last = event, sender >= 0 && sender != user, s.Pos
+				if forgotten != 0 || sender < 0 && event != 0 {
 					s.Last = 0
 				}
 			}

@@ -49,7 +49,7 @@ func (db *DB) FindSliding(ctx context.Context, c SlidingConnection) (life int64,
 type Standing struct {
 	Room       int64
 	Membership Membership
-	// Event is the membership event of a room that the user is out of; 0 for all others.
+	// Event is the membership event of a room that the user is out of; 0 for all others, and where no event says that he is out.
 	Event int64
 	// Pos is the position of the membership, Last that of the room's last event.
 	Pos, Last int64
@@ -82,10 +82,10 @@ func (db *DB) standingRows(ctx context.Context, user int64) ([]Standing, error) 
 	for ; len(n) >= 4; n = n[4:] {
 		out = append(out, Standing{Room: n[0], Membership: Membership(n[1]), Pos: n[2], Last: n[3]})
 	}
-	return out, db.each(ctx, `SELECT m.room, m.membership, m.event, m.pos, CASE WHEN e.sender = m.usr THEN 0 ELSE 1 END
-		FROM memberships m JOIN events e ON e.nid = m.event
-		WHERE m.usr = $1 AND m.membership IN ($2, $3) AND m.forgotten = 0`,
-		[]any{user, int64(MemberLeave), int64(MemberBan)}, func(r *sql.Rows) error {
+	return out, db.each(ctx, `SELECT m.room, m.membership, m.event, m.pos, CASE WHEN COALESCE(e.sender, m.usr) = m.usr THEN 0 ELSE 1 END
+		FROM memberships m LEFT JOIN events e ON e.nid = m.event
+		WHERE m.usr = $1 AND m.membership IN ($2, $3, $4) AND m.forgotten = 0 AND (m.event = 0 OR e.nid IS NOT NULL)`,
+		[]any{user, int64(MemberLeave), int64(MemberBan), int64(MemberNone)}, func(r *sql.Rows) error {
 			var s Standing
 			var removed int64
 			err := r.Scan(&s.Room, &s.Membership, &s.Event, &s.Pos, &removed)

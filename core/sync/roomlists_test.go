@@ -21,7 +21,9 @@ func (c *client) standingsByRow() []storage.Standing {
 	var out []storage.Standing
 	for _, m := range rows {
 		s := storage.Standing{Room: m.Room, Membership: m.Membership, Pos: m.Pos, Last: m.Pos}
-		if m.Membership == storage.MemberLeave || m.Membership == storage.MemberBan {
+		switch m.Membership {
+		case storage.MemberNone: // by no event
+		case storage.MemberLeave, storage.MemberBan:
 			e, err := c.rooms.Events(ctx, []int64{m.Event})
 			if err != nil || len(e) != 1 {
 				c.t.Fatal(e, err)
@@ -29,7 +31,7 @@ func (c *client) standingsByRow() []storage.Standing {
 			if s.Event, s.Removed = m.Event, e[0].Sender != c.id(); m.Forgotten {
 				continue
 			}
-		} else {
+		default:
 			counts, err := c.db.GetRoomCounts(ctx, m.Room)
 			if err != nil {
 				c.t.Fatal(err)
@@ -81,6 +83,11 @@ func TestRoomListInOnePiece(t *testing.T) {
 			list[i] = bob.public()
 			alice.join(list[i])
 		}
+		taken := [2]*rooms.Room{bob.public(), bob.public()}
+		for _, room := range taken {
+			alice.join(room)
+		}
+		alice.taken(taken[0], storage.MemberNone)
 		bob.change(invite, bob.public(), alice.id())
 		keep := func() {
 			t.Helper()
@@ -95,6 +102,7 @@ func TestRoomListInOnePiece(t *testing.T) {
 		alice.checkLists("as it was stored")
 		alice.change(leave, list[0], alice.id())
 		bob.change(kick, list[1], alice.id())
+		alice.taken(taken[1], storage.MemberNone)
 		alice.change(leave, list[2], alice.id())
 		alice.change(join, list[2], alice.id())
 		list[7] = bob.public()

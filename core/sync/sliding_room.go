@@ -390,8 +390,10 @@ func (b *slidingBuild) writeStrippedList(m *storage.MembershipRow, own *rooms.St
 		name = `"stripped_state":[`
 	}
 	b.out = append(b.out, name...)
-	if err := b.writeStripped(m, own); err != nil {
-		return err
+	if own != nil { // nothing is shown of what a resolution took back
+		if err := b.writeStripped(m, own); err != nil {
+			return err
+		}
 	}
 	b.endList()
 	b.out = append(b.out, ',')
@@ -408,7 +410,7 @@ func (b *slidingBuild) writeLeft(p *pick, room *rooms.Room) error {
 		return err
 	}
 	_, own, err := b.ownEvent(&m)
-	if err != nil || own == nil {
+	if err != nil {
 		return err
 	}
 	x := &slidingRoom{pick: p, since: p.mark.pos(), initial: p.mark == 0}
@@ -418,14 +420,18 @@ func (b *slidingBuild) writeLeft(p *pick, room *rooms.Room) error {
 	if err != nil {
 		return err
 	}
-	before := was == "join"
+	in := was == "join" || since
+	if own == nil && !in && !b.r.q.Stable {
+		return nil // Why: a room without invite_state would be one that he is in
+	}
 	x.t = &timeline{after: x.since, upto: p.pos}
-	if before || since {
+	switch {
+	case in:
 		b.f.Room = RoomFilter{Timeline: &rooms.EventFilter{Limit: max(p.limit, 1)}}
 		if x.t, err = b.timelineOf(x.v, x.since, p.pos); err != nil {
 			return err
 		}
-	} else {
+	case own != nil:
 		x.t.lines = []*tailEvent{{pos: p.pos, stored: own}}
 	}
 	if x.state, err = b.stateWhenLeft(x, own); err != nil {
@@ -435,17 +441,27 @@ func (b *slidingBuild) writeLeft(p *pick, room *rooms.Room) error {
 	if x.initial {
 		b.out = append(b.out, `"initial":true,`...)
 	}
-	b.writeStanding(p, own.Membership())
+	b.writeStanding(p, standingBy(own))
 	b.out = append(strconv.AppendInt(append(b.out, `"bump_stamp":`...), p.pos, 10), ',')
 	b.writeRequired(x)
 	if err := b.writeSlidingTimeline(x); err != nil {
 		return err
 	}
-	if !before && !since && b.r.q.Stable {
+	if !in && b.r.q.Stable {
 		if err := b.writeStrippedList(&m, own); err != nil {
 			return err
 		}
 	}
 	b.closeObject()
 	return nil
+}
+
+// standingBy is how somebody who is out of a room stands to it, by his own event.
+//
+// Why "leave" without one, where MSC4186 leaves the field out: what is left out has not changed, and a resolution of state took his membership away.
+func standingBy(own *rooms.Stored) string {
+	if own == nil {
+		return "leave"
+	}
+	return own.Membership()
 }

@@ -127,7 +127,8 @@ func (l *slide) load(ctx context.Context, s *Service, u *hubUser, c *matrix.Call
 		if row.Membership == storage.MemberInvite || row.Membership == storage.MemberKnock {
 			r.active, r.moved = row.Pos, row.Pos
 		}
-		if row.Membership == storage.MemberLeave || row.Membership == storage.MemberBan {
+		switch row.Membership {
+		case storage.MemberLeave, storage.MemberBan, storage.MemberNone:
 			if r.shown, err = s.wasRemoved(ctx, c, row); err != nil {
 				return err
 			}

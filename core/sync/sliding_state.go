@@ -194,6 +194,9 @@ func (b *slidingBuild) stateWhenLeft(x *slidingRoom, own *rooms.Stored) (st slid
 			st.add(e)
 		}
 	}
+	if own == nil {
+		st.removed = append(st.removed, memberTuple(b.c.User))
+	}
 	st.add(own)
 	return st, nil
 }

@@ -376,6 +376,58 @@ func TestOutWithoutAnEvent(t *testing.T) {
 	})
 }
 
+// Who slides is told so too: in the stable dialect that he is out and that his membership is gone, also by a connection of which was lost what it
+// had been sent; the older one has no word for it, and brings what was said to him at last. New connections do not see the room.
+func TestSlidingOutWithoutAnEvent(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob := r.user("alice"), r.user("bob")
+		for _, c := range []struct{ invited, stable, crash bool }{{}, {stable: true}, {stable: true, crash: true}, {invited: true},
+			{invited: true, stable: true}, {invited: true, stable: true, crash: true}} {
+			s := alice.slider(object{"lists": object{"all": object{"range": []int{0, 9}, "timeline_limit": 5, "required_state": object{}}}})
+			if s.stable = c.stable; !c.stable {
+				s.body = window(9, 5)
+			}
+			s.next()
+			s.pos = s.next().Pos
+			room := bob.public()
+			if c.invited {
+				bob.change(invite, room, alice.id())
+			} else {
+				alice.join(room)
+			}
+			if a := s.next(); a.Lists["all"].Count != 1 || a.Rooms[room.ID()] == nil {
+				t.Fatalf("%+v: before: %s", c, a.raw)
+			}
+			s.pos = s.ask().Pos
+			bob.say(room, "last words")
+			alice.taken(room, storage.MemberNone)
+			if c.crash {
+				r.sync.ForgetConnections()
+			}
+			a := s.next()
+			got := a.Rooms[room.ID()]
+			switch {
+			case a.Lists["all"].Count != 0:
+				t.Errorf("%+v: still in the list: %s", c, a.raw)
+			case got == nil:
+				if c.stable || !c.invited {
+					t.Errorf("%+v: not told: %s", c, a.raw)
+				}
+			case c.invited && (got.Membership != "leave" || got.Stripped == nil || len(got.Stripped)+len(got.Timeline) > 0):
+				t.Errorf("%+v: told %s", c, a.raw)
+			case !c.invited && (c.stable && got.Membership != "leave" || !slices.Contains(got.bodies(), "last words")):
+				t.Errorf("%+v: told %s", c, a.raw)
+			case c.stable && !slices.Equal(got.types(), []string{"m.room.member|" + string(alice.id())}):
+				t.Errorf("%+v: the state has %v", c, got.types())
+			}
+			s.quiet()
+			if s.pos = ""; len(s.next().Rooms) != 0 {
+				t.Errorf("%+v: a new connection sees the room", c)
+			}
+		}
+	})
+}
+
 // taken takes a user's membership from him as a resolution of state does.
 func (c *client) taken(room *rooms.Room, now storage.Membership) {
 	c.t.Helper()
