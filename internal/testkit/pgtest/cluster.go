@@ -94,7 +94,7 @@ func awaitServer(adminURL string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	for {
-		err := run(ctx, adminURL, "SELECT 1")
+		err := Run(ctx, adminURL, "SELECT 1")
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

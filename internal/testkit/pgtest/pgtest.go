@@ -98,7 +98,7 @@ func create(ctx context.Context, admin, template string) (string, error) {
 		return "", err
 	}
 	name := "rempart_test_" + rand.Text()
-	err = run(ctx, admin, `CREATE DATABASE "`+name+`" TEMPLATE "`+template+`" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
+	err = Run(ctx, admin, `CREATE DATABASE "`+name+`" TEMPLATE "`+template+`" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`)
 	u.Path = "/" + name
 	return u.String(), err
 }
@@ -113,11 +113,12 @@ func nameOf(raw string) string {
 
 // Drop removes a database made by Create, ending its sessions.
 func Drop(ctx context.Context, admin, fresh string) error {
-	return run(ctx, admin, `DROP DATABASE IF EXISTS "`+nameOf(fresh)+`" WITH (FORCE)`)
+	return Run(ctx, admin, `DROP DATABASE IF EXISTS "`+nameOf(fresh)+`" WITH (FORCE)`)
 }
 
-func run(ctx context.Context, admin, text string) error {
-	db, err := sql.Open("postgres", admin)
+// Run has a database do what a text says, of as many statements as it has.
+func Run(ctx context.Context, database, text string) error {
+	db, err := sql.Open("postgres", database)
 	if err != nil {
 		return err
 	}
