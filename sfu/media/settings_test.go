@@ -3,9 +3,11 @@ package media
 import (
 	"net"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/protocol/livekit"
 )
 
@@ -85,5 +87,26 @@ func TestNoServerThatTellsAddresses(t *testing.T) {
 		if text := withoutSTUN(msg).(*livekit.SignalResponse).String(); strings.Contains(text, "stun") || !strings.Contains(text, "turn:") { //nolint:forcetypeassert // it is one
 			t.Errorf("%s: %s", name, text)
 		}
+	}
+}
+
+// LiveKit reads settings of rooms by a package of which sfu/protoyaml stands in the place.
+func TestRoomsAreConfiguredByYAML(t *testing.T) {
+	read := func(text string) (*config.Config, error) {
+		return config.NewConfig("room:\n  room_configurations:\n    hall:\n"+text, true, nil, nil)
+	}
+	c, err := read("      name: hall\n      empty_timeout: 5\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hall := c.Room.RoomConfigurations["hall"]
+	if hall.GetName() != "hall" || hall.GetEmptyTimeout() != 5 {
+		t.Errorf("the room is read as %v", hall)
+	}
+	if out, err := hall.MarshalYAML(); err != nil || !reflect.DeepEqual(out, map[string]any{"name": "hall", "empty_timeout": 5}) {
+		t.Errorf("the room is written as %v: %v", out, err)
+	}
+	if _, err := read("      colour: blue\n"); err == nil {
+		t.Error("a key that no room has is taken")
 	}
 }

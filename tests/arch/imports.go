@@ -104,7 +104,7 @@ func homes() map[string][]string {
 		"github.com/go-json-experiment/json":      {"internal/matrix"}, // the next encoding/json: keys in their own letters
 		"github.com/sirupsen/logrus":              {"internal/log"},
 		"github.com/spf13/viper":                  {"config"},
-		"go.yaml.in/yaml":                         {"config", "policy"}, // registration files, whose keys viper would cut at dots; policies
+		"go.yaml.in/yaml":                         {"config", "policy", "sfu/protoyaml"}, // registration files, whose keys viper would cut at dots; policies
 		"github.com/lib/pq":                       {"storage", "internal/testkit"},
 		"modernc.org/sqlite":                      {"storage", "internal/testkit", "core/ledger", "tests/sovereign"}, // tests tamper with the ledger's file
 		"modernc.org/libc":                        {"storage"},                                                       // the file layer of the power-loss proof
@@ -112,8 +112,8 @@ func homes() map[string][]string {
 		"github.com/livekit":                      {"sfu/media", "tests/calls"},
 		"github.com/redis/go-redis":               {"sfu/media"}, // LiveKit takes its client
 		"github.com/gorilla/websocket":            {"tests/calls"},
-		"google.golang.org/protobuf":              {"sfu/media", "tests/calls"},        // LiveKit's messages
-		"golang.org/x/net":                        {"core/preview", "tests/sovereign"}, // the lab answers questions about names
+		"google.golang.org/protobuf":              {"sfu/media", "sfu/protoyaml", "tests/calls"}, // LiveKit's messages
+		"golang.org/x/net":                        {"core/preview", "tests/sovereign"},           // the lab answers questions about names
 		"golang.org/x/crypto":                     {"core/users"},
 		"golang.org/x/text":                       {"core/users", "internal/words"},
 		"golang.org/x/mod":                        {"core/ledger"}, // Merkle trees and signed notes
