@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"rempart/storage"
@@ -198,7 +199,8 @@ func (d *dispatch) reload(ctx context.Context, user int64) error {
 			continue
 		}
 		d.users[user] = append(d.users[user], p)
-		p.gone, p.gate = false, d.gate(ctx, row.URL, row.AppID)
+		p.gone = false
+		d.redirect(p, d.gate(ctx, row.URL, row.AppID))
 		if p.setAt != row.SetAt { // it is there again: no reason to wait
 			p.setAt, p.retry, p.count = row.SetAt, 0, true
 			d.mark(p)
@@ -208,6 +210,19 @@ func (d *dispatch) reload(ctx context.Context, user int64) error {
 		d.forgetAudiences() // of no room is known that he is in it
 	}
 	return nil
+}
+
+// redirect gives a pusher the gateway at which it is told from now on. What the former one did says nothing about that.
+func (d *dispatch) redirect(p *pusher, to *gate) {
+	if p.gate == to {
+		return
+	}
+	if i := slices.Index(p.gate.waiting, p); i >= 0 {
+		p.gate.waiting, p.marked = slices.Delete(p.gate.waiting, i, i+1), false
+	}
+	p.gate, p.since, p.retry, p.reason = to, 0, 0, ""
+	d.unsaved[p] = true
+	d.mark(p)
 }
 
 // mark notes that a pusher may have something to be told.

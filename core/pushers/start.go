@@ -98,6 +98,7 @@ func (d *dispatch) finished(r result) error {
 	switch {
 	case r.gone:
 		p.gone = true
+	case r.rejected && r.setAt != p.setAt: // it is another one by now, and not told yet
 	case r.rejected:
 		d.Log.Info("a push gateway rejects a pusher: it is removed", "gateway", r.gate.host)
 		p.gone = true
