@@ -76,6 +76,18 @@ func (c *crowd) remove(id matrix.UserID) {
 	}
 }
 
+// rename calls a member by another name.
+func (c *crowd) rename(m storage.NamedMember) {
+	if _, in := c.members[m.ID]; !in {
+		return
+	}
+	custom := c.custom[m.User]
+	c.remove(m.ID)
+	if c.add(m); custom != "" {
+		c.custom[m.User] = custom
+	}
+}
+
 // named calls fn for every user whose name stands in a text.
 func (c *crowd) named(text string, fn func(user int64)) {
 	text = strings.ToLower(text)

@@ -21,6 +21,9 @@ import (
 // maxCrowd bounds how many (room, member) pairs are kept in memory; beyond it all are forgotten and loaded again.
 const maxCrowd = 400_000
 
+// maxRenamed bounds for how many users a new name is looked up one by one; beyond it all who are in rooms are forgotten.
+const maxRenamed = 1000
+
 // Service holds the rules of users who have some of their own. All its methods may be called concurrently.
 type Service struct {
 	db  *storage.DB
@@ -31,6 +34,8 @@ type Service struct {
 	dirty  map[int64]bool         // users whose preferences changed since they were read
 	crowds map[int64]*crowd
 	size   int // pairs in crowds
+	// renamed are users whose profile changed since their crowds were read.
+	renamed map[int64]bool
 }
 
 // preferences is what a user has changed.
@@ -52,7 +57,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{db: o.DB, log: o.Log, users: map[int64]*preferences{}, dirty: map[int64]bool{}, crowds: map[int64]*crowd{}}
+	s := &Service{db: o.DB, log: o.Log, users: map[int64]*preferences{}, dirty: map[int64]bool{}, crowds: map[int64]*crowd{},
+		renamed: map[int64]bool{}}
 	o.Bus.Subscribe(s.hear)
 	rows, err := o.DB.ListPushRules(ctx)
 	if err != nil {
@@ -85,9 +91,20 @@ func (s *Service) hear(b storage.Batch) {
 		case l.Kind == storage.KindEvent && l.User != 0:
 			s.hearMember(l)
 		case l.Kind == storage.KindProfile:
-			clear(s.crowds)
-			s.size = 0
+			s.hearProfile(l.User)
 		}
+	}
+}
+
+// hearProfile notes that a user may be called otherwise from now on. Where nothing is known of any room, it will be read with the new name.
+func (s *Service) hearProfile(user int64) {
+	if len(s.crowds) == 0 {
+		return
+	}
+	if s.renamed[user] = true; len(s.renamed) > maxRenamed {
+		clear(s.renamed)
+		clear(s.crowds)
+		s.size = 0
 	}
 }
 
@@ -195,6 +212,21 @@ func (s *Service) refresh(ctx context.Context) error {
 			c.mark(user, id, s.users[user] != nil)
 		}
 		delete(s.dirty, user)
+	}
+	return s.rename(ctx)
+}
+
+// rename reads how those are called now whose profile changed, and leaves the others in their rooms as they are known. mu is held.
+func (s *Service) rename(ctx context.Context) error {
+	for user := range s.renamed {
+		u, err := s.db.GetUser(ctx, user)
+		if err != nil && !errors.Is(err, storage.ErrNotFound) { // who has no account is in no crowd
+			return err
+		}
+		for _, c := range s.crowds {
+			c.rename(storage.NamedMember{User: user, ID: u.ID, DisplayName: u.DisplayName})
+		}
+		delete(s.renamed, user)
 	}
 	return nil
 }
