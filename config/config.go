@@ -158,20 +158,21 @@ type Log struct {
 // Default is the configuration of a server that sets nothing.
 func Default() *Config {
 	return &Config{
-		Server:   Server{Name: DefaultServerName},
-		Listen:   Listen{Client: "127.0.0.1:8008", Metrics: "127.0.0.1:9464"},
-		Database: Database{Connections: 20},
-		Password: Password{Argon2Time: 2, Argon2MemoryKiB: 19456, MinLength: 8},
-		Accounts: Accounts{RemindDays: 14},
-		Email:    Email{Security: "starttls", Language: "en"},
-		Rooms:    Rooms{DefaultVersion: "12"},
-		Media:    Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
-		Limits:   Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
-		Push:     Push{Notices: true},
-		Ledger:   Ledger{Strict: true, Reads: true, RetentionDays: 366},
-		Log:      Log{Level: "info", Format: "text"},
-		Calls:    Calls{Mode: CallsOff, UDPPort: 7882, TCPPort: 7881, TokenMinutes: 10, MaxParticipants: 100},
-		TURN:     TURN{RelayMin: 49160, RelayMax: 49200, LifeMinutes: 240, Quota: 10},
+		Server:    Server{Name: DefaultServerName},
+		Listen:    Listen{Client: "127.0.0.1:8008", Metrics: "127.0.0.1:9464"},
+		Database:  Database{Connections: 20},
+		Password:  Password{Argon2Time: 2, Argon2MemoryKiB: 19456, MinLength: 8},
+		Accounts:  Accounts{RemindDays: 14},
+		Email:     Email{Security: "starttls", Language: "en"},
+		Rooms:     Rooms{DefaultVersion: "12"},
+		Media:     Media{MaxUploadMiB: 100, Legacy: true, ImageMemoryMiB: 256},
+		Limits:    Limits{Enabled: true, MaxBodyKiB: 1024, CacheMiB: 32, TokenInQuery: true},
+		Push:      Push{Notices: true},
+		Retention: Retention{MessagesMinDays: 1},
+		Ledger:    Ledger{Strict: true, Reads: true, RetentionDays: 366},
+		Log:       Log{Level: "info", Format: "text"},
+		Calls:     Calls{Mode: CallsOff, UDPPort: 7882, TCPPort: 7881, TokenMinutes: 10, MaxParticipants: 100},
+		TURN:      TURN{RelayMin: 49160, RelayMax: 49200, LifeMinutes: 240, Quota: 10},
 	}
 }
 

@@ -93,6 +93,9 @@ func TestEveryKeyFromTheEnvironment(t *testing.T) {
 				t.Setenv("REMPART_EMAIL_FROM", special["email.from"])
 				t.Setenv("REMPART_SERVER_PUBLIC_URL", special["server.public_url"])
 			}
+			if strings.HasPrefix(s.option, "messages_") && s.section == "retention" { // without it nothing is deleted
+				t.Setenv("REMPART_RETENTION_MESSAGES", "true")
+			}
 			if s.section == "calls" || s.section == "turn" { // so do these
 				for name, other := range map[string]string{"CALLS_NODE_IP": "127.0.0.1", "SERVER_PUBLIC_URL": "https://env", "TURN_DOMAIN": "turn.example.org",
 					"TURN_SECRET": "secret", "LISTEN_TLS_CERT": key, "LISTEN_TLS_KEY": key} {
@@ -156,6 +159,28 @@ password: 3
 	for _, m := range found {
 		if !strings.HasSuffix(m, ".") || strings.Contains(m, "\n") {
 			t.Errorf("not one sentence: %q", m)
+		}
+	}
+}
+
+// What contradicts itself about the age of messages is said before anything is deleted.
+func TestRetentionOfMessages(t *testing.T) {
+	for _, one := range []struct{ text, want string }{
+		{"messages: true, messages_default_days: 365, messages_min_days: 30, messages_max_days: 730", ""},
+		{"messages: true", ""},
+		{"messages: true, messages_max_days: 730", ""},
+		{"messages_default_days: 365", "retention.messages: must be true"},
+		{"messages_max_days: 365", "retention.messages: must be true"},
+		{"messages: true, messages_min_days: 0", "retention.messages_min_days: the least is 1"},
+		{"messages: true, messages_default_days: -1", "retention: a number of days cannot be negative"},
+		{"messages: true, messages_max_days: 9999999", "retention: a number of days cannot be negative, nor be more"},
+		{"messages: true, messages_min_days: 90, messages_max_days: 30", "retention.messages_max_days: 30 is less"},
+		{"messages: true, messages_default_days: 90, messages_max_days: 30", "retention.messages_max_days: 30 is less"},
+		{"messages: true, messages_default_days: 7, messages_min_days: 30", "retention.messages_default_days: 7 is less"},
+	} {
+		_, err := Load(file(t, "retention: {"+one.text+"}\n"))
+		if one.want == "" && err != nil || one.want != "" && (err == nil || !strings.Contains(err.Error(), one.want)) {
+			t.Errorf("%s: %v, want %q", one.text, err, one.want)
 		}
 	}
 }

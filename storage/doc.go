@@ -19,7 +19,7 @@
 // cannot be stored. backup, move, move_rows (SQLite to PostgreSQL), examine (doctor) and shrink (memory) are for operators, prune for what has had its time.
 //
 // Tables of rooms: rooms, roomkinds, events, events_read, history, bytime, state, compact, chains, memberships, members_local, aliases, directory, relations, threads, transactions, sticky,
-// stickywaiting, delayed, resets, closures, purge, purge_room. For sync: sync_rooms, sync_state, sliding, roomlists, receipts. For search: search, search_read,
+// stickywaiting, delayed, resets, closures, purge, purge_room, expire. For sync: sync_rooms, sync_state, sliding, roomlists, receipts. For search: search, search_read,
 // search_later, search_ahead, search_postgres.
 //
 // Tables of people: users, sessions, uia, persontokens, profiles, userdirectory, accountdata, filters, threepids, tenants, missions, reports; devices, keys, onetimekeys, crosssigning, keybackup,

@@ -67,17 +67,7 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 		if len(nids) == 0 {
 			break
 		}
-		c := &Change{}
-		for _, d := range []struct{ text, after string }{
-			{`DELETE FROM event_json WHERE nid IN`, ``}, {`DELETE FROM transactions WHERE event IN`, ``}, {`DELETE FROM relations WHERE event IN`, ``},
-			{`DELETE FROM appservice_outbox WHERE (pos, event) IN (SELECT pos, nid FROM events WHERE nid IN`, `)`},
-			{`DELETE FROM search_docs WHERE id IN (SELECT CASE WHEN pos > 0 THEN pos ELSE nid + (` + strconv.Itoa(historyBase) + `) END FROM events WHERE nid IN`, `)`},
-			{`DELETE FROM delayed_sent WHERE event IN`, ``}, {`DELETE FROM events WHERE nid IN`, ``},
-		} {
-			sql, args := db.inList(d.text, nids, d.after, nil)
-			c.Guard(Guard{sql: sql, args: args, want: anyRows})
-		}
-		if err := db.Commit(ctx, c); err != nil {
+		if err := db.Commit(ctx, db.deleteEvents(nids)); err != nil {
 			return err
 		}
 		if err := done(); err != nil {
@@ -101,6 +91,21 @@ func (db *DB) PurgeRoom(ctx context.Context, room int64, done func() error) erro
 		return err
 	}
 	return db.purgeByReader(ctx, room)
+}
+
+// deleteEvents deletes events by their numbers, with all that hangs on them.
+func (db *DB) deleteEvents(nids []int64) *Change {
+	c := &Change{}
+	for _, d := range []struct{ text, after string }{
+		{`DELETE FROM event_json WHERE nid IN`, ``}, {`DELETE FROM transactions WHERE event IN`, ``}, {`DELETE FROM relations WHERE event IN`, ``},
+		{`DELETE FROM appservice_outbox WHERE (pos, event) IN (SELECT pos, nid FROM events WHERE nid IN`, `)`},
+		{`DELETE FROM search_docs WHERE id IN (SELECT CASE WHEN pos > 0 THEN pos ELSE nid + (` + strconv.Itoa(historyBase) + `) END FROM events WHERE nid IN`, `)`},
+		{`DELETE FROM delayed_sent WHERE event IN`, ``}, {`DELETE FROM events WHERE nid IN`, ``},
+	} {
+		sql, args := db.inList(d.text, nids, d.after, nil)
+		c.Guard(Guard{sql: sql, args: args, want: anyRows})
+	}
+	return c
 }
 
 // purgeByReader deletes a room's rows of tables that have no index by room. Why a reader looks for them: the writer would be held while

@@ -136,7 +136,7 @@ func (a *app) core(ctx context.Context, cfg *config.Config, g *ground, keys sign
 	d.Rooms, err = rooms.New(ctx, f.services.rooms(rooms.Options{
 		DB: g.db, Bus: g.bus, Signals: g.signals, Keys: keys, DefaultVersion: cfg.Rooms.DefaultVersion, Push: d.Push, Peers: peers.New(f.client, f.keys), Log: g.log,
 		Federated: f.open, Policy: g.doors, Meter: g.meter(cfg), Border: g.border, Server: matrix.ServerName(cfg.Server.Name),
-		CacheBytes: int64(cfg.Limits.CacheMiB) << 20,
+		CacheBytes: int64(cfg.Limits.CacheMiB) << 20, Lifetimes: lifetimes(cfg.Retention),
 	}, g))
 	if err != nil {
 		return d, err

@@ -70,7 +70,7 @@ func (g *ground) withRoom(ctx context.Context, cfg *config.Config, id matrix.Roo
 		return err
 	}
 	s, err := rooms.New(ctx, rooms.Options{DB: g.db, Bus: g.bus, Signals: g.signals, Keys: own, DefaultVersion: cfg.Rooms.DefaultVersion,
-		Peers: peers.New(o.client, o.keys), Federated: o.open, Border: g.border, Server: matrix.ServerName(cfg.Server.Name), Log: g.log})
+		Peers: peers.New(o.client, o.keys), Federated: o.open, Border: g.border, Server: matrix.ServerName(cfg.Server.Name), Log: g.log, Lifetimes: lifetimes(cfg.Retention)})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
 // Package retention deletes, in the background, what nobody needs any more: entries of the stream that all nodes have
-// heard, transaction ids that no client repeats, messages for devices that do not come back, and room states that only
-// purged events needed. Each kind is a job with a lease, so that of several nodes one does it, in pieces between live
+// heard, transaction ids that no client repeats, messages for devices that do not come back, messages of rooms that have had their
+// day, and room states that only purged events needed. Each kind is a job with a lease, so that of several nodes one does it, in pieces between live
 // writes. It decides when; storage and rooms know how.
 package retention
 
@@ -36,9 +36,10 @@ const (
 	defaultToDevice     = 180 * day
 )
 
-// Rooms folds the states of rooms.
+// Rooms deletes what has had its day in rooms, and folds their states.
 type Rooms interface {
 	Fold(ctx context.Context, f rooms.Folding) error
+	ExpireMessages(ctx context.Context) (int, error)
 }
 
 // Options is what the service is made of.
@@ -87,6 +88,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		{"retention.changes", -1, time.Hour, s.changes},
 		{"retention.transactions", -2, 6 * time.Hour, s.transactions},
 		{"retention.todevice", -3, 6 * time.Hour, s.toDevice},
+		{"retention.messages", -4, 6 * time.Hour, s.messages},
 		{rooms.FoldJob, 0, 0, s.fold},
 	}
 	if err := s.keepJobs(ctx); err != nil {
@@ -210,6 +212,11 @@ func (s *Service) transactions(ctx context.Context, _ []byte) error {
 func (s *Service) toDevice(ctx context.Context, _ []byte) error {
 	n, err := s.o.DB.PruneToDevice(ctx, s.before(s.o.Keep.ToDevice))
 	return s.told("queues of lost devices", int64(n), err)
+}
+
+func (s *Service) messages(ctx context.Context, _ []byte) error {
+	n, err := s.o.Rooms.ExpireMessages(ctx)
+	return s.told("messages that have had their day", int64(n), err)
 }
 
 func (s *Service) told(what string, n int64, err error) error {

@@ -15,8 +15,16 @@ import (
 	"rempart/storage"
 )
 
-// folds notes what it is asked to fold.
-type folds struct{ asked []rooms.Folding }
+// folds notes what it is asked to fold, and how often messages are to be deleted.
+type folds struct {
+	asked   []rooms.Folding
+	expired int
+}
+
+func (f *folds) ExpireMessages(context.Context) (int, error) {
+	f.expired++
+	return 0, nil
+}
 
 func (f *folds) Fold(_ context.Context, w rooms.Folding) error {
 	f.asked = append(f.asked, w)
@@ -192,7 +200,10 @@ func TestJobs(t *testing.T) {
 		if len(seen) != 10 || len(r.asked)+len(other.asked) != 10 {
 			t.Errorf("folded %v and %v, want each once", r.asked, other.asked)
 		}
-		for _, kind := range []string{"retention.changes", "retention.transactions", "retention.todevice"} {
+		if n := r.expired + other.expired; n != 1 {
+			t.Errorf("messages were deleted %d times, want once", n)
+		}
+		for _, kind := range []string{"retention.changes", "retention.transactions", "retention.todevice", "retention.messages"} {
 			if jobs, err := r.db.ListDueJobs(t.Context(), kind, r.now.Add(30*time.Minute).UnixMilli(), 9); err != nil || len(jobs) != 0 {
 				t.Errorf("%s is due again: %v %v", kind, jobs, err)
 			}

@@ -24,6 +24,8 @@ type Condition struct {
 	State   int   `json:"state_events"`
 	Joined  int64 `json:"joined"`
 	Invited int64 `json:"invited"`
+	// Lifetime is for how many milliseconds messages are kept; 0: for ever.
+	Lifetime int64 `json:"message_lifetime_ms"`
 	// Resets are the newest state resets.
 	Resets []Reset `json:"resets"`
 }
@@ -74,6 +76,9 @@ func (s *Service) Condition(ctx context.Context, r *Room) (*Condition, error) {
 	}
 	slices.SortFunc(c.Heads, func(a, b Extremity) int { return cmp.Compare(b.Depth, a.Depth) })
 	if c.Forks, err = s.db.CountBranches(ctx, r.nid); err != nil {
+		return nil, err
+	}
+	if c.Lifetime, err = s.Lifetime(ctx, r); err != nil {
 		return nil, err
 	}
 	c.Resets, err = s.resetsOf(ctx, r)

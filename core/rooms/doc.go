@@ -32,7 +32,7 @@
 // upgrade_plan, predecessor, thirdparty. What they read: access, messages, messages_gaps, timestamp, relations, hierarchy, summary, search_seen,
 // directory_service, directory_listings, listing; visibility, visibility_across, viewer_ahead, erased and ignored say what one person may see of it, eventfilter
 // what he asked for, bundle and render how it is shown, anywhere what an administrator sees.
-// sticky_waiting holds sticky events that may yet be let in. purge and remove delete; blocked closes a room to those who are new.
+// sticky_waiting holds sticky events that may yet be let in. purge and remove delete, lifetime what has had its day; blocked closes a room to those who are new.
 //
 // Other servers, as they come to us: remote_make and remote_template propose a membership and take it signed, remote_invite, remote_thirdparty; remote_serve,
 // remote_serve_ids, remote_near, remote_hierarchy and remote_partial answer what they ask, remote_servers says who may ask, remote_acl whom the room shuts out.

@@ -18,11 +18,20 @@ import (
 // nodes are two processes on one database, of which each hears what the other tells besides what it writes.
 func nodes(t testing.TB) (one, two *rig) {
 	t.Helper()
+	return nodesWith(t, func(*rooms.Options) {})
+}
+
+// nodesWith are such nodes with options of their own.
+func nodesWith(t testing.TB, change func(*rooms.Options)) (one, two *rig) {
+	t.Helper()
 	url := pgtest.New(t)
 	var rigs [2]*rig
 	for i := range rigs {
 		signals := bus.New[[]byte]()
-		rigs[i] = newRigOn(t, storage.Options{URL: url, Signal: signals.Publish}, func(o *rooms.Options) { o.Signals = signals })
+		rigs[i] = newRigOn(t, storage.Options{URL: url, Signal: signals.Publish}, func(o *rooms.Options) {
+			o.Signals = signals
+			change(o)
+		})
 	}
 	return rigs[0], rigs[1]
 }

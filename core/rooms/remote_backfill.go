@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"rempart/internal/matrix"
@@ -100,6 +101,12 @@ func (s *Service) backfillFrom(ctx context.Context, r *Room, from, to matrix.Ser
 	if err != nil {
 		return 0, err
 	}
+	oldest, err := s.Oldest(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	// Why state too: what comes before the messages that are kept is of no use, and would be asked for again after each purge.
+	events = slices.DeleteFunc(events, func(e *matrix.Event) bool { return e.OriginServerTS < oldest })
 	a := Arrival{From: to, Backfill: true}
 	n, states := 0, 0
 	events, _ = s.verified(ctx, events)

@@ -44,11 +44,20 @@ func (w *wire) server(t testing.TB, name matrix.ServerName, url string) *rig {
 // serverBehind adds a server that reaches the others by something that stands before the wire.
 func (w *wire) serverBehind(t testing.TB, name matrix.ServerName, url string, peers core.Peers) *rig {
 	t.Helper()
+	return w.serverWith(t, name, url, func(o *rooms.Options) { o.Peers = peers })
+}
+
+// serverWith adds a server with options of its own.
+func (w *wire) serverWith(t testing.TB, name matrix.ServerName, url string, change func(*rooms.Options)) *rig {
+	t.Helper()
 	key, err := matrix.GenerateSigningKey(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, url, func(o *rooms.Options) { o.Keys, o.Peers = own{key}, peers })
+	r := newRig(t, url, func(o *rooms.Options) {
+		o.Keys, o.Peers = own{key}, w
+		change(o)
+	})
 	if w.rigs == nil {
 		w.rigs, w.keys, w.down = map[matrix.ServerName]*rig{}, map[matrix.ServerName]matrix.SigningKey{}, map[matrix.ServerName]bool{}
 	}

@@ -25,6 +25,8 @@ type serverViewer struct {
 	users  []matrix.UserID
 	at     map[Version]bool
 	erased map[matrix.UserID]bool // senders looked up
+	// oldest is the time before which messages have had their day.
+	oldest int64
 	// waiting are events of the room that this server has not been told; nil before anybody needs them.
 	waiting map[int64]bool
 }
@@ -43,7 +45,11 @@ func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id mat
 	if err == nil && !in {
 		err = matrix.Forbidden("Your server is not in this room.")
 	}
-	return &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}, erased: map[matrix.UserID]bool{}}, err
+	v := &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}, erased: map[matrix.UserID]bool{}}
+	if err == nil {
+		v.oldest, err = s.Oldest(ctx, r)
+	}
+	return v, err
 }
 
 // sees applies the room's history visibility at the event to the server's users.
@@ -102,6 +108,9 @@ func (v *serverViewer) show(ctx context.Context, e *Stored) (*matrix.Event, erro
 	}
 	if e.IsState() {
 		return e.Event, nil
+	}
+	if e.Past(v.oldest) {
+		return e.Redacted()
 	}
 	ok, err := v.sees(ctx, e)
 	if err == nil && ok {
@@ -295,7 +304,8 @@ func (s *Service) ServeBackfill(ctx context.Context, origin matrix.ServerName, i
 	if err != nil {
 		return nil, err
 	}
-	return v.showAll(ctx, events)
+	// MSC1763: an expired event is not shared with other servers. Why these are left out, and those of a gap redacted: nothing is built on them.
+	return v.showAll(ctx, slices.DeleteFunc(events, func(e *Stored) bool { return e.Past(v.oldest) }))
 }
 
 // ServeMissing are events of a room between two sets, both left out, oldest first.

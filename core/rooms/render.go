@@ -63,7 +63,7 @@ func AppendUnsigned(dst []byte, e *Stored, u Unsigned) []byte {
 	if len(u.Relations) > 0 {
 		dst = append(append(append(dst, `,"m.relations":{`...), u.Relations...), '}')
 	}
-	if e.RedactedBy != nil {
+	if e.RedactedBy != nil && e.RedactedBy.ID != "" { // one that was purged is not named
 		dst = matrix.AppendJSONString(append(dst, `,"redacted_by":`...), e.RedactedBy.ID)
 		dst = e.RedactedBy.ClientJSON(append(dst, `,"redacted_because":`...), false)
 		dst = append(dst, `,"unsigned":{}}`...)

@@ -40,6 +40,8 @@ type Room struct {
 	absent absentKeys
 	// renamed says that the room's aliases changed, which application services may follow.
 	renamed atomic.Bool
+	// policy is what was last read of how long messages are kept.
+	policy atomic.Pointer[policyRead]
 	// askedNewest is when another server was last asked for the room's newest event, in milliseconds.
 	askedNewest atomic.Int64
 	// heardAt is when another server last told us something of the room, askedQuiet when one was asked because none did, askPause how long

@@ -48,6 +48,14 @@ func searchedType(f storage.SearchField) string {
 	return "m.room.message"
 }
 
+// searchedKey is the state key of those events; nil for messages.
+func searchedKey(f storage.SearchField) *string {
+	if f == storage.SearchBody {
+		return nil
+	}
+	return new(string)
+}
+
 // messageText is what a message says: of an edit the new text, of a reply what does not repeat the other's words.
 func messageText(content []byte) string {
 	var c struct {

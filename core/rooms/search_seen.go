@@ -30,7 +30,7 @@ func (s *Service) Hits(ctx context.Context, found []storage.SearchHit) ([]Hit, e
 			return nil, err
 		}
 		out[i] = Hit{h, &Stored{
-			Event: &matrix.Event{Type: searchedType(h.Field), Sender: sender},
+			Event: &matrix.Event{Type: searchedType(h.Field), Sender: sender, StateKey: searchedKey(h.Field)},
 			Row: storage.EventRow{At: storage.At{Pos: max(h.ID, 0)}, NID: h.Event, Room: h.Room, Sender: h.Sender,
 				Branch: h.Branch, Seq: h.Seq, TS: h.TS},
 		}}

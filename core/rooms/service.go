@@ -56,6 +56,8 @@ type Options struct {
 	// Meter is told what is shown to whom, between two positions; nil tells nobody. It must be quick.
 	Meter func(c *matrix.Caller, room matrix.RoomID, from, to, events int64)
 	Log   *slog.Logger
+	// Lifetimes say for how long messages are kept.
+	Lifetimes Lifetimes
 	// CacheBytes bounds what is kept of rooms and events in memory; default 96 MiB.
 	CacheBytes int64
 	// Clock is the time; default time.Now.

@@ -20,6 +20,8 @@ type viewer struct {
 	joined bool
 	member storage.MembershipRow
 	all    bool // he is the Auditor
+	// oldest is the time before which messages have had their day.
+	oldest int64
 
 	at   map[Version]standing
 	past map[matrix.StateTuple][]storage.StateRow // what lookAhead has read: values of pieces of state, the oldest first
@@ -41,6 +43,10 @@ func (s *Service) viewerFor(ctx context.Context, room *Room, user matrix.UserID)
 	if user == Auditor {
 		v.all, v.joined = true, true
 		return v, nil
+	}
+	var err error
+	if v.oldest, err = s.Oldest(ctx, room); err != nil {
+		return nil, err
 	}
 	nid, err := s.db.FindUserNID(ctx, user)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -92,6 +98,9 @@ func (v *viewer) sees(ctx context.Context, e *Stored) (bool, error) {
 	}
 	if v.all {
 		return true, nil
+	}
+	if e.Past(v.oldest) {
+		return false, nil
 	}
 	if e.Has(storage.FlagOutlier) {
 		// Why: when this installation entered the room, its state came without the history. Members see the state.

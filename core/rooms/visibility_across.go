@@ -33,8 +33,12 @@ func (a *across) in(ctx context.Context, nid int64) (*viewer, error) {
 	if err != nil {
 		return nil, err
 	}
+	oldest, err := a.s.Oldest(ctx, room)
+	if err != nil {
+		return nil, err
+	}
 	a.viewers[nid] = &viewer{s: a.s, room: room, user: a.user, at: map[Version]standing{}, gone: a.gone, member: m,
-		joined: m.Membership == storage.MemberJoin}
+		joined: m.Membership == storage.MemberJoin, oldest: oldest}
 	return a.viewers[nid], nil
 }
 

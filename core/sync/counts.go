@@ -252,8 +252,11 @@ func (b *build) writeThreads(v *roomView, m *mark, extra map[int64]unread) error
 				continue
 			}
 			roots, err := b.s.rooms.Events(b.ctx, []int64{thread})
-			if err != nil || len(roots) == 0 {
+			if err != nil {
 				return err
+			}
+			if len(roots) == 0 { // it was purged
+				continue
 			}
 			b.out = append(matrix.AppendJSONString(b.out, roots[0].ID), ':')
 			b.writeCounts(u)

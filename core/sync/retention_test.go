@@ -95,3 +95,33 @@ func (r *rig) prune(room *rooms.Room, before matrix.EventID) {
 		r.t.Fatal(err)
 	}
 }
+
+// A thread whose first event was purged has no name by which its counts could be told; those of the others are told all the same.
+func TestCountsOfThreadsBesidePurgedOnes(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob := r.user("alice"), r.user("bob")
+		room := alice.public()
+		bob.join(room)
+		purged := bob.say(room, "purged")
+		var roots []matrix.EventID
+		for range 6 {
+			roots = append(roots, bob.say(room, "root"))
+		}
+		for _, root := range append(roots, purged) {
+			bob.send(room, "m.room.message", object{"msgtype": "m.text", "body": "reply", "m.relates_to": object{"rel_type": "m.thread", "event_id": root}})
+		}
+		if n, err := r.rooms.Purge(ctx, room, roots[0]); err != nil || n != 1 {
+			t.Fatalf("%d purged, %v", n, err)
+		}
+		alice.filter = `{"room":{"timeline":{"unread_thread_notifications":true}}}`
+		threads := alice.next().joined(room).Threads
+		for _, root := range roots {
+			if threads[root].Notify != 1 {
+				t.Errorf("thread %s: %+v", root, threads[root])
+			}
+		}
+		if len(threads) != len(roots) {
+			t.Errorf("%d threads, want %d", len(threads), len(roots))
+		}
+	})
+}

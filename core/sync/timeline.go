@@ -17,7 +17,7 @@ type timeline struct {
 	after, upto int64
 	lines       []*tailEvent
 	limited     bool // there are more behind after
-	skipped     bool // some were left out by a filter, an ignore or history visibility
+	skipped     bool // some were left out by a filter, an ignore, history visibility or their age
 	tailed      bool // all of it stood in the room's tail
 }
 
@@ -92,8 +92,12 @@ func (b *build) gather(v *roomView, t *timeline, page []*tailEvent, limit int) e
 	if err != nil {
 		return err
 	}
+	oldest, err := b.s.rooms.Oldest(b.ctx, v.r)
+	if err != nil {
+		return err
+	}
 	for _, e := range page {
-		if hidden[e.stored] || !b.wants(v, e.stored) {
+		if e.stored.Past(oldest) || hidden[e.stored] || !b.wants(v, e.stored) {
 			t.skipped = true
 			continue
 		}
