@@ -87,7 +87,11 @@ func newRig(t *testing.T, url string, ahead time.Duration) *rig {
 	r.pushers = pushers.New(pushers.Options{DB: r.db, Bus: b, Rooms: r.rooms, Rules: rules, Sync: r.sync,
 		Gateway: pushgateway.New(r.way, "test"), Plain: true, Clock: r.clock.now,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil))})
-	t.Cleanup(r.stop)
+	t.Cleanup(func() {
+		if r.stop(); t.Failed() {
+			t.Log(r.log.text.String())
+		}
+	})
 	return r
 }
 

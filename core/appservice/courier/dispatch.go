@@ -194,7 +194,7 @@ func (p *dispatch) finished(ctx context.Context, r result) error {
 	r.l.failed(p.Clock(), r.err)
 	p.unsaved[r.l] = true
 	p.stands(r.l, 0, 1)
-	return nil
+	return p.save(ctx, true) // Why now: administrators see it, and the next transaction may be an hour away
 }
 
 // arrived notes that a service took its transaction; messages for devices are forgotten then.
