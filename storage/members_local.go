@@ -19,3 +19,16 @@ func (db *DB) ListLocalMembers(ctx context.Context, room int64, m Membership) ([
 	})
 	return out, err
 }
+
+// FindRoomsOfLocals finds out which of some rooms an account of this installation is in.
+func (db *DB) FindRoomsOfLocals(ctx context.Context, rooms []int64) (map[int64]bool, error) {
+	out := make(map[int64]bool, len(rooms))
+	err := db.eachIn(ctx, `SELECT r.nid FROM rooms r WHERE EXISTS (SELECT 1 FROM memberships m JOIN users u ON u.nid = m.usr
+		WHERE m.room = r.nid AND m.membership = $1) AND r.nid IN`, rooms, ``, func(r *sql.Rows) error {
+		var room int64
+		err := r.Scan(&room)
+		out[room] = true
+		return err
+	}, int64(MemberJoin))
+	return out, err
+}

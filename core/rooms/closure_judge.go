@@ -56,7 +56,7 @@ func (j *judging) rule(act core.RoomAct, ours, other matrix.ServerName) string {
 	return rule
 }
 
-// of judges a room for those of our servers that are in it.
+// of judges a room for those of our servers that are in it, whether anybody of ours is still there or not.
 func (j *judging) of(ctx context.Context, in *inRoom) (out []storage.Closure, err error) {
 	ours, err := j.oursIn(ctx, in.room)
 	if err != nil {
@@ -79,15 +79,20 @@ func (j *judging) of(ctx context.Context, in *inRoom) (out []storage.Closure, er
 			}
 		}
 	}
-	if len(out) == 0 {
-		return nil, nil
-	}
-	// Why last: few rooms have anything; of those that nobody of ours is in any more there is nothing to say.
-	locals, err := j.w.s.db.ListLocalMembers(ctx, in.room, storage.MemberJoin)
-	if err != nil || len(locals) == 0 {
-		return nil, err
-	}
 	return out, nil
+}
+
+// inhabited leaves out what was found in rooms that nobody of ours is in any more: of those there is nothing to say.
+// Why last and at once: few rooms have anything, unless the policy is closed; then nearly all have.
+func (j *judging) inhabited(ctx context.Context, found []storage.Closure) ([]storage.Closure, error) {
+	var rooms []int64
+	for _, c := range found {
+		if n := len(rooms); n == 0 || rooms[n-1] != c.Room {
+			rooms = append(rooms, c.Room)
+		}
+	}
+	ours, err := j.w.s.db.FindRoomsOfLocals(ctx, rooms)
+	return slices.DeleteFunc(found, func(c storage.Closure) bool { return !ours[c.Room] }), err
 }
 
 func kindOf(st storage.Stranger) string {

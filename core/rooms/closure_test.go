@@ -212,16 +212,26 @@ func TestRefusedServerFreezesARoom(t *testing.T) {
 
 // A room is opened by another policy, too, and frozen by one.
 func TestPolicyFreezesARoom(t *testing.T) {
-	p, _, a, d, e := threeServers(t, sqliteURL(t))
+	each(t, policyFreezesARoom)
+}
+
+func policyFreezesARoom(t *testing.T, url string) {
+	p, _, a, d, e := threeServers(t, url)
 	w := a.warden(t)
 	p.change(nil)
 	room := frozenRoom(t, a, d, e)
 	a.must(t, room, text(alice, "all are admitted"))
 	p.change(map[matrix.ServerName]string{there: "deny.server"})
+	if n := rejudge(t, w); n != 1 {
+		t.Errorf("%d rooms are frozen", n)
+	}
 	_, err := a.send(t.Context(), room, text(alice, "secret"))
 	reasonOf(t, err)
 	if err := a.rooms.Leave(t.Context(), rooms.MembershipChange{Room: room, Sender: alice, Target: alice}); err != nil {
 		t.Error(err)
+	}
+	if rejudge(t, w) != 0 {
+		t.Error("a room that nobody of ours is in any more is frozen")
 	}
 	p.change(nil)
 	if rejudge(t, w) != 0 {

@@ -212,7 +212,11 @@ func (w *Warden) judgeRoom(ctx context.Context, room int64) ([]storage.Closure, 
 		return nil, err
 	}
 	j := judging{w: w, policy: w.policy, memo: map[judgedPair]string{}}
-	return j.of(ctx, &at)
+	found, err := j.of(ctx, &at)
+	if err != nil {
+		return nil, err
+	}
+	return j.inhabited(ctx, found)
 }
 
 // Rejudge judges all rooms by the policy in force. When it returns, the list of what is frozen is that policy's.
@@ -269,7 +273,8 @@ func (w *Warden) find(ctx context.Context, p core.RoomPolicy) (found []storage.C
 		}
 		found = append(found, list...)
 	}
-	return found, out, nil
+	found, err = j.inhabited(ctx, found)
+	return found, out, err
 }
 
 // settle compares what was found with what was known of the same rooms, keeps the difference, and raises the alarm about it.
