@@ -58,3 +58,25 @@ func (db *DB) CountJoined(ctx context.Context, rooms []int64) (map[int64]int64, 
 		}, int64(MemberJoin))
 	return out, err
 }
+
+// RoomSizes are how many are in a room, and how many are invited.
+type RoomSizes struct{ Joined, Invited int64 }
+
+// CountMembersIn counts the members of some rooms, and who is invited; those without any are left out.
+func (db *DB) CountMembersIn(ctx context.Context, rooms []int64) (map[int64]RoomSizes, error) {
+	out := make(map[int64]RoomSizes, len(rooms))
+	err := db.eachIn(ctx, `SELECT room, membership, COUNT(*) FROM memberships WHERE membership IN ($1, $2) AND room IN`, rooms,
+		` GROUP BY room, membership`, func(r *sql.Rows) error {
+			var room, membership, n int64
+			err := r.Scan(&room, &membership, &n)
+			c := out[room]
+			if Membership(membership) == MemberJoin {
+				c.Joined = n
+			} else {
+				c.Invited = n
+			}
+			out[room] = c
+			return err
+		}, int64(MemberJoin), int64(MemberInvite))
+	return out, err
+}

@@ -130,6 +130,34 @@ func (db *DB) ListStateEnds(ctx context.Context, list []RoomFrom) (map[int64]Sta
 	return out, err
 }
 
+// HeldKey says which event holds a key of a room's state; Type is the type of the key.
+type HeldKey struct {
+	Key, Event int64
+	Type       string
+}
+
+// ListStates lists for each of some rooms which events hold the keys of its main branch at a version, by key; 0 where a key was removed. It
+// reads every change up to there: rooms of which the state was folded into a checkpoint are left out.
+func (db *DB) ListStates(ctx context.Context, list []RoomFrom) (map[int64][]HeldKey, error) {
+	out := make(map[int64][]HeldKey, len(list))
+	err := db.eachFrom(ctx, list, `SELECT s.room, s.skey, s.event, k.type FROM w JOIN state_rows s ON s.room = w.room AND s.branch = 0
+		AND s.seq <= w.place JOIN state_keys k ON k.nid = s.skey
+		WHERE NOT EXISTS (SELECT 1 FROM checkpoints c WHERE c.room = w.room AND c.branch = 0) ORDER BY s.room, s.skey, s.seq`, nil,
+		func(r *sql.Rows) error {
+			var room int64
+			var h HeldKey
+			err := r.Scan(&room, &h.Key, &h.Event, &h.Type)
+			held := out[room]
+			if n := len(held); n > 0 && held[n-1].Key == h.Key {
+				held[n-1] = h // a later change
+			} else {
+				out[room] = append(held, h)
+			}
+			return err
+		})
+	return out, err
+}
+
 // KeyPlace is a state key's number and a version of the main branch.
 type KeyPlace struct{ Key, Seq int64 }
 

@@ -29,6 +29,11 @@ type earlyRoom struct {
 	told  bool // moved is known
 	moved []storage.ReceiptRow
 	state storage.StateEnd
+	// held is the room's state at that change, and sizes how many are in the room; nil: not read.
+	held  []storage.HeldKey
+	sizes storage.RoomSizes
+	// members are the state keys of those who will be told of where members are loaded lazily.
+	members []int64
 }
 
 // readEarly reads ahead what will be asked of the rooms of some picks that were not sent before.

@@ -73,6 +73,8 @@ func lively(alice, bob, eve *client, i int) *rooms.Room {
 		alice.account(room.NID(), "some.data", object{"n": i})
 	case 4:
 		alice.say(room, "answer")
+	case 5: // who speaks before that is told of as he was called then
+		eve.set(room, "m.room.member", string(eve.id()), object{"membership": "join", "displayname": "Another"})
 	}
 	bob.say(room, "last")
 	return room
@@ -92,4 +94,69 @@ func timeless(j *joined) *joined {
 		}
 	}
 	return j
+}
+
+// What a first sync says of names and numbers of rooms is so where their state is read together, in one that has a name or none, and
+// where much has changed or is folded.
+func TestFirstSyncSizesAndNames(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob, eve, dan := r.user("alice"), r.user("bob"), r.user("eve"), r.user("dan")
+		heroes := []any{string(bob.id()), string(eve.id()), string(dan.id())}
+		var list []*rooms.Room
+		for i := range 6 {
+			room := bob.create(&rooms.CreateRequest{Preset: "public_chat", Name: "Room"})
+			alice.join(room)
+			eve.join(room)
+			if err := r.rooms.Invite(t.Context(), rooms.MembershipChange{Room: room, Sender: bob.id(), Target: dan.id()}); err != nil {
+				t.Fatal(err)
+			}
+			switch i {
+			case 1, 4, 5: // a name that is empty is none
+				bob.set(room, "m.room.name", "", object{"name": ""})
+			case 2:
+				bob.set(room, "m.room.name", "", object{"name": "Another"})
+			case 3:
+				bob.set(room, "m.room.name", "", object{})
+				bob.set(room, "m.room.canonical_alias", "", object{})
+			}
+			if i == 5 { // more changes than are read together
+				for n := range 520 {
+					bob.set(room, "m.room.topic", "", object{"topic": fmt.Sprint(n)})
+				}
+			}
+			if last := bob.say(room, "the last word"); i == 4 {
+				r.prune(room, last)
+			}
+			list = append(list, room)
+		}
+		alice.filter = `{"room":{"timeline":{"limit":1},"state":{"lazy_load_members":true}}}`
+		a := alice.next()
+		for i, room := range list {
+			j := a.joined(room)
+			if j.Summary["m.joined_member_count"] != 3.0 || j.Summary["m.invited_member_count"] != 1.0 {
+				t.Errorf("room %d: %v", i, j.Summary)
+			}
+			got, _ := j.Summary["m.heroes"].([]any)
+			if named := i == 0 || i == 2; named && got != nil || !named && !reflect.DeepEqual(got, heroes) {
+				t.Errorf("room %d: heroes %v", i, got)
+			}
+			members := []string{string(alice.id()), string(bob.id())}
+			if got != nil {
+				members = append(members, string(dan.id()), string(eve.id()))
+			}
+			var told []string
+			topics := 0
+			for _, e := range j.State.Events {
+				if e.Type == "m.room.member" {
+					told = append(told, *e.StateKey)
+				} else if e.Type == "m.room.topic" {
+					topics++
+				}
+			}
+			slices.Sort(told)
+			if !slices.Equal(told, members) || (topics == 1) != (i == 5) {
+				t.Errorf("room %d: state tells of members %v and of %d topics; want %v", i, told, topics, members)
+			}
+		}
+	})
 }

@@ -111,12 +111,20 @@ func (b *build) fullState(v *roomView, at int64) ([]*rooms.Stored, error) {
 		return nil, nil
 	}
 	var nids []int64
+	if e := b.early[v.room]; e != nil && e.held != nil && e.state.Seq == seq {
+		for _, h := range e.held {
+			if h.Event != 0 && b.tellsState(h.Type) {
+				nids = append(nids, h.Event)
+			}
+		}
+		return b.wantedState(v, nids)
+	}
 	add := func(key, event int64) error {
 		if event == 0 {
 			return nil
 		}
 		t, err := b.s.db.GetStateTuple(b.ctx, key)
-		if err == nil && b.f.Room.State.MatchType(t.Type) && (t.Type != "m.room.member" || !b.f.Room.lazy()) {
+		if err == nil && b.tellsState(t.Type) {
 			nids = append(nids, event)
 		}
 		return err
@@ -208,7 +216,7 @@ func (b *build) member(v *roomView, user matrix.UserID, at int64, full bool) (*r
 	if !full && !b.f.Room.State.IncludeRedundantMembers && b.knows(lazy) {
 		return nil, nil
 	}
-	nid, err := b.s.db.FindStateEvent(b.ctx, v.room, key, at)
+	nid, err := b.memberEvent(v.room, key, at)
 	if err != nil || nid == 0 {
 		return nil, err
 	}

@@ -34,12 +34,7 @@ func (b *build) summaryOf(v *roomView) (*summary, error) {
 	if v.summary != nil {
 		return v.summary, nil
 	}
-	view, err := b.s.rooms.Current(b.ctx, v.r)
-	if err != nil {
-		return nil, err
-	}
-	s := &summary{joined: view.Joined(), invited: view.Invited()}
-	named, err := b.named(view)
+	s, named, err := b.sized(v)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +52,24 @@ func (b *build) summaryOf(v *roomView) (*summary, error) {
 	return s, nil
 }
 
-func (b *build) named(view *rooms.View) (bool, error) {
+// sized counts a room's members and tells whether it has a name.
+func (b *build) sized(v *roomView) (*summary, bool, error) {
+	if e := b.early[v.room]; e != nil && e.held != nil {
+		named, err := b.named(func(t matrix.StateTuple) (*rooms.Stored, error) { return b.heldEvent(e, t) })
+		return &summary{joined: e.sizes.Joined, invited: e.sizes.Invited}, named, err
+	}
+	view, err := b.s.rooms.Current(b.ctx, v.r)
+	if err != nil {
+		return nil, false, err
+	}
+	named, err := b.named(func(t matrix.StateTuple) (*rooms.Stored, error) { return view.Stored(b.ctx, t) })
+	return &summary{joined: view.Joined(), invited: view.Invited()}, named, err
+}
+
+// named reports whether a state gives the room a name.
+func (b *build) named(state func(matrix.StateTuple) (*rooms.Stored, error)) (bool, error) {
 	for _, typ := range [...]string{"m.room.name", "m.room.canonical_alias"} {
-		e, err := view.Get(b.ctx, matrix.StateTuple{Type: typ})
+		e, err := state(matrix.StateTuple{Type: typ})
 		if err != nil {
 			return false, err
 		}
