@@ -67,6 +67,21 @@ func bittens() []bitten {
 			func(i int64) []any { return []any{7, i, "m.read", "", "", i, 0, 0, 0, 0} }),
 		room("memberships", "usr, room, membership, event, pos, forgotten", func(i int64) []any { return []any{i, 7, 1, i, i, 0} }),
 		room("account_data", "usr, room, type, content, pos", func(i int64) []any { return []any{i, 7, "m.tag", body, i} }),
+		{"key_backup_sessions", "usr, version, room_id, session_id, verified, first_index, forwarded, body",
+			func(i int64) []any {
+				return []any{7 + i/1150, 1 + i/1100, fmt.Sprint("!", i%7), fmt.Sprint(i), 0, 0, 0, body}
+			},
+			func(ctx context.Context, db *DB) error {
+				c := &Change{}
+				for _, deleted := range []int64{1, 0} {
+					c.Guard(Guard{sql: `INSERT INTO key_backups (usr, version, algorithm, auth_data, etag, deleted) VALUES (7, $1, '', $2, 0, $3)`,
+						args: []any{2 - deleted, body, deleted}, want: 1})
+				}
+				if err := db.Commit(ctx, c); err != nil {
+					return err
+				}
+				return db.PruneKeyBackups(ctx, 7)
+			}, 100},
 		{"memberships", "usr, room, membership, event, pos, forgotten", func(i int64) []any { return []any{i, 8, i % 5, i, i, 0} },
 			func(ctx context.Context, db *DB) error {
 				c := &Change{}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"rempart/internal/matrix"
 )
@@ -29,12 +30,39 @@ func UpdateKeyBackup(user, version int64, algorithm string, authData []byte) Gua
 		args: []any{user, version, algorithm, authData}, want: 1}
 }
 
-// DeleteKeyBackup removes a version with its keys; it fails when there is none.
-func DeleteKeyBackup(user, version int64) []Guard {
-	return []Guard{
-		{sql: `UPDATE key_backups SET deleted = 1 WHERE usr = $1 AND version = $2 AND deleted = 0`, args: []any{user, version}, want: 1},
-		{sql: `DELETE FROM key_backup_sessions WHERE usr = $1 AND version = $2`, args: []any{user, version}, want: anyRows},
+// DeleteKeyBackup removes a version; it fails when there is none. Its keys are given to nobody from then on, and go by PruneKeyBackups.
+func DeleteKeyBackup(user, version int64) Guard {
+	return Guard{sql: `UPDATE key_backups SET deleted = 1 WHERE usr = $1 AND version = $2 AND deleted = 0`, args: []any{user, version}, want: 1}
+}
+
+// PruneKeyBackups deletes the keys of a user's versions that were removed.
+func (db *DB) PruneKeyBackups(ctx context.Context, user int64) error {
+	versions, err := db.numbers(ctx, `SELECT b.version FROM key_backups b WHERE b.usr = $1 AND b.deleted = 1
+		AND EXISTS (SELECT 1 FROM key_backup_sessions s WHERE s.usr = b.usr AND s.version = b.version)`, user)
+	for _, version := range versions {
+		for over := false; err == nil && !over; {
+			over, err = db.biteOfBackup(ctx, user, version)
+		}
 	}
+	return err
+}
+
+// biteOfBackup deletes the first keys of a version and returns whether these were the last.
+func (db *DB) biteOfBackup(ctx context.Context, user, version int64) (over bool, err error) {
+	var room, session string
+	err = db.row(ctx, `SELECT room_id, session_id FROM key_backup_sessions WHERE usr = $1 AND version = $2
+		ORDER BY room_id, session_id LIMIT 1 OFFSET $3`, []any{user, version, int64(prunePiece - 1)}, &room, &session)
+	over = errors.Is(err, ErrNotFound)
+	if err != nil && !over {
+		return false, err
+	}
+	g := Guard{sql: `DELETE FROM key_backup_sessions WHERE usr = $1 AND version = $2`, args: []any{user, version}, want: anyRows}
+	if !over {
+		g.sql, g.args = g.sql+` AND (room_id, session_id) <= ($3, $4)`, append(g.args, room, session)
+	}
+	c := &Change{}
+	c.Guard(g)
+	return over, db.Commit(ctx, c)
 }
 
 // DeleteKeyBackups removes all backups of a user: he has closed his account.

@@ -49,6 +49,10 @@ func (s *Service) CreateBackup(ctx context.Context, c matrix.Caller, b BackupVer
 	if b.Algorithm == "" || len(b.AuthData) == 0 || b.AuthData[0] != '{' {
 		return "", matrix.BadJSON("A backup needs an \"algorithm\" and an object \"auth_data\".")
 	}
+	// Why here too: a deletion that was interrupted left keys behind.
+	if err := s.db.PruneKeyBackups(ctx, c.UserNID); err != nil {
+		return "", err
+	}
 	var version int64
 	change := &storage.Change{}
 	change.Guard(storage.InsertKeyBackup(c.UserNID, b.Algorithm, b.AuthData, &version))
@@ -115,11 +119,14 @@ func (s *Service) DeleteBackup(ctx context.Context, c matrix.Caller, version str
 		return err
 	}
 	change := &storage.Change{}
-	change.Guard(storage.DeleteKeyBackup(c.UserNID, b.Version)...)
+	change.Guard(storage.DeleteKeyBackup(c.UserNID, b.Version))
 	if err = s.db.Commit(ctx, change); errors.Is(err, storage.ErrGuard) {
 		return noBackup()
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.db.PruneKeyBackups(ctx, c.UserNID)
 }
 
 // PutBackupKeys adds keys to the newest version; of two for one session the better one stays.
