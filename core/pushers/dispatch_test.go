@@ -26,7 +26,20 @@ func newWorld(t *testing.T, url string) *world {
 	w.room = w.bob.room(w.alice, w.carol)
 	w.alice.set(w.odd, "phone")
 	w.carol.set(w.good, "tablet")
+	w.begin("phone")
 	return w
+}
+
+// begin waits until some are told at the odd gateway. Why: who has come into the room is told his count alone, which is not to be what a test counts.
+func (w *world) begin(keys ...string) {
+	w.t.Helper()
+	id := w.say("begin")
+	w.good.told("tablet", id)
+	for _, key := range keys {
+		w.odd.told(key, id)
+	}
+	w.good.forget()
+	w.odd.forget()
 }
 
 func (w *world) say(text string) string { w.t.Helper(); return w.bob.say(w.room, text) }
@@ -53,6 +66,7 @@ func TestAGatewayThatFailsIsLeftAlone(t *testing.T) {
 		dave := w.user("dave")
 		mx.Must(t, w.rooms.Join(t.Context(), rooms.MembershipChange{Room: w.room, Sender: dave.caller.User, Target: dave.caller.User}))
 		dave.set(w.odd, "other")
+		w.begin("phone", "other")
 		asked := func(n int) {
 			t.Helper()
 			w.odd.until("asked again", func() bool { return len(w.odd.asked) >= n })
@@ -253,7 +267,9 @@ func TestANodeThatSlept(t *testing.T) {
 	second := w.bob.on(awake).say(w.room, "second")
 	w.odd.told("phone", second)
 	w.bob.on(awake).settle(w.room, w.good, "tablet")
-	if got := w.odd.seen("phone"); !slices.Equal(got[:3], []string{first, first, second}) || len(got) != 5 {
-		t.Errorf("asked %v", got)
+	w.odd.mu.Lock()
+	defer w.odd.mu.Unlock()
+	if times(w.odd.asked, said{"phone", first}) != 2 || times(w.odd.asked, said{"phone", second}) != 1 {
+		t.Errorf("asked %v of %s and %s", w.odd.asked, first, second)
 	}
 }

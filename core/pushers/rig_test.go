@@ -319,6 +319,13 @@ func (g *gateway) until(what string, so func() bool) {
 	}
 }
 
+// forget begins to count anew.
+func (g *gateway) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked, g.taken = nil, nil
+}
+
 // told waits until a push key was told of an event.
 func (g *gateway) told(key, event string) {
 	g.t.Helper()
