@@ -126,7 +126,10 @@ func (s *Service) DeleteBackup(ctx context.Context, c matrix.Caller, version str
 	if err != nil {
 		return err
 	}
-	return s.db.PruneKeyBackups(ctx, c.UserNID)
+	if err := s.db.PruneKeyBackups(ctx, c.UserNID); err != nil { // Why no refusal: the version is gone, and its keys go with the next one
+		s.log.Warn("delete the keys of a removed backup", "user", string(c.User), "error", err)
+	}
+	return nil
 }
 
 // PutBackupKeys adds keys to the newest version; of two for one session the better one stays.
