@@ -46,19 +46,6 @@ func (db *DB) directoryRooms(ctx context.Context, text string, args ...any) (out
 	return out, err
 }
 
-// CountJoined counts the members of some rooms; those without one are left out.
-func (db *DB) CountJoined(ctx context.Context, rooms []int64) (map[int64]int64, error) {
-	out := make(map[int64]int64, len(rooms))
-	err := db.eachIn(ctx, `SELECT room, COUNT(*) FROM memberships WHERE membership = $1 AND room IN`, rooms, ` GROUP BY room`,
-		func(r *sql.Rows) error {
-			var room, n int64
-			err := r.Scan(&room, &n)
-			out[room] = n
-			return err
-		}, int64(MemberJoin))
-	return out, err
-}
-
 // RoomSizes are how many are in a room, and how many are invited.
 type RoomSizes struct{ Joined, Invited int64 }
 

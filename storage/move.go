@@ -133,15 +133,17 @@ func CheckEmpty(ctx context.Context, url string) error {
 	if err := db.connect(ctx); err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
-	return errors.Join(nothingIn(ctx, db.write), db.closePools())
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err == nil {
+		err = errors.Join(nothingIn(ctx, tx), tx.Rollback())
+	}
+	return errors.Join(err, db.closePools())
 }
 
 // nothingIn gives [ErrNotEmpty] when there is a table, or anything like one, in the PostgreSQL database.
-func nothingIn(ctx context.Context, db interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}) error {
+func nothingIn(ctx context.Context, tx *sql.Tx) error {
 	var there int64
-	if err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace`).Scan(&there); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace`).Scan(&there); err != nil {
 		return err
 	}
 	if there > 0 {

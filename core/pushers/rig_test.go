@@ -8,9 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +20,8 @@ import (
 	"rempart/internal/bus"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/clock"
+	"rempart/internal/testkit/lines"
 	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
@@ -31,30 +31,6 @@ type keyring struct{ key matrix.SigningKey }
 
 func (k keyring) SigningKey(matrix.ServerName) (matrix.SigningKey, bool) { return k.key, true }
 
-// clock stands still and is moved by hand.
-type clock struct{ ms atomic.Int64 }
-
-func (c *clock) now() time.Time           { return time.UnixMilli(c.ms.Load()) }
-func (c *clock) advance(by time.Duration) { c.ms.Add(by.Milliseconds()) }
-
-// lines keeps what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) say(what string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), what)
-}
-
 // rig is one process: pushers over a real database, real rooms and the one way out.
 type rig struct {
 	t       *testing.T
@@ -63,15 +39,15 @@ type rig struct {
 	sync    *syncing.Service
 	pushers *pushers.Service
 	way     *egress.Egress
-	clock   clock
-	log     lines
+	clock   clock.Clock
+	log     lines.Buffer
 	stopped bool
 }
 
 func newRig(t *testing.T, url string, ahead time.Duration) *rig {
 	t.Helper()
 	b, r := bus.New[storage.Batch](), &rig{t: t}
-	r.clock.ms.Store(time.Now().Add(ahead).UnixMilli())
+	r.clock.Set(time.Now().Add(ahead))
 	var err error
 	if r.db, err = storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish}); err != nil {
 		t.Fatal(err)
@@ -85,11 +61,11 @@ func newRig(t *testing.T, url string, ahead time.Duration) *rig {
 	r.sync = syncing.New(syncing.Options{DB: r.db, Rooms: r.rooms, Push: rules, Bus: b})
 	r.way = egress.New(egress.Options{Judge: egress.AllowHosts("push", []string{"127.0.0.1"}, true)})
 	r.pushers = pushers.New(pushers.Options{DB: r.db, Bus: b, Rooms: r.rooms, Rules: rules, Sync: r.sync,
-		Gateway: pushgateway.New(r.way, "test"), Plain: true, Clock: r.clock.now,
+		Gateway: pushgateway.New(r.way, "test"), Plain: true, Clock: r.clock.Now,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil))})
 	t.Cleanup(func() {
 		if r.stop(); t.Failed() {
-			t.Log(r.log.text.String())
+			t.Log(r.log.String())
 		}
 	})
 	return r
@@ -173,7 +149,7 @@ func (c *client) say(room *rooms.Room, text string) string {
 // set sets a pusher of the user at a gateway.
 func (c *client) set(g *gateway, key string) {
 	c.t.Helper()
-	c.clock.advance(time.Millisecond) // Why: by the instant it is known that a pusher was set again
+	c.clock.Advance(time.Millisecond) // Why: by the instant it is known that a pusher was set again
 	text, kind := "x", "http"
 	data, err := json.Marshal(map[string]any{"url": g.url()})
 	mx.Must(c.t, err)

@@ -133,12 +133,12 @@ func (d *listings) read(ctx context.Context, rooms []storage.DirectoryRoom) (map
 		nids[i] = r.NID
 		out[r.NID] = &listing{PublicRoom: PublicRoom{RoomID: r.ID, JoinRule: defaultJoinRule}, version: r.Version}
 	}
-	joined, err := d.db.CountJoined(ctx, nids)
+	sizes, err := d.db.CountMembersIn(ctx, nids)
 	if err != nil {
 		return nil, err
 	}
 	for nid, l := range out {
-		l.JoinedMembers = joined[nid]
+		l.JoinedMembers = sizes[nid].Joined
 	}
 	types := map[int64]string{}
 	var state []int64

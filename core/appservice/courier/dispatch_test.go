@@ -45,14 +45,14 @@ func TestAServiceThatFails(t *testing.T) {
 		settle(there, good, "begin")
 		status := http.StatusServiceUnavailable
 		odd.to(func(int) (int, chan struct{}) { return status, nil })
-		n, begin := odd.count(), r.clock.now().UnixMilli()
+		n, begin := odd.count(), r.clock.Now().UnixMilli()
 		away.say("first")
 		next := int64(0)
 		for i, s := range []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusTooManyRequests, 0} {
 			odd.asked(n + 1 + i)
 			eventually(t, "it is seen that it fails", func() bool {
 				at := r.standing("odd").NextTry
-				return at > r.clock.now().UnixMilli() && at != next
+				return at > r.clock.Now().UnixMilli() && at != next
 			})
 			at := r.standing("odd")
 			next = at.NextTry
@@ -60,7 +60,7 @@ func TestAServiceThatFails(t *testing.T) {
 				t.Errorf("after %d tries: %+v", i+1, at)
 			}
 			away.say(fmt.Sprint("meanwhile", i))
-			r.clock.advance(time.Duration(at.NextTry-r.clock.now().UnixMilli()-1) * time.Millisecond)
+			r.clock.Advance(time.Duration(at.NextTry-r.clock.Now().UnixMilli()-1) * time.Millisecond)
 			if settle(there, good, fmt.Sprint("while", i)); odd.count() != n+1+i {
 				t.Fatalf("asked %d times before it was due", odd.count()-n)
 			}
@@ -70,7 +70,7 @@ func TestAServiceThatFails(t *testing.T) {
 			if i == 1 {
 				r.courier.Heard(r.services.ByID("odd"))
 			} else {
-				r.clock.advance(time.Millisecond)
+				r.clock.Advance(time.Millisecond)
 			}
 		}
 		odd.took("meanwhile3")
@@ -180,7 +180,7 @@ func TestANodeThatSlept(t *testing.T) {
 	odd.took("second")
 	eventually(t, "the one that slept gives up", func() bool {
 		a.say("more")
-		return r.log.say("begins again")
+		return r.log.Say("begins again")
 	})
 	a.on(awake).say("last")
 	odd.took("last")

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +20,8 @@ import (
 	"rempart/internal/bus"
 	"rempart/internal/egress"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/clock"
+	"rempart/internal/testkit/lines"
 	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
@@ -30,12 +31,6 @@ type keyring struct{ key matrix.SigningKey }
 
 func (k keyring) SigningKey(matrix.ServerName) (matrix.SigningKey, bool) { return k.key, true }
 
-// clock stands still and is moved by hand.
-type clock struct{ ms atomic.Int64 }
-
-func (c *clock) now() time.Time           { return time.UnixMilli(c.ms.Load()) }
-func (c *clock) advance(by time.Duration) { c.ms.Add(by.Milliseconds()) }
-
 // rig is one process: a courier over a real database, real rooms and the one way out. The services follow what users of their name do.
 type rig struct {
 	t        *testing.T
@@ -44,33 +39,15 @@ type rig struct {
 	courier  *courier.Courier
 	services *appservice.Registry
 	way      *egress.Egress
-	clock    clock
-	log      lines
+	clock    clock.Clock
+	log      lines.Buffer
 	stopped  bool
-}
-
-// lines keeps what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) say(what string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), what)
 }
 
 func newRig(t *testing.T, url string, ahead time.Duration, told ...*bridge) *rig {
 	t.Helper()
 	b, r := bus.New[storage.Batch](), &rig{t: t}
-	r.clock.ms.Store(time.Now().Add(ahead).UnixMilli())
+	r.clock.Set(time.Now().Add(ahead))
 	var list []appservice.Registration
 	for _, one := range told {
 		users, err := appservice.Pattern("@" + one.id + "_.*")
@@ -90,7 +67,7 @@ func newRig(t *testing.T, url string, ahead time.Duration, told ...*bridge) *rig
 	r.way = egress.New(egress.Options{Judge: egress.ByKind(egress.AllowNames(nil, false),
 		map[egress.Kind]egress.Judge{egress.Appservice: egress.AllowEndpoints(servicegateway.Endpoints(r.services))})})
 	r.courier, err = courier.New(t.Context(), courier.Options{DB: r.db, Bus: b, Rooms: r.rooms, Services: r.services,
-		Gateway: servicegateway.New(r.way, r.services, "test"), Clock: r.clock.now, Log: slog.New(slog.NewTextHandler(&r.log, nil))})
+		Gateway: servicegateway.New(r.way, r.services, "test"), Clock: r.clock.Now, Log: slog.New(slog.NewTextHandler(&r.log, nil))})
 	mx.Must(t, err)
 	t.Cleanup(r.stop)
 	return r

@@ -5,7 +5,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"rempart/internal/testkit/fakenet"
+	"rempart/internal/testkit/lines"
 	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/ports"
 )
@@ -65,7 +65,7 @@ type Server struct {
 	env    []string
 	cmd    *exec.Cmd
 	exited chan error
-	log    *lockedBuffer
+	log    *lines.Buffer
 }
 
 var build = sync.OnceValues(buildBinary)
@@ -86,7 +86,7 @@ func Start(t testing.TB, o Options) *Server {
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	s := &Server{t: t, binary: binary, env: o.Env, Dir: o.Dir, log: &lockedBuffer{}}
+	s := &Server{t: t, binary: binary, env: o.Env, Dir: o.Dir, log: &lines.Buffer{}}
 	listen := ""
 	if o.CA != nil {
 		listen = ports.Hold(t, o.At)
@@ -109,7 +109,7 @@ func Start(t testing.TB, o Options) *Server {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("server log:\n%s", s.log.tail(8<<10))
+			t.Logf("server log:\n%s", s.log.Tail(8<<10))
 		}
 	})
 	return s
@@ -186,9 +186,9 @@ func (s *Server) waitReady() {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			s.t.Fatalf("the server ended at its start (%v):\n%s", err, s.log.tail(8<<10))
+			s.t.Fatalf("the server ended at its start (%v):\n%s", err, s.log.Tail(8<<10))
 		case <-ctx.Done():
-			s.t.Fatalf("the server does not answer:\n%s", s.log.tail(8<<10))
+			s.t.Fatalf("the server does not answer:\n%s", s.log.Tail(8<<10))
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -222,7 +222,7 @@ func (s *Server) Signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Log is what the server has written so far.
-func (s *Server) Log() string { return s.log.tail(1 << 20) }
+func (s *Server) Log() string { return s.log.Tail(1 << 20) }
 
 // buildBinary compiles the server once; CGO_ENABLED=0 as it is shipped. REMPART_BIN names a binary to take instead.
 func buildBinary() (string, error) {
@@ -255,23 +255,4 @@ func removeOldBuilds() {
 			_ = os.RemoveAll(dir)
 		}
 	}
-}
-
-// lockedBuffer takes the output of a process while the test reads it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) tail(n int) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.buf.String()
-	return text[max(0, len(text)-n):]
 }
