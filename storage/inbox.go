@@ -117,12 +117,12 @@ func (db *DB) HasLocalMember(ctx context.Context, room int64) (bool, error) {
 	return n > 0, err
 }
 
-// ListServerMembers lists users of one server who ever had a membership in a room, members first.
+// ListServerMembers lists users of one server who ever had a membership in a room, members first, of each kind the latest first.
 func (db *DB) ListServerMembers(ctx context.Context, room int64, server matrix.ServerName, limit int) ([]matrix.UserID, []Membership, error) {
 	var ids []matrix.UserID
 	var how []Membership
 	err := db.each(ctx, `SELECT i.user_id, m.membership FROM memberships m JOIN user_ids i ON i.nid = m.usr
-		WHERE m.room = $1 AND i.user_id LIKE $2 ORDER BY m.membership, m.usr LIMIT $3`,
+		WHERE m.room = $1 AND i.user_id LIKE $2 ORDER BY m.membership, m.pos DESC, m.usr LIMIT $3`,
 		[]any{room, "%:" + string(server), int64(limit)}, func(r *sql.Rows) error {
 			var id matrix.UserID
 			var m Membership

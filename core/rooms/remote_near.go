@@ -20,7 +20,7 @@ func (s *Service) ServeNear(ctx context.Context, origin matrix.ServerName, id ma
 		return nil, err
 	}
 	events = slices.DeleteFunc(events, func(e *Stored) bool {
-		if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed) != 0 || !e.Before().Known() || e.Past(v.oldest) {
+		if e.Row.Flags&(storage.FlagRejected|storage.FlagSoftFailed) != 0 || !e.Before().Known() || e.Past(v.oldest) || !v.reaches(e) {
 			return true
 		}
 		ok, err := v.sees(ctx, e)

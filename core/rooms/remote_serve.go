@@ -23,6 +23,8 @@ type serverViewer struct {
 	// origin is the server, users those of it who ever had to do with the room; nil before anybody needs them.
 	origin matrix.ServerName
 	users  []matrix.UserID
+	// until is the last event that the server may read, the one by which its last member went; 0 while it has a member.
+	until  int64
 	at     map[Version]bool
 	erased map[matrix.UserID]bool // senders looked up
 	// oldest is the time before which messages have had their day.
@@ -31,8 +33,10 @@ type serverViewer struct {
 	waiting map[int64]bool
 }
 
-// viewerOf finds a room for a server that wants to read it: one with a member of that server. Why not only where we are in it: what our last
-// user said, and that he went, is asked for when he has gone; what we know of the room ends there.
+// viewerOf finds a room for a server that wants to read it: one with a member of that server, or that had one. Why who has gone too: the event
+// by which he went refers to what his server may not have got, without which it could not take it in, and would go on with a room of its own. He
+// is told nothing of later. Why not only where we are in it: what our last user said, and that he went, is asked for when he has gone; what we
+// know of the room ends there.
 func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id matrix.RoomID) (*serverViewer, error) {
 	r, err := s.known(ctx, id)
 	if err != nil {
@@ -41,16 +45,23 @@ func (s *Service) viewerOf(ctx context.Context, origin matrix.ServerName, id mat
 	if err := s.admitsTo(ctx, r, origin); err != nil {
 		return nil, err
 	}
+	v := &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}, erased: map[matrix.UserID]bool{}}
 	in, err := s.joinedFrom(ctx, r, origin)
 	if err == nil && !in {
-		err = matrix.Forbidden("Your server is not in this room.")
+		var were visitors
+		were, err = s.visitorsOf(ctx, r, origin)
+		if v.until = were.gone; err == nil && v.until == 0 {
+			err = matrix.Forbidden("Your server is not in this room.")
+		}
 	}
-	v := &serverViewer{s: s, room: r, origin: origin, at: map[Version]bool{}, erased: map[matrix.UserID]bool{}}
 	if err == nil {
 		v.oldest, err = s.Oldest(ctx, r)
 	}
 	return v, err
 }
+
+// reaches reports whether an event was here before the server's last member went.
+func (v *serverViewer) reaches(e *Stored) bool { return v.until == 0 || e.Row.NID <= v.until }
 
 // sees applies the room's history visibility at the event to the server's users.
 // Spec: client-server-api/#room-history-visibility
@@ -161,6 +172,9 @@ func (v *serverViewer) placed(ctx context.Context, id matrix.EventID) (*Stored, 
 	if !e.Before().Known() || e.Has(storage.FlagRejected) {
 		return nil, matrix.NotFound("This event is not known here.")
 	}
+	if !v.reaches(e) {
+		return nil, orForbidden(nil)
+	}
 	return e, nil
 }
 
@@ -185,6 +199,9 @@ func (s *Service) ServeEvent(ctx context.Context, origin matrix.ServerName, id m
 		e, err := s.EventByID(ctx, r, id)
 		if err != nil || e.Has(outOfBand) {
 			continue
+		}
+		if !v.reaches(e) {
+			return nil, orForbidden(nil)
 		}
 		return v.show(ctx, e)
 	}
@@ -283,6 +300,9 @@ func (s *Service) ServeEventAuth(ctx context.Context, origin matrix.ServerName, 
 		return nil, err
 	}
 	e, err := s.EventByID(ctx, v.room, event)
+	if err == nil && !v.reaches(e) {
+		err = orForbidden(nil)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +325,7 @@ func (s *Service) ServeBackfill(ctx context.Context, origin matrix.ServerName, i
 		return nil, err
 	}
 	// MSC1763: an expired event is not shared with other servers. Why these are left out, and those of a gap redacted: nothing is built on them.
-	return v.showAll(ctx, slices.DeleteFunc(events, func(e *Stored) bool { return e.Past(v.oldest) }))
+	return v.showAll(ctx, slices.DeleteFunc(events, func(e *Stored) bool { return e.Past(v.oldest) || !v.reaches(e) }))
 }
 
 // ServeMissing are events of a room between two sets, both left out, oldest first.
@@ -320,7 +340,7 @@ func (s *Service) ServeMissing(ctx context.Context, origin matrix.ServerName, id
 	if err != nil {
 		return nil, err
 	}
-	events = slices.DeleteFunc(events, func(e *Stored) bool { return e.Event.Depth < minDepth })
+	events = slices.DeleteFunc(events, func(e *Stored) bool { return e.Event.Depth < minDepth || !v.reaches(e) })
 	slices.Reverse(events)
 	return v.showAll(ctx, events)
 }

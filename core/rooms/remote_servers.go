@@ -34,6 +34,7 @@ const (
 type visitors struct {
 	users []matrix.UserID
 	how   []storage.Membership
+	gone  int64 // the event by which the last member went; 0 while there is one, and where there never was
 }
 
 func (l *serverLists) findVisitors(room int64, server matrix.ServerName) (v visitors, found bool, before uint64) {
@@ -132,11 +133,32 @@ func (s *Service) visitorsOf(ctx context.Context, r *Room, server matrix.ServerN
 		return v, nil
 	}
 	users, how, err := s.db.ListServerMembers(ctx, r.nid, server, maxVisitorList)
-	v = visitors{users, how}
-	if err == nil {
+	if err != nil {
+		return visitors{}, err
+	}
+	v = visitors{users: users, how: how}
+	if v.gone, err = s.departure(ctx, r, v); err == nil {
 		s.serverLists.putVisitors(r.nid, server, v, before)
 	}
 	return v, err
+}
+
+// departure is the event by which the last member among some people went; 0 when one of them is a member, and when none ever was. Of many only
+// those whose memberships changed last are looked at.
+func (s *Service) departure(ctx context.Context, r *Room, of visitors) (last int64, err error) {
+	if len(of.how) > 0 && of.how[0] == storage.MemberJoin {
+		return 0, nil
+	}
+	for _, u := range of.users[:min(len(of.users), maxVisitors)] {
+		left, err := s.lastLeave(ctx, r, u)
+		if err != nil {
+			return 0, err
+		}
+		if left != nil {
+			last = max(last, left.Row.NID)
+		}
+	}
+	return last, nil
 }
 
 // byMembers are the servers in a room, those with the most members first.
