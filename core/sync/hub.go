@@ -78,7 +78,7 @@ type hubUser struct {
 
 	since                                          int64
 	loaded, stale                                  bool
-	shown                                          bool         // his presence changed while the list of rooms was stale
+	shown                                          bool         // those in rooms that his list lacks may not know his presence
 	moves                                          int64        // counts what made the list of rooms stale
 	rooms                                          []joinedRoom // by number
 	last                                           int64        // anything that concerns the user beside his rooms
@@ -262,8 +262,11 @@ func (h *hub) hearMembership(l *storage.Live) {
 		u.outdate()
 		u.unmark(l.Room)
 		u.wake()
-		if e, ok := l.Value.(*rooms.Stored); ok && e.Membership() == "join" {
+		switch e, ok := l.Value.(*rooms.Stored); {
+		case ok && e.Membership() == "join":
 			h.introduce(u, joinedRoom{l.Room, l.Pos})
+		case !ok:
+			u.shown = true // another node's: he is introduced when his rooms are read
 		}
 	}
 }

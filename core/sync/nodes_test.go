@@ -102,6 +102,31 @@ func (e events) from(who *client) *event {
 	return nil
 }
 
+// Who comes into a room by another node than that at which he syncs is seen by those who heard that he came before he did.
+func TestPresenceOfWhoCameByAnotherNode(t *testing.T) {
+	url := pgtest.New(t)
+	one, two := newRig(t, url), newRig(t, url)
+	alice, carol := one.user("alice"), one.user("carol")
+	room := alice.public()
+	alice.next()
+	carol.next()
+	carol.on(two).join(room)
+	for end := time.Now().Add(eventually); ; {
+		a := alice.ask(syncing.Request{Timeout: time.Until(end)})
+		alice.since = a.NextBatch
+		if j := a.Rooms.Join[room.ID()]; j != nil && j.Timeline.find("m.room.member", string(carol.id())) != nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("alice never hears that carol came")
+		}
+	}
+	carol.next()
+	if !alice.sees(carol, "online", eventually) {
+		t.Error("alice does not see carol")
+	}
+}
+
 // Who comes into a room at one node is seen there at the other, though nothing is new with him but that.
 func TestPresenceOfWhoCameAtAnotherNode(t *testing.T) {
 	url := pgtest.New(t)

@@ -74,12 +74,12 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser, listed bool) error 
 	if first {
 		u.since, u.loaded = pos, true
 	}
-	if u.shown {
-		for _, j := range came {
+	for _, j := range came {
+		if u.shown || h.metUnseen(u, j) {
 			h.introduce(u, j)
 		}
-		u.shown = false
 	}
+	u.shown = false
 	if first || len(came) > 0 {
 		// Why: what was told to the followers of his rooms before he was one of them was not told to him, also where another node
 		// has let him know already that he is in a room.
@@ -89,6 +89,16 @@ func (s *Service) loadRooms(ctx context.Context, u *hubUser, listed bool) error 
 		}
 	}
 	return nil
+}
+
+// metUnseen reports whether somebody came into a room after the user, who was not among its followers then: that he came had been told before, and
+// whoever came then did not find him; mu is held.
+func (h *hub) metUnseen(u *hubUser, in joinedRoom) bool {
+	r := h.rooms[in.room]
+	return !r.large() && slices.ContainsFunc(r.online, func(other *hubUser) bool {
+		at, _ := other.find(in.room)
+		return other != u && at.pos > in.pos
+	})
 }
 
 // enter moves the user from the followers of rooms he left to those of rooms he joined, and lists these; mu is held.

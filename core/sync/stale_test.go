@@ -257,6 +257,24 @@ func TestGoneFromRoomsNotRead(t *testing.T) {
 	})
 }
 
+// Who comes into a room is told of who came just before and has not been heard of since.
+func TestOnlineWhereSomebodyElseCame(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob, carol := r.user("alice"), r.user("bob"), r.user("carol")
+		room := alice.public()
+		bob.next()
+		carol.next()
+		carol.join(room)
+		bob.next()
+		bob.join(room)
+		bob.next()
+		carol.next()
+		if e := bob.next().Presence.from(carol); e == nil || e.Content["presence"] != "online" {
+			t.Errorf("bob is told %v of carol", e)
+		}
+	})
+}
+
 // A process that ends has those who wait told that nobody types; the next one tells it when it hears so first.
 func TestTypingAcrossRestart(t *testing.T) {
 	pgtest.Each(t, func(t *testing.T, url string) {
