@@ -124,7 +124,7 @@ func (b *build) look(h *hub, j joinedRoom) *roomView {
 	v := &roomView{joinedRoom: j, last: r.last, members: r.members, receipts: r.receipts, state: r.state, hits: r.hits,
 		typed: r.typed, notify: r.notify, tnotify: r.tnotify, counted: r.counted, tail: r.tail, tailFrom: r.tailFrom,
 		summary: r.summary, summaries: r.summaries}
-	if r.typed > b.from.Ephemeral {
+	if all || r.typed > b.from.Ephemeral {
 		v.typists = r.typistsOf()
 	}
 	return v

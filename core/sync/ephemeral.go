@@ -13,7 +13,8 @@ func (b *build) writeEphemeral(v *roomView) (bool, error) {
 	empty := len(b.out)
 	f := b.f.Room.Ephemeral
 	wanted := func(typ string) bool { return f == nil || f.MatchType(typ) && f.MatchRoom(v.r.ID()) }
-	if (v.typed > b.from.Ephemeral && !b.initial || len(v.typists) > 0) && wanted("m.typing") {
+	// Why to who has come back too, where somebody once typed: he may have seen that before he left.
+	if (!b.initial && (v.typed > b.from.Ephemeral || v.newly && v.typed > 0) || len(v.typists) > 0) && wanted("m.typing") {
 		b.writeTyping(v)
 	}
 	if wanted("m.receipt") {

@@ -47,10 +47,16 @@ func (b *slidingBuild) roomExtensions(x *slidingRoom) error {
 			return err
 		}
 	}
-	if x.config.ext&withTyping != 0 && (b.typed[x.room] || len(x.v.typists) > 0 && (x.initial || x.fresh&withTyping != 0)) {
+	if x.config.ext&withTyping != 0 && (b.typed[x.room] || b.typedBefore(x)) {
 		return b.into(&b.typing, x, func() error { b.writeTyping(x.v); return nil })
 	}
 	return nil
+}
+
+// typedBefore reports whether the client does not know who types in a room though that has not changed: since the room is new to it, or since it was
+// out of it and may have seen somebody type before.
+func (b *slidingBuild) typedBefore(x *slidingRoom) bool {
+	return (x.initial || x.fresh&withTyping != 0) && (len(x.v.typists) > 0 || x.v.typed > 0 && !b.initial)
 }
 
 // into has fn write to a part of the answer, under the room's id. What fn writes is one value with a comma, or nothing.

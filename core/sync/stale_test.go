@@ -219,6 +219,46 @@ func TestSlidingTypingEndedMeanwhile(t *testing.T) {
 	})
 }
 
+// Who comes back into a room learns who types there now, whatever he saw before he left.
+func TestTypingWhileAway(t *testing.T) {
+	each(t, func(t *testing.T, r *rig) {
+		alice, bob := r.user("alice"), r.user("bob")
+		room, other := bob.public(), alice.public()
+		alice.join(room)
+		body := window(9, 5)
+		body["extensions"] = object{"typing": object{"enabled": true}}
+		s := alice.slider(body)
+		s.next()
+		alice.next()
+		typing := func(is bool) {
+			t.Helper()
+			want := 0
+			if is {
+				want = 1
+			}
+			if e := alice.next().joined(room).Ephemeral.find("m.typing", ""); e == nil || len(e.Content["user_ids"].([]any)) != want {
+				t.Errorf("bob types: %v; told is %v", is, e)
+			}
+			if e, ok := s.next().Ext.Typing.Rooms[room.ID()]; !ok || len(e.Content["user_ids"].([]any)) != want {
+				t.Errorf("bob types: %v; who slides is told %v", is, e)
+			}
+		}
+		r.type_(bob, room.ID(), true)
+		typing(true)
+		for _, is := range []bool{false, true} {
+			alice.leave(room)
+			alice.next()
+			s.next()
+			r.type_(bob, room.ID(), is)
+			r.type_(alice, other.ID(), is) // which moves the count on
+			alice.next()
+			s.next()
+			alice.join(room)
+			typing(is)
+		}
+	})
+}
+
 // A room that loses its name is told with those by whom it may be named.
 func TestNameTakenAway(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
