@@ -34,6 +34,11 @@ func (db *DB) ListMembershipsOf(ctx context.Context, user int64) ([]MembershipRo
 	return db.listMemberships(ctx, `SELECT `+membershipColumns+` FROM memberships WHERE usr = $1 ORDER BY room`, user)
 }
 
+// ListForgotten lists the rooms that a user has gone out of behind a position, and forgotten.
+func (db *DB) ListForgotten(ctx context.Context, user, after int64) ([]MembershipRow, error) {
+	return db.listMemberships(ctx, `SELECT `+membershipColumns+` FROM memberships WHERE usr = $1 AND pos > $2 AND forgotten <> 0 ORDER BY room`, user, after)
+}
+
 // ListMemberEvents lists the numbers of the events by which users stand in a room in a given way.
 func (db *DB) ListMemberEvents(ctx context.Context, room int64, m Membership) ([]int64, error) {
 	return db.numbers(ctx, `SELECT event FROM memberships WHERE room = $1 AND membership = $2`, room, int64(m))

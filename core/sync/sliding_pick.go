@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"rempart/internal/matrix"
 	"rempart/storage"
@@ -245,7 +246,8 @@ func (m *matcher) picks(conn *connection, l *slide, typed map[int64]bool) (out [
 }
 
 // pick picks the rooms. Those that were sent and are on the list no longer have been purged, or the user has left and forgotten them:
-// then he may have done so by another device, and is told here that he left.
+// then he may have done so by another device, and is told here that he left. Where it is not known what was sent since some position, he is
+// told of all that he forgot behind it.
 func (b *slidingBuild) pick(l *slide) error {
 	picks, gone := b.r.m.picks(b.conn, l, b.typed)
 	for _, x := range gone {
@@ -256,12 +258,28 @@ func (b *slidingBuild) pick(l *slide) error {
 		case err != nil:
 			return err
 		default:
-			picks = append(picks, pick{mark: x.mark, combination: b.r.m.parting(),
-				slideRoom: slideRoom{room: x.room, active: m.Pos, moved: m.Pos, pos: m.Pos, event: m.Event, membership: m.Membership}})
+			picks = append(picks, b.partingFrom(&m, x.mark))
+		}
+	}
+	if b.conn.gap >= 0 {
+		forgotten, err := b.s.db.ListForgotten(b.ctx, b.u.nid, b.conn.gap)
+		if err != nil {
+			return err
+		}
+		for i := range forgotten {
+			if !slices.ContainsFunc(gone, func(x sentRoom) bool { return x.room == forgotten[i].Room }) {
+				picks = append(picks, b.partingFrom(&forgotten[i], 0))
+			}
 		}
 	}
 	b.picks = picks
 	return nil
+}
+
+// partingFrom picks a room that is on the list no longer, since the user has left and forgotten it.
+func (b *slidingBuild) partingFrom(m *storage.MembershipRow, mark sentMark) pick {
+	return pick{mark: mark, combination: b.r.m.parting(),
+		slideRoom: slideRoom{room: m.Room, active: m.Pos, moved: m.Pos, pos: m.Pos, event: m.Event, membership: m.Membership}}
 }
 
 // parting is what is told of a room that the user has left: the end of it.

@@ -134,7 +134,7 @@ func TestSlidingRestart(t *testing.T) {
 func TestSlidingCrash(t *testing.T) {
 	each(t, func(t *testing.T, r *rig) {
 		alice, bob := r.user("alice"), r.user("bob")
-		room, old := bob.public(), bob.public()
+		room, old, brief := bob.public(), bob.public(), bob.public()
 		alice.join(room)
 		alice.join(old)
 		s := alice.slider(window(9, 5))
@@ -142,16 +142,23 @@ func TestSlidingCrash(t *testing.T) {
 		s.next()
 		bob.say(room, "one")
 		s.next()
+		alice.join(brief)
 		s.pos = s.ask().Pos
 		alice.leave(old)
+		alice.leave(brief)
+		if err := r.rooms.Forget(ctx, brief, alice.id()); err != nil {
+			t.Fatal(err)
+		}
 		r.sync.ForgetConnections()
 		bob.say(room, "two")
 		a := s.next()
 		if got := a.room(room); !slices.Contains(got.bodies(), "two") {
 			t.Errorf("after a crash: %s", a.raw)
 		}
-		if got := a.room(old); !slices.ContainsFunc(got.State, func(e event) bool { return e.Content["membership"] == "leave" }) {
-			t.Errorf("a room that was left meanwhile: %s", a.raw)
+		for _, left := range []*rooms.Room{old, brief} { // the other one forgotten, too
+			if got := a.room(left); !slices.ContainsFunc(got.State, func(e event) bool { return e.Content["membership"] == "leave" }) {
+				t.Errorf("a room that was left meanwhile: %s", a.raw)
+			}
 		}
 		s.quiet()
 	})
