@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"rempart/internal/testkit/fakenet"
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
+	"rempart/internal/testkit/pgtest"
 	"rempart/storage"
 )
 
@@ -22,6 +24,24 @@ import (
 type seat struct {
 	*live.Server
 	link *fakenet.Link
+	// nodes are its processes; the first is the one that others reach. More than one share a database of PostgreSQL, whose URL is db.
+	nodes []*live.Server
+	db    string
+}
+
+// newSeat starts a server.
+func newSeat(t *testing.T, ca *fakenet.CA, nodes int) *seat {
+	t.Helper()
+	s := &seat{link: fakenet.NewLink(t)}
+	if nodes > 1 {
+		s.db = pgtest.New(t)
+	}
+	s.Server = live.Start(t, live.Options{CA: ca, Relay: s.link.To, Postgres: s.db})
+	s.nodes = []*live.Server{s.Server}
+	for len(s.nodes) < nodes {
+		s.nodes = append(s.nodes, live.Start(t, live.Options{CA: ca, Name: s.Name, At: "127.0.0.1", Postgres: s.db, SigningKey: filepath.Join(s.Dir, "signing.key")}))
+	}
+	return s
 }
 
 // hall is a room.
@@ -64,16 +84,19 @@ type realm struct {
 	story  []string
 }
 
-// newRealm starts servers with some people each.
+// newRealm starts servers with some people each, the second of them as two nodes.
 func newRealm(t *testing.T, seed uint64, servers, each int) *realm {
 	t.Helper()
 	w, ca := &realm{seed: seed, posted: map[string]*soul{}}, fakenet.NewCA(t)
 	for i := range servers {
-		link := fakenet.NewLink(t)
-		s := &seat{live.Start(t, live.Options{CA: ca, Relay: link.To}), link}
+		nodes := 1
+		if i == 1 && pgtest.Wanted() {
+			nodes = 2
+		}
+		s := newSeat(t, ca, nodes)
 		w.seats = append(w.seats, s)
 		for j := range each {
-			c, err := mx.Register(t.Context(), s.URL, fmt.Sprintf("p%d%d", i, j))
+			c, err := mx.Register(t.Context(), s.nodes[j%nodes].URL, fmt.Sprintf("p%d%d", i, j))
 			mx.Must(t, err)
 			p := newSoul(c, s, len(w.souls))
 			w.souls = append(w.souls, p)
@@ -145,6 +168,7 @@ func (w *realm) disturb(t *testing.T, random *rand.Rand, done <-chan struct{}) {
 	count := map[string]int{}
 	for {
 		s := w.seats[random.IntN(len(w.seats))]
+		node := s.nodes[random.IntN(len(s.nodes))]
 		fault := []string{"cut", "deaf", "slow", "stop", "kill"}[random.IntN(5)]
 		w.note("%s: %s", s.Name, fault)
 		switch count[fault]++; fault {
@@ -155,14 +179,14 @@ func (w *realm) disturb(t *testing.T, random *rand.Rand, done <-chan struct{}) {
 		case "slow":
 			s.link.Slow(time.Duration(random.IntN(30)) * time.Millisecond)
 		case "stop":
-			s.Stop()
+			node.Stop()
 		case "kill":
-			s.Kill()
+			node.Kill()
 		}
 		over := w.pause(time.Duration(random.IntN(1200))*time.Millisecond, done)
 		s.link.Mend()
 		if fault == "stop" || fault == "kill" {
-			s.Restart()
+			node.Restart()
 		}
 		w.note("%s: no more %s", s.Name, fault)
 		if over || w.pause(time.Duration(random.IntN(400))*time.Millisecond, done) {
@@ -208,14 +232,18 @@ func (w *realm) requireNothingWaits(ctx context.Context, t *testing.T) {
 	for {
 		var waits []string
 		for _, s := range w.seats {
-			s.Stop()
+			for _, n := range s.nodes {
+				n.Stop()
+			}
 			waits = append(waits, s.waiting(t)...)
 		}
 		if len(waits) == 0 {
 			return
 		}
 		for _, s := range w.seats {
-			s.Restart()
+			for _, n := range s.nodes {
+				n.Restart()
+			}
 		}
 		w.pause(time.Second, nil)
 		if ctx.Err() != nil {
@@ -228,8 +256,11 @@ func (w *realm) requireNothingWaits(ctx context.Context, t *testing.T) {
 // waiting is what waits in the database of a server that has ended.
 func (s *seat) waiting(t *testing.T) (out []string) {
 	t.Helper()
-	b := bus.New[storage.Batch]()
-	db, err := storage.Open(t.Context(), storage.Options{URL: find(t, s.Dir, "*.db"), Publish: b.Publish})
+	b, url := bus.New[storage.Batch](), s.db
+	if url == "" {
+		url = find(t, s.Dir, "*.db")
+	}
+	db, err := storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish})
 	mx.Must(t, err)
 	defer func() { mx.Must(t, db.Close()) }()
 	lanes, err := db.ListInboxLanes(t.Context())

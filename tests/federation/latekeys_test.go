@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"rempart/internal/testkit/fakenet"
-	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
 )
 
@@ -18,8 +17,7 @@ func TestWhoCameIsKnownWhenHisServerCanBeAsked(t *testing.T) {
 	var people []*mx.Client
 	var seats []*seat
 	for _, name := range []string{"alice", "bob", "carl"} {
-		link := fakenet.NewLink(t)
-		s := &seat{live.Start(t, live.Options{CA: ca, Relay: link.To}), link}
+		s := newSeat(t, ca, 1)
 		c, err := mx.Register(ctx, s.URL, name)
 		mx.Must(t, err)
 		people, seats = append(people, c), append(seats, s)
