@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,10 +108,14 @@ func (f *fetching) fetch(ctx context.Context, e *matrix.Event) error {
 	return f.once(prev, func() error {
 		unchecked, err := f.s.fillGap(ctx, f.r, from, e, f.a)
 		f.unchecked = f.unchecked || unchecked
-		if !errors.Is(err, errNothingFetched) {
+		if err != nil && !errors.Is(err, errNothingFetched) {
 			return err
 		}
-		return f.s.fetchParents(ctx, f.r, from, prev, f.a)
+		left, err := f.s.unplaced(ctx, f.r, prev)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		return f.s.fetchParents(ctx, f.r, from, left, f.a)
 	})
 }
 
@@ -179,15 +184,17 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	if events == nil {
 		return false, errNothingFetched
 	}
-	given := len(events)
-	if events, _, err = s.unknown(ctx, r, events); err != nil {
-		return false, err
-	}
-	if given > 0 && len(events) == 0 {
-		return false, errNothingFetched // all of it is here without its place, as the state that came with a join is
-	}
-	events, unchecked = s.verified(ctx, events)
 	if len(events) == 0 {
+		return false, errSpoilt
+	}
+	if fresh, _, err := s.unknown(ctx, r, events); err != nil || len(fresh) == 0 {
+		return false, cmp.Or(err, errNothingFetched) // all of it is here without its place, as the state that came with a join is
+	}
+	// Why not only what is not known: between what is new may lie what came with the state of something else, and has no place yet.
+	if events, err = s.withoutPlace(ctx, r, events); err != nil || len(events) == 0 {
+		return false, err // all came by another way meanwhile
+	}
+	if events, unchecked = s.verified(ctx, events); len(events) == 0 {
 		return unchecked, errSpoilt
 	}
 	b := Arrival{From: a.From, Backfill: a.Backfill}
