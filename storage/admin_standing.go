@@ -31,15 +31,7 @@ func (db *DB) FindRateOverride(ctx context.Context, user int64) (RateOverrideRow
 
 // ListUsersWith lists the numbers of the accounts that have some flags.
 func (db *DB) ListUsersWith(ctx context.Context, f UserFlag) ([]matrix.UserID, error) {
-	var out []matrix.UserID
-	err := db.each(ctx, `SELECT i.user_id FROM users u JOIN user_ids i ON i.nid = u.nid WHERE (u.flags & CAST($1 AS BIGINT)) = $1`,
-		[]any{int64(f)}, func(r *sql.Rows) error {
-			var id matrix.UserID
-			err := r.Scan(&id)
-			out = append(out, id)
-			return err
-		})
-	return out, err
+	return db.userIDs(ctx, `SELECT i.user_id FROM users u JOIN user_ids i ON i.nid = u.nid WHERE (u.flags & CAST($1 AS BIGINT)) = $1`, int64(f))
 }
 
 // KeyWindowRow lets a user replace his cross-signing keys until an instant without showing his password.

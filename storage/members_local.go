@@ -9,9 +9,19 @@ import (
 
 // ListLocalMembers lists accounts of this installation that stand in a room in a given way.
 func (db *DB) ListLocalMembers(ctx context.Context, room int64, m Membership) ([]matrix.UserID, error) {
+	return db.userIDs(ctx, `SELECT i.user_id FROM memberships m JOIN users u ON u.nid = m.usr JOIN user_ids i ON i.nid = m.usr
+		WHERE m.room = $1 AND m.membership = $2 ORDER BY m.usr`, room, int64(m))
+}
+
+// ListLastLeft lists accounts of this installation that have left a room, the last to leave first.
+func (db *DB) ListLastLeft(ctx context.Context, room int64, limit int) ([]matrix.UserID, error) {
+	return db.userIDs(ctx, `SELECT i.user_id FROM memberships m JOIN users u ON u.nid = m.usr JOIN user_ids i ON i.nid = m.usr
+		WHERE m.room = $1 AND m.membership = $2 ORDER BY m.pos DESC LIMIT $3`, room, int64(MemberLeave), int64(limit))
+}
+
+func (db *DB) userIDs(ctx context.Context, text string, args ...any) ([]matrix.UserID, error) {
 	var out []matrix.UserID
-	err := db.each(ctx, `SELECT i.user_id FROM memberships m JOIN users u ON u.nid = m.usr JOIN user_ids i ON i.nid = m.usr
-		WHERE m.room = $1 AND m.membership = $2 ORDER BY m.usr`, []any{room, int64(m)}, func(r *sql.Rows) error {
+	err := db.each(ctx, text, args, func(r *sql.Rows) error {
 		var id matrix.UserID
 		err := r.Scan(&id)
 		out = append(out, id)

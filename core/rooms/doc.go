@@ -37,7 +37,7 @@
 // Other servers, as they come to us: remote_make and remote_template propose a membership and take it signed, remote_invite, remote_thirdparty; remote_serve,
 // remote_serve_ids, remote_near, remote_hierarchy and remote_partial answer what they ask, remote_servers says who may ask, remote_acl whom the room shuts out.
 // remote_inbox takes what they send, remote_parse checks it, remote_sort orders it, remote_fetch, remote_gap, remote_newest and remote_backfill ask for what is missing,
-// remote_keys waits for keys, remote_locks for one another, remote_return looks after servers that were away.
+// remote_keys waits for keys, remote_locks for one another, remote_return looks after servers that were away, remote_gone tells who does not know that we have left.
 //
 // As we go to them: remote_join enters a room, remote_intake, remote_keep and remote_store take in its state while it is read, remote_unanswered finishes a join whose
 // answer was lost; remote_outside leaves and knocks from outside, remote_alias, remote_directory and remote_spaces look things up, remote_policy signs for a room's

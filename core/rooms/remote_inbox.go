@@ -45,6 +45,10 @@ type Inbox struct {
 	queue []lane // lanes that wait for a worker, first come first served
 	peers map[matrix.ServerName]*peerLoad
 	busy  int
+	// gone are servers that told us of rooms which we are out of, with the time when that was answered last; leaving is how many are being answered.
+	gone      map[lane]time.Time
+	leaving   int
+	gonePause time.Duration
 }
 
 // lane is what comes from one server for one room.
@@ -94,7 +98,7 @@ func NewInbox(ctx context.Context, s *Service) (*Inbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open inbox: %w", err)
 	}
-	i := &Inbox{s: s, lanes: map[lane]*laneState{}, peers: map[matrix.ServerName]*peerLoad{}}
+	i := &Inbox{s: s, lanes: map[lane]*laneState{}, peers: map[matrix.ServerName]*peerLoad{}, gonePause: gonePause}
 	i.ctx, i.stop = context.WithCancel(context.WithoutCancel(ctx))
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -126,7 +130,10 @@ func (i *Inbox) Take(ctx context.Context, origin matrix.ServerName, pdus []json.
 	if err := i.reserve(origin, int64(len(pdus)), size); err != nil {
 		return nil, err
 	}
-	rows, refused, err := i.s.sort(ctx, origin, pdus)
+	rows, outside, refused, err := i.s.sort(ctx, origin, pdus)
+	for _, room := range outside {
+		i.sayGone(lane{room, origin})
+	}
 	if err == nil && len(rows) > 0 {
 		err = i.write(ctx, rows)
 	}

@@ -21,27 +21,28 @@ type arrived struct {
 	here  bool
 }
 
-// sort finds the rooms of what came in a transaction, and leaves out what is known, refused or none of our business.
-func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []json.RawMessage) ([]*storage.InboxRow, map[matrix.EventID]error, error) {
-	refused := map[matrix.EventID]error{}
+// sort finds the rooms of what came in a transaction, and leaves out what is known, refused or none of our business. outside are rooms of which
+// something came, and that we are not in.
+func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []json.RawMessage) (rows []*storage.InboxRow, outside []int64,
+	refused map[matrix.EventID]error, err error) {
+	refused = map[matrix.EventID]error{}
 	var fresh []arrived
 	for _, raw := range pdus {
 		a, err := s.look(ctx, origin, raw, refused)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if a != nil {
 			fresh = append(fresh, *a)
 		}
 	}
 	if len(fresh) == 0 {
-		return nil, refused, nil
+		return nil, nil, refused, nil
 	}
 	events := make([]*matrix.Event, len(fresh))
 	for i, a := range fresh {
 		events[i] = a.event
 	}
-	var rows []*storage.InboxRow
 	for i, err := range s.opts.Peers.VerifyEvents(ctx, events) {
 		a := &fresh[i]
 		later := a.here && errors.Is(err, core.ErrUnreached) // looked at again when its turn comes
@@ -55,12 +56,13 @@ func (s *Service) sort(ctx context.Context, origin matrix.ServerName, pdus []jso
 		case a.here:
 			rows = append(rows, &storage.InboxRow{Room: a.room.nid, Origin: origin, Event: a.event.ID, JSON: a.event.JSON, TS: s.nowMS(), Unchecked: later})
 		default:
+			outside = append(outside, a.room.nid)
 			if err := s.hearOutside(ctx, a.room, a.event, origin); err != nil {
-				return nil, nil, err
+				return nil, nil, nil, err
 			}
 		}
 	}
-	return rows, refused, nil
+	return rows, outside, refused, nil
 }
 
 // look finds out whether an event needs attention; nil when it does not.
