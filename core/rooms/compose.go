@@ -166,7 +166,7 @@ func (s *Service) enqueue(ctx context.Context, r *Room, need *needs, build func(
 		return nil, err
 	}
 	b := newBuilder(r, need)
-	if err := build(ctx, b); err != nil || len(b.stored) == 0 {
+	if err := build(ctx, b); err != nil || len(b.stored)+len(b.redacted) == 0 {
 		slot.Release()
 		return nil, err
 	}

@@ -2,11 +2,15 @@ package rooms
 
 import (
 	"context"
+	"time"
 
 	"rempart/internal/matrix"
 	"rempart/internal/matrix/authrules"
 	"rempart/storage"
 )
+
+// redactTime bounds a second look at a redaction.
+const redactTime = 20 * time.Second
 
 // redact lets an accepted redaction take effect on its target, or wait for it.
 func (b *builder) redact(ctx context.Context, e *Stored) error {
@@ -23,6 +27,8 @@ func (b *builder) redact(ctx context.Context, e *Stored) error {
 	}
 	if target == nil || target.Has(storage.FlagOutlier) {
 		b.change.Add(&storage.PendingRedactionRow{Room: b.r.nid, Target: e.Redacts, Redaction: e.Row.NID})
+		b.change.Live(storage.Live{Kind: storage.KindRedaction, Room: b.r.nid, Value: e.Redacts}) // for other nodes: see redactAgain
+		b.unredacted = append(b.unredacted, e.Redacts)
 		return nil
 	}
 	return b.redactTarget(ctx, e, target)
@@ -65,6 +71,7 @@ func (b *builder) mayRedact(ctx context.Context, e, target *Stored) (bool, error
 
 // redactLate applies the redactions that came before their target, which is being placed.
 func (b *builder) redactLate(ctx context.Context, target *Stored) error {
+	b.late = append(b.late, target.ID)
 	waiting, err := b.s.db.ListPendingRedactions(ctx, b.r.nid, target.ID)
 	if err != nil || len(waiting) == 0 {
 		return err
@@ -91,4 +98,45 @@ func (b *builder) redactLate(ctx context.Context, target *Stored) error {
 		return nil
 	}
 	return nil
+}
+
+// redactAgain looks again at redactions and their targets, of which one node wrote one while another node wrote the other: neither found what the
+// other was writing. Who wrote a redaction for which there was no target looks for it once more; who wrote a target does where the stream told of
+// such a redaction in between. Since the stream is in order, whoever writes last sees what the other wrote.
+func (c *commitment) redactAgain() {
+	look := c.unredacted
+	if c.room.redactions.Load() != c.heard {
+		look = append(look, c.late...)
+	}
+	for _, target := range look {
+		if err := c.room.s.redactWaiting(c.room, target); err != nil {
+			c.room.s.log.Error("redact an event whose redaction came at the same time", "room", c.room.id, "event", target, "error", err)
+		}
+	}
+}
+
+// redactWaiting lets a redaction take effect that waits for an event which has its place already.
+func (s *Service) redactWaiting(r *Room, id matrix.EventID) error {
+	ctx, cancel := context.WithTimeout(context.Background(), redactTime)
+	defer cancel()
+	waiting, err := s.db.ListPendingRedactions(ctx, r.nid, id)
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	return s.retried(ctx, r, &needs{}, func(ctx context.Context, b *builder) error {
+		if err := b.drained(); err != nil {
+			return err
+		}
+		target, err := s.findEvent(ctx, r, id)
+		if err != nil || target == nil || target.Has(storage.FlagOutlier) {
+			return err
+		}
+		redactions, err := s.Events(ctx, waiting)
+		for _, e := range redactions {
+			if err == nil && len(b.redacted) == 0 {
+				err = b.redactTarget(ctx, e, target)
+			}
+		}
+		return err
+	})
 }

@@ -38,6 +38,8 @@ type Room struct {
 	// prior is the last committed snapshot before another node wrote: what is read again is what came since.
 	prior  atomic.Pointer[snapshot]
 	absent absentKeys
+	// redactions counts the redactions that other nodes wrote and told of.
+	redactions atomic.Int64
 	// renamed says that the room's aliases changed, which application services may follow.
 	renamed atomic.Bool
 	// policy is what was last read of how long messages are kept.
@@ -113,6 +115,9 @@ type commitment struct {
 	// seen is how often the room had been overtaken when the write was built; shown says that it was published in the order of the stream.
 	seen  int64
 	shown bool
+	// unredacted, late and heard are those of the builder.
+	unredacted, late []matrix.EventID
+	heard            int64
 
 	done chan struct{} // closed when the outcome is known
 	err  error         // the outcome; read after done
@@ -163,6 +168,9 @@ func (c *commitment) finish() error {
 		e.commit = nil
 	}
 	close(c.done)
+	if c.err == nil {
+		c.redactAgain()
+	}
 	return c.err
 }
 

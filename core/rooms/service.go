@@ -189,6 +189,9 @@ func (s *Service) hear(b storage.Batch) {
 				r.overtaken(l)
 			}
 			if l.Kind == storage.KindRedaction || l.Kind == storage.KindRoom {
+				if r := s.rooms.byNID(l.Room); r != nil {
+					r.redactions.Add(1)
+				}
 				s.events.removeRoom(l.Room)
 			}
 			continue
