@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"rempart/internal/bus"
 	"rempart/internal/matrix"
 	"rempart/internal/testkit/fakenet"
 	"rempart/internal/testkit/live"
 	"rempart/internal/testkit/mx"
 	"rempart/internal/testkit/pgtest"
-	"rempart/storage"
+	"rempart/internal/testkit/waits"
 )
 
 // seat is a server and the way to it.
@@ -254,35 +253,12 @@ func (w *realm) requireNothingWaits(ctx context.Context, t *testing.T) {
 }
 
 // waiting is what waits in the database of a server that has ended.
-func (s *seat) waiting(t *testing.T) (out []string) {
+func (s *seat) waiting(t *testing.T) []string {
 	t.Helper()
-	b, url := bus.New[storage.Batch](), s.db
-	if url == "" {
-		url = find(t, s.Dir, "*.db")
+	if s.db != "" {
+		return waits.In(t, s.Name, s.db)
 	}
-	db, err := storage.Open(t.Context(), storage.Options{URL: url, Publish: b.Publish})
-	mx.Must(t, err)
-	defer func() { mx.Must(t, db.Close()) }()
-	lanes, err := db.ListInboxLanes(t.Context())
-	mx.Must(t, err)
-	for _, l := range lanes {
-		out = append(out, fmt.Sprintf("%s has not taken in %+v", s.Name, l))
-	}
-	dests, err := db.ListDestinations(t.Context())
-	mx.Must(t, err)
-	for _, d := range dests {
-		rows, err := db.ListOutbox(t.Context(), d.Pos, 1<<62, 1<<62, 1000)
-		mx.Must(t, err)
-		for _, row := range rows {
-			if row.Extra == d.Server {
-				out = append(out, fmt.Sprintf("%s has not told %s: %s %s", d.Origin, d.Server, row.EDU, row.Body))
-			}
-		}
-		if d.Txn != "" || d.Since != 0 {
-			out = append(out, fmt.Sprintf("%s has a transaction under way to %s: %s, failing since %d", d.Origin, d.Server, d.Flight, d.Since))
-		}
-	}
-	return out
+	return waits.In(t, s.Name, find(t, s.Dir, "*.db"))
 }
 
 // server is where somebody is at home.
