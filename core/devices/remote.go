@@ -279,7 +279,8 @@ func (s *Service) fetchOnce(ctx context.Context, nid int64, user matrix.UserID, 
 	addRemoteCross(change, nid, user, list.Master, list.SelfSigning)
 	if same, some, err := s.sameKeys(ctx, nid, change.Rows); err != nil {
 		return err
-	} else if !same && why != becauseChanged && (some || before.Kept()) {
+	} else if !same && (before.Kept() || some && why != becauseChanged) {
+		// Why also becauseChanged: another node has kept a list since people were told, from before the change, and may have given it to them.
 		listChanged(change, nid)
 	}
 	change.Add(&storage.RemoteDevicesRow{At: storage.At{Pos: began}, User: nid, Stream: list.StreamID})

@@ -176,17 +176,18 @@ func (s *Service) receiveChange(ctx context.Context, user matrix.UserID, enter f
 		return err
 	}
 	change := &storage.Change{}
-	entered := enter(change, nid)
-	if !entered {
-		change = &storage.Change{}
-		change.Guard(storage.DropRemoteList(nid))
+	if enter(change, nid) {
+		listChanged(change, nid)
+		if err := s.db.Commit(ctx, change); !errors.Is(err, storage.ErrGuard) {
+			return err // Why not then: another list has been kept meanwhile, which may be older than this change
+		}
 	}
+	change = &storage.Change{}
+	change.Guard(storage.DropRemoteList(nid))
 	listChanged(change, nid)
-	if err := s.db.Commit(ctx, change); err != nil && !errors.Is(err, storage.ErrGuard) {
+	if err := s.db.Commit(ctx, change); err != nil {
 		return err
 	}
-	if !entered {
-		s.resync(nid, user, becauseChanged)
-	}
+	s.resync(nid, user, becauseChanged)
 	return nil
 }

@@ -68,6 +68,45 @@ func TestChangeWhileAListIsFetched(t *testing.T) {
 	}
 }
 
+// People who were told of a change, and were given what another node had kept meanwhile from before it, are told once more when the list comes.
+func TestListThatAnotherNodeKept(t *testing.T) {
+	eachLied(t, func(t *testing.T, r *lied) {
+		r.say(list(5, "D"))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
+		before := r.db.Position()
+		r.say(list(6, "D", "E"))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
+		if got := r.kept(); got != "6 D E" || r.db.Position() == before {
+			t.Errorf("kept are %s; people were told: %t", got, r.db.Position() != before)
+		}
+		before = r.db.Position()
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
+		if r.db.Position() != before {
+			t.Error("people are told of the same list")
+		}
+	})
+}
+
+// A change that cannot be entered, since another list was kept meanwhile, is told, and the list fetched.
+func TestChangeWhileAListIsKept(t *testing.T) {
+	eachLied(t, func(t *testing.T, r *lied) {
+		r.say(list(5, "D"))
+		r.must(r.fetchList(t.Context(), r.bob, bob, becauseChanged))
+		old, err := r.db.FindRemoteList(t.Context(), r.bob)
+		r.must(err)
+		r.must(r.ReceiveDeviceUpdate(t.Context(), "far", update("E", 6, 5)))
+		before := r.db.Position()
+		r.say(list(7, "D", "E", "F"))
+		r.must(r.receiveChange(t.Context(), bob, func(change *storage.Change, _ int64) bool {
+			change.Guard(old.Still())
+			return true
+		}))
+		if got := r.kept(); got != "7 D E F" || r.db.Position() == before {
+			t.Errorf("kept are %s; people were told: %t", got, r.db.Position() != before)
+		}
+	})
+}
+
 // Where changes were missed and cannot be fetched, people are told that what they know may be old, and the list counts no more.
 func TestMissedChangesThatCannotBeFetched(t *testing.T) {
 	eachLied(t, func(t *testing.T, r *lied) {
