@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,7 +24,8 @@ import (
 // People at both servers do at random and at once what people do in rooms, while the ways between the servers are cut, lose answers and
 // become slow, and either server is killed. When all is quiet, both tell the same of each room, and nobody misses what was said.
 //
-// REMPART_SEED names the first seed, REMPART_ROUNDS how many follow one another, REMPART_ACTS how much each person does.
+// REMPART_SEED names the first seed, REMPART_ROUNDS how many follow one another, REMPART_ACTS how much each person does, REMPART_WITHOUT what
+// nobody does since the other server is known to do it wrong (verbs of deeds, such as "bans,unbans").
 func TestAnotherServerAtRandom(t *testing.T) {
 	number := func(name string, otherwise int) int {
 		if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
@@ -217,7 +219,7 @@ type deed struct {
 func (o *outing) live(p *rambler, r *rand.Rand, acts int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
 	defer cancel()
-	all := deeds()
+	all := slices.DeleteFunc(deeds(), func(a deed) bool { return slices.Contains(strings.Split(os.Getenv("REMPART_WITHOUT"), ","), a.name) })
 	total := 0
 	for _, a := range all {
 		total += a.weight
@@ -391,10 +393,13 @@ func (o *outing) requireNothingWaits(ctx context.Context, t *testing.T) {
 	}
 }
 
-// requireOnce fails if who stays was told twice of something that was said.
+// requireOnce fails if a server of ours told who stays twice of something that was said.
 func (o *outing) requireOnce(t *testing.T) {
 	t.Helper()
 	for _, p := range o.people[:2] {
+		if p.side.ours == nil {
+			continue
+		}
 		for id, of := range p.rooms {
 			count := map[string]int{}
 			for _, raw := range of.events {
