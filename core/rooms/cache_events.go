@@ -71,24 +71,33 @@ func (c *eventCache) find(room int64, id matrix.EventID) *Stored {
 }
 
 // put adds an event of which the stream tells, unless the cache holds it in its redacted form.
-func (c *eventCache) put(e *Stored) { c.store(e, false, c.removals.Load()) }
+func (c *eventCache) put(e *Stored) {
+	c.store(e, func(old *Stored) bool { return old.RedactedBy == nil && old.Row.Flags != e.Row.Flags })
+}
 
-// keep adds an event that was read after so many removals. Why not after more: another node may have redacted it since.
-func (c *eventCache) keep(e *Stored, removals int64) { c.store(e, false, removals) }
+// keep adds an event that was read after so many removals. Why not after more: another node may have redacted it since. Why not in the place of
+// what is there: that came while it was read, and may be newer, as an event that has got its place.
+func (c *eventCache) keep(e *Stored, removals int64) {
+	c.storeIf(e, func() bool { return c.removals.Load() == removals }, func(*Stored) bool { return false })
+}
 
 // replace puts the event in whatever stands there.
-func (c *eventCache) replace(e *Stored) { c.store(e, true, c.removals.Load()) }
+func (c *eventCache) replace(e *Stored) { c.store(e, func(*Stored) bool { return true }) }
 
-func (c *eventCache) store(e *Stored, always bool, removals int64) {
+func (c *eventCache) store(e *Stored, over func(old *Stored) bool) {
+	c.storeIf(e, func() bool { return true }, over)
+}
+
+// storeIf adds an event if it may, in the place of an older form of it where over says so.
+func (c *eventCache) storeIf(e *Stored, may func() bool, over func(old *Stored) bool) {
 	s := c.shard(e.Row.NID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !always && c.removals.Load() != removals {
+	if !may() {
 		return
 	}
 	if el := s.byNID[e.Row.NID]; el != nil {
-		old := el.Value.(*Stored)
-		if !always && (old.RedactedBy != nil || old.Row.Flags == e.Row.Flags) {
+		if !over(el.Value.(*Stored)) {
 			return
 		}
 		s.drop(el)

@@ -281,6 +281,18 @@ func (b *builder) find(ctx context.Context, id matrix.EventID) (*Stored, error) 
 	return b.s.findEvent(ctx, b.r, id)
 }
 
+// findPlaced is find for who needs to know where the event stands: see [Service.placedEvent].
+func (b *builder) findPlaced(ctx context.Context, id matrix.EventID) (*Stored, error) {
+	e, err := b.find(ctx, id)
+	if err != nil || e == nil || !e.Has(storage.FlagOutlier) || slices.Contains(b.stored, e) {
+		return e, err
+	}
+	if slices.ContainsFunc(b.r.pending, func(c *commitment) bool { return slices.Contains(c.stored, e) }) {
+		return e, nil
+	}
+	return b.s.placedEvent(ctx, b.r, id)
+}
+
 // row fills in what is known of an event before its place is.
 func (b *builder) row(ctx context.Context, e *Stored, auth []int64) (err error) {
 	row := &e.Row

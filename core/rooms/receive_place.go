@@ -17,7 +17,11 @@ func (b *builder) receive(ctx context.Context, ev *matrix.Event, a Arrival, o *O
 	}
 	b.relay = a.Relay
 	e := &Stored{Event: ev}
-	known, err := b.find(ctx, ev.ID)
+	find := b.findPlaced
+	if a.Outliers {
+		find = b.find // its place is not asked for, and there may be tens of thousands
+	}
+	known, err := find(ctx, ev.ID)
 	if err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func (b *builder) prevOf(ctx context.Context, e *Stored, a Arrival) ([]*Stored, 
 	prev := make([]*Stored, 0, len(e.PrevEvents))
 	e.Row.Depth = 1
 	for _, id := range e.PrevEvents {
-		p, err := b.find(ctx, id)
+		p, err := b.findPlaced(ctx, id)
 		if err != nil {
 			return nil, err
 		}

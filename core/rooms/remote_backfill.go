@@ -156,7 +156,7 @@ func notUnderstood(err error) bool {
 func (s *Service) withoutPlace(ctx context.Context, r *Room, events []*matrix.Event) ([]*matrix.Event, error) {
 	out := make([]*matrix.Event, 0, len(events))
 	for _, e := range events {
-		known, err := s.findEvent(ctx, r, e.ID)
+		known, err := s.placedEvent(ctx, r, e.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -163,7 +163,7 @@ func (s *Service) fetchAuth(ctx context.Context, r *Room, from matrix.ServerName
 func (s *Service) unplaced(ctx context.Context, r *Room, ids []matrix.EventID) ([]matrix.EventID, error) {
 	var out []matrix.EventID
 	for _, id := range ids {
-		known, err := s.findEvent(ctx, r, id)
+		known, err := s.placedEvent(ctx, r, id)
 		if err != nil {
 			return nil, err
 		}

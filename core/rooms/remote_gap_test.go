@@ -6,6 +6,7 @@ import (
 
 	"rempart/core/rooms"
 	"rempart/internal/matrix"
+	"rempart/internal/testkit/pgtest"
 )
 
 // A gap is filled where a part of it is here without its place, since it came with the state of something else: it gets its place, and what follows
@@ -39,4 +40,60 @@ func TestAGapAroundWhatHasNoPlace(t *testing.T) {
 			t.Errorf("state was asked for %d times", n)
 		}
 	})
+}
+
+// take has a server take in events of another as they stand in its inbox.
+func (r *rig) take(t *testing.T, room matrix.RoomID, a rooms.Arrival, events ...*rooms.Stored) {
+	t.Helper()
+	for _, e := range events {
+		out, err := r.rooms.Receive(t.Context(), room, []*matrix.Event{e.Event}, a)
+		if err != nil || out[0].Err != nil || out[0].Refused != nil {
+			t.Fatalf("%s: %+v, %v", e.Type, out, err)
+		}
+	}
+}
+
+// Who reads an event that has no place while it is given one does not put it back into memory without: what followed it would be dropped.
+func TestAPlaceGivenWhileTheEventIsRead(t *testing.T) {
+	each(t, func(t *testing.T, url string) {
+		_, a, d := twoServers(t, url)
+		room := a.publicRoom(t, "11")
+		d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+		topic := a.must(t, room, state(alice, "m.room.topic", "", object{"topic": "new"}))[0]
+		said := a.messages(t, room, alice, 1)[0]
+		d.take(t, room.ID(), rooms.Arrival{From: home, Outliers: true}, topic)
+		here := d.known(t, room.ID())
+		if _, err := d.rooms.KeepWhile(t.Context(), d.event(t, here, topic.ID).Row.NID, func() { d.take(t, room.ID(), rooms.Arrival{From: home}, topic) }); err != nil {
+			t.Fatal(err)
+		}
+		if !d.event(t, here, topic.ID).Before().Known() {
+			t.Error("it has no place")
+		}
+		d.take(t, room.ID(), rooms.Arrival{From: home}, said)
+	})
+}
+
+// An event that one node has in memory without its place, and another node has placed, is one that others may follow.
+func TestAPlaceGivenByAnotherNode(t *testing.T) {
+	if !pgtest.Wanted() {
+		t.Skip("two nodes need PostgreSQL")
+	}
+	url := pgtest.New(t)
+	w, one, d := twoServers(t, url)
+	two := newRig(t, url, func(o *rooms.Options) { o.Keys, o.Peers, o.Federated, o.Server = own{w.keys[home]}, w, true, home })
+	room := one.publicRoom(t, "11")
+	d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+	far := d.known(t, room.ID())
+	topic := d.must(t, far, state(dora, "m.room.member", string(dora), object{"membership": "join", "displayname": "Dora"}))[0]
+	said := d.messages(t, far, dora, 1)[0]
+	one.take(t, room.ID(), rooms.Arrival{From: there, Outliers: true}, topic)
+	one.event(t, room, topic.ID) // which has it in memory
+	two.take(t, room.ID(), rooms.Arrival{From: there}, topic)
+	if err := one.db.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one.take(t, room.ID(), rooms.Arrival{From: there}, said)
+	if state, _, err := one.rooms.ServeState(t.Context(), there, room.ID(), topic.ID); err != nil || len(state) == 0 {
+		t.Errorf("the state before it is %d events, %v", len(state), err)
+	}
 }

@@ -165,11 +165,11 @@ func (v *serverViewer) showAll(ctx context.Context, events []*Stored) ([]*matrix
 
 // placed finds an event with its place, that another server names.
 func (v *serverViewer) placed(ctx context.Context, id matrix.EventID) (*Stored, error) {
-	e, err := v.s.EventByID(ctx, v.room, id)
+	e, err := v.s.placedEvent(ctx, v.room, id)
 	if err != nil {
 		return nil, err
 	}
-	if !e.Before().Known() || e.Has(storage.FlagRejected) {
+	if e == nil || !e.Before().Known() || e.Has(storage.FlagRejected) {
 		return nil, matrix.NotFound("This event is not known here.")
 	}
 	if !v.reaches(e) {
