@@ -197,13 +197,44 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 	if events, unchecked = s.verified(ctx, events); len(events) == 0 {
 		return unchecked, errSpoilt
 	}
-	b := Arrival{From: a.From, Backfill: a.Backfill}
-	for _, between := range inOrder(events) {
+	events = inOrder(events)
+	past, err := s.pastAmong(ctx, r, events)
+	if err != nil {
+		return unchecked, err
+	}
+	for _, between := range events {
+		b := Arrival{From: a.From, Backfill: a.Backfill || past[between.ID]}
 		if err := s.receiveBetween(ctx, r, from, between, b); err != nil {
 			return unchecked || errors.Is(err, core.ErrUnreached), err
 		}
 	}
 	return unchecked, nil
+}
+
+// pastAmong are those of some events, parents first, that lie before what is here: what came without its place, as a room's state does, and what the
+// oldest events name as previous, with its ancestors. They become history. Why: as the present they would count as the end of a branch that nobody
+// continued, and take from the room's state all that came after them.
+func (s *Service) pastAmong(ctx context.Context, r *Room, events []*matrix.Event) (map[matrix.EventID]bool, error) {
+	past := map[matrix.EventID]bool{}
+	edges, err := s.edges(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range edges {
+		past[id] = true
+	}
+	for _, e := range slices.Backward(events) {
+		known, err := s.findEvent(ctx, r, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		if past[e.ID] = past[e.ID] || known != nil && !known.Has(outOfBand); past[e.ID] {
+			for _, id := range e.PrevEvents {
+				past[id] = true
+			}
+		}
+	}
+	return past, nil
 }
 
 // receiveBetween takes in an event that was fetched, with the state at its parents where these are not known.

@@ -1,7 +1,11 @@
 package rooms_test
 
 import (
+	"context"
 	"encoding/json"
+	"maps"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"rempart/core/rooms"
@@ -40,6 +44,57 @@ func TestAGapAroundWhatHasNoPlace(t *testing.T) {
 			t.Errorf("state was asked for %d times", n)
 		}
 	})
+}
+
+// padded is a wire on which answers about gaps hold more than was asked for.
+type padded struct {
+	*wire
+	more []json.RawMessage
+}
+
+func (p *padded) MissingEvents(ctx context.Context, from, to matrix.ServerName, room matrix.RoomID, earliest, latest []matrix.EventID, limit int) ([]json.RawMessage, error) {
+	list, err := p.wire.MissingEvents(ctx, from, to, room, earliest, latest, limit)
+	return append(slices.Clone(p.more), list...), err
+}
+
+// What a gap is filled with may reach back to before a server came into the room: that is the past, and changes nothing in the present. Who joined
+// while anybody could would else be out where only who is invited may join by now.
+func TestAGapThatReachesIntoThePast(t *testing.T) {
+	for _, version := range []string{"11", "12"} {
+		t.Run(version, func(t *testing.T) {
+			ctx, w := t.Context(), &wire{}
+			a, p := w.server(t, home, sqliteURL(t)), &padded{wire: w}
+			a.account(t, alice)
+			d := w.serverBehind(t, there, filepath.Join(t.TempDir(), "there.db"), p)
+			d.account(t, dora)
+			room := a.publicRoom(t, version)
+			old := a.messages(t, room, alice, 2)
+			d.enters(t, rooms.Entry{Room: room.ID(), User: dora, Via: []matrix.ServerName{home}})
+			here := d.known(t, room.ID())
+			closed := a.must(t, room, state(alice, "m.room.join_rules", "", object{"join_rule": "invite"}))[0]
+			d.take(t, room.ID(), rooms.Arrival{From: home}, closed)
+			before := d.stateOf(t, room.ID())
+			said := a.messages(t, room, alice, 2)
+			v, err := a.rooms.Current(ctx, room)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, err := v.Get(ctx, matrix.StateTuple{Type: "m.room.create"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.more = []json.RawMessage{json.RawMessage(first.JSON), json.RawMessage(old[0].JSON), json.RawMessage(old[1].JSON)}
+			inbox := d.inboxOf(t)
+			if _, err := inbox.Take(ctx, home, []json.RawMessage{json.RawMessage(said[1].JSON)}); err != nil {
+				t.Fatal(err)
+			}
+			inbox.Wait()
+			d.event(t, here, said[1].ID)
+			if got := d.stateOf(t, room.ID()); !maps.Equal(got, before) {
+				t.Errorf("the state is %v, and was %v", got, before)
+			}
+		})
+	}
 }
 
 // take has a server take in events of another as they stand in its inbox.
