@@ -16,26 +16,27 @@ import (
 // People at three servers do all that people do, at random and at once, while the ways between the servers are cut, lose answers and
 // become slow, and the servers are stopped and killed. When all is quiet, everybody knows what is true.
 //
-// REMPART_PROVE=1 does it 20 times at length, from a seed of the moment; REMPART_SEED names the first seed, REMPART_ROUNDS how often.
+// REMPART_PROVE=1 does it 20 times at length, from a seed of the moment; REMPART_SEED names the first seed, REMPART_ROUNDS how often. With either
+// one of the servers is two nodes.
 func TestServersAgreeInTheEnd(t *testing.T) {
-	seed, rounds, acts := uint64(1), 1, 60
+	seed, rounds, acts, nodes := uint64(1), 1, 60, 1
 	if os.Getenv("REMPART_PROVE") == "1" {
-		seed, rounds, acts = uint64(time.Now().UnixNano()), 20, 200 //nolint:gosec // any number does
+		seed, rounds, acts, nodes = uint64(time.Now().UnixNano()), 20, 200, 2 //nolint:gosec // any number does
 	}
 	if s, err := strconv.ParseUint(os.Getenv("REMPART_SEED"), 10, 64); err == nil {
-		seed = s
+		seed, nodes = s, 2
 	}
 	if n, err := strconv.Atoi(os.Getenv("REMPART_ROUNDS")); err == nil {
 		rounds = n
 	}
 	for i := range rounds {
-		t.Run(fmt.Sprint("seed", seed+uint64(i)), func(t *testing.T) { converge(t, seed+uint64(i), acts) })
+		t.Run(fmt.Sprint("seed", seed+uint64(i)), func(t *testing.T) { converge(t, seed+uint64(i), acts, nodes) })
 	}
 }
 
 // converge is one round.
-func converge(t *testing.T, seed uint64, acts int) {
-	w := newRealm(t, seed, 3, 2)
+func converge(t *testing.T, seed uint64, acts, nodes int) {
+	w := newRealm(t, seed, 3, 2, nodes)
 	w.furnish(t)
 	listening, stop := context.WithCancel(t.Context())
 	var listeners sync.WaitGroup

@@ -83,19 +83,19 @@ type realm struct {
 	story  []string
 }
 
-// newRealm starts servers with some people each, the second of them as two nodes.
-func newRealm(t *testing.T, seed uint64, servers, each int) *realm {
+// newRealm starts servers with some people each, the second of them as so many nodes.
+func newRealm(t *testing.T, seed uint64, servers, each, nodes int) *realm {
 	t.Helper()
 	w, ca := &realm{seed: seed, posted: map[string]*soul{}}, fakenet.NewCA(t)
 	for i := range servers {
-		nodes := 1
+		n := 1
 		if i == 1 && pgtest.Wanted() {
-			nodes = 2
+			n = nodes
 		}
-		s := newSeat(t, ca, nodes)
+		s := newSeat(t, ca, n)
 		w.seats = append(w.seats, s)
 		for j := range each {
-			c, err := mx.Register(t.Context(), s.nodes[j%nodes].URL, fmt.Sprintf("p%d%d", i, j))
+			c, err := mx.Register(t.Context(), s.nodes[j%len(s.nodes)].URL, fmt.Sprintf("p%d%d", i, j))
 			mx.Must(t, err)
 			p := newSoul(c, s, len(w.souls))
 			w.souls = append(w.souls, p)
