@@ -62,8 +62,15 @@ func (s *Service) backfillAt(ctx context.Context, r *Room, edges []matrix.EventI
 	return false
 }
 
-// edges are the events behind the oldest that are known: those that these name and that are not here.
+// edges are the events behind the oldest that are known, those left out that nobody had.
 func (s *Service) edges(ctx context.Context, r *Room) ([]matrix.EventID, error) {
+	out, err := s.behindOldest(ctx, r)
+	out = s.hopeless.without(out, s.opts.Clock())
+	return out[:min(len(out), backfillEdges)], err
+}
+
+// behindOldest are the events behind the oldest that are known: those that these name and that are not here.
+func (s *Service) behindOldest(ctx context.Context, r *Room) ([]matrix.EventID, error) {
 	oldest, err := s.db.ListHistoryAfter(ctx, r.nid, 0, 0, backfillEdges)
 	if err != nil {
 		return nil, err
@@ -87,8 +94,7 @@ func (s *Service) edges(ctx context.Context, r *Room) ([]matrix.EventID, error) 
 			break
 		}
 	}
-	out = s.hopeless.without(out, s.opts.Clock())
-	return out[:min(len(out), backfillEdges)], nil
+	return out, nil
 }
 
 // backfillFrom asks one server and takes in what it gives, the oldest first. It tells how many events are new.

@@ -216,11 +216,11 @@ func (s *Service) fillGap(ctx context.Context, r *Room, from matrix.ServerName, 
 // continued, and take from the room's state all that came after them.
 func (s *Service) pastAmong(ctx context.Context, r *Room, events []*matrix.Event) (map[matrix.EventID]bool, error) {
 	past := map[matrix.EventID]bool{}
-	edges, err := s.edges(ctx, r)
+	before, err := s.behindOldest(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range edges {
+	for _, id := range before {
 		past[id] = true
 	}
 	for _, e := range slices.Backward(events) {
