@@ -102,7 +102,7 @@ func (s *Service) Compose(ctx context.Context, r *Room, fn func(v *View) ([]Draf
 		case c == nil:
 			return nil, nil
 		default:
-			err = c.finish()
+			err = c.finish(ctx)
 		}
 		if err == nil {
 			return c.stored, nil

@@ -53,7 +53,7 @@ func (s *Service) commitNew(ctx context.Context, b *builder) (*Room, []*Stored, 
 	slot.Submit(c.change)
 	r.tip, r.resolvedOf = b.snap, b.resolvedOf
 	r.mu.Unlock()
-	if err := c.finish(); err != nil {
+	if err := c.finish(ctx); err != nil {
 		return nil, nil, refused(err)
 	}
 	r = s.rooms.add(r)

@@ -130,7 +130,7 @@ func (s *Service) receive(ctx context.Context, e *matrix.Event, a Arrival, o *Ou
 		case err != nil || c == nil:
 			return err
 		default:
-			err = c.finish()
+			err = c.finish(ctx)
 		}
 		if err == nil {
 			if fresh != nil {

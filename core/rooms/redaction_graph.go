@@ -103,21 +103,21 @@ func (b *builder) redactLate(ctx context.Context, target *Stored) error {
 // redactAgain looks again at redactions and their targets, of which one node wrote one while another node wrote the other: neither found what the
 // other was writing. Who wrote a redaction for which there was no target looks for it once more; who wrote a target does where the stream told of
 // such a redaction in between. Since the stream is in order, whoever writes last sees what the other wrote.
-func (c *commitment) redactAgain() {
+func (c *commitment) redactAgain(ctx context.Context) {
 	look := c.unredacted
 	if c.room.redactions.Load() != c.heard {
 		look = append(look, c.late...)
 	}
 	for _, target := range look {
-		if err := c.room.s.redactWaiting(c.room, target); err != nil {
+		if err := c.room.s.redactWaiting(ctx, c.room, target); err != nil {
 			c.room.s.log.Error("redact an event whose redaction came at the same time", "room", c.room.id, "event", target, "error", err)
 		}
 	}
 }
 
 // redactWaiting lets a redaction take effect that waits for an event which has its place already.
-func (s *Service) redactWaiting(r *Room, id matrix.EventID) error {
-	ctx, cancel := context.WithTimeout(context.Background(), redactTime)
+func (s *Service) redactWaiting(ctx context.Context, r *Room, id matrix.EventID) error {
+	ctx, cancel := context.WithTimeout(ctx, redactTime)
 	defer cancel()
 	waiting, err := s.db.ListPendingRedactions(ctx, r.nid, id)
 	if err != nil || len(waiting) == 0 {

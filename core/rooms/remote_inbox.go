@@ -132,7 +132,7 @@ func (i *Inbox) Take(ctx context.Context, origin matrix.ServerName, pdus []json.
 	}
 	rows, outside, refused, err := i.s.sort(ctx, origin, pdus)
 	for _, room := range outside {
-		i.sayGone(lane{room, origin})
+		i.sayGone(lane{room, origin}) //nolint:contextcheck // it is said some time after the transaction was answered
 	}
 	if err == nil && len(rows) > 0 {
 		err = i.write(ctx, rows)

@@ -101,7 +101,7 @@ func (s *Service) retried(ctx context.Context, r *Room, need *needs, build func(
 		case err != nil || c == nil:
 			return err
 		}
-		if err = c.finish(); err == nil {
+		if err = c.finish(ctx); err == nil {
 			return nil
 		}
 		rebuilds++

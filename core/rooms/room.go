@@ -156,7 +156,7 @@ func (c *commitment) publish(streamed bool) {
 }
 
 // finish waits for the outcome and makes it known to those who build on the write.
-func (c *commitment) finish() error {
+func (c *commitment) finish(ctx context.Context) error {
 	c.err = c.change.Wait()
 	if c.err == nil {
 		c.publish(false)
@@ -169,7 +169,7 @@ func (c *commitment) finish() error {
 	}
 	close(c.done)
 	if c.err == nil {
-		c.redactAgain()
+		c.redactAgain(context.WithoutCancel(ctx)) // whoever waits may have gone
 	}
 	return c.err
 }
