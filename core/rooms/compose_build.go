@@ -50,9 +50,9 @@ type builder struct {
 	resolvedOf []Version
 	// resets are pieces of state that the resolution put back without reason.
 	resets []Reset
-	// unredacted are targets that redactions wait for, late are events for which waiting redactions were looked for.
-	unredacted, late []matrix.EventID
-	heard            int64 // of the room's redactions, when the build began
+	// unredacted are targets that redactions wait for, heard is how many redactions of other nodes had been heard of when the build began.
+	unredacted []matrix.EventID
+	heard      int64
 }
 
 func newBuilder(r *Room, need *needs) *builder {
@@ -392,7 +392,7 @@ func (b *builder) commitment() *commitment {
 	b.need.stock = b.need.stock[b.used:]
 	b.r.learnTips(b.tips)
 	c := &commitment{room: b.r, change: b.change, snap: b.snap, stored: b.stored, redacted: b.redacted, txns: b.txns, posted: b.posted, resets: b.resets,
-		seen: b.r.overtakes.Load(), unredacted: b.unredacted, late: b.late, heard: b.heard, done: make(chan struct{})}
+		seen: b.r.overtakes.Load(), unredacted: b.unredacted, heard: b.heard, done: make(chan struct{})}
 	for _, e := range b.stored {
 		e.commit = c
 	}

@@ -71,7 +71,6 @@ func (b *builder) mayRedact(ctx context.Context, e, target *Stored) (bool, error
 
 // redactLate applies the redactions that came before their target, which is being placed.
 func (b *builder) redactLate(ctx context.Context, target *Stored) error {
-	b.late = append(b.late, target.ID)
 	waiting, err := b.s.db.ListPendingRedactions(ctx, b.r.nid, target.ID)
 	if err != nil || len(waiting) == 0 {
 		return err
@@ -106,7 +105,9 @@ func (b *builder) redactLate(ctx context.Context, target *Stored) error {
 func (c *commitment) redactAgain(ctx context.Context) {
 	look := c.unredacted
 	if c.room.redactions.Load() != c.heard {
-		look = append(look, c.late...)
+		for _, e := range c.stored {
+			look = append(look, e.ID)
+		}
 	}
 	for _, target := range look {
 		if err := c.room.s.redactWaiting(ctx, c.room, target); err != nil {

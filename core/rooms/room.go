@@ -115,9 +115,9 @@ type commitment struct {
 	// seen is how often the room had been overtaken when the write was built; shown says that it was published in the order of the stream.
 	seen  int64
 	shown bool
-	// unredacted, late and heard are those of the builder.
-	unredacted, late []matrix.EventID
-	heard            int64
+	// unredacted and heard are those of the builder.
+	unredacted []matrix.EventID
+	heard      int64
 
 	done chan struct{} // closed when the outcome is known
 	err  error         // the outcome; read after done
